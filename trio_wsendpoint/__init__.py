@@ -1,0 +1,135 @@
+"""WebSocket endpoints for Trio: cancel-safe, bounded, deterministic.
+
+Start with `serve_endpoint` and `connect_endpoint`; a `Connection` is a Trio channel of messages.
+`accept_endpoint` and `run_endpoint` are for servers that are driven by others.  The layers below
+need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions`.
+`trio_wsendpoint.testing` has what tests need.
+"""
+
+from trio_wsendpoint._version import __version__
+from trio_wsendpoint.client import connect_endpoint
+from trio_wsendpoint.closed import (
+    ConnectionClosed,
+    ConnectionClosedLocally,
+    ConnectionEnded,
+    ConnectionLost,
+)
+from trio_wsendpoint.connection import Connection, ConnectionStatistics
+from trio_wsendpoint.errors import (
+    BadRequest,
+    BadResponse,
+    EndpointClosed,
+    HandshakeError,
+    HandshakeRefused,
+    InvalidCloseCode,
+    InvalidFrame,
+    InvalidPayload,
+    InvalidURL,
+    LocalError,
+    MessageTooBig,
+    PeerError,
+    PolicyViolation,
+    ProtocolError,
+    RequestAnswered,
+    TLSFailed,
+    UnexpectedEOF,
+    WebSocketError,
+)
+from trio_wsendpoint.extensions import Deflate
+from trio_wsendpoint.handshake import Headers, Request, Response
+from trio_wsendpoint.opening import HandshakeTimeout
+from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.protocol import (
+    BinaryFrame,
+    ClientEndpoint,
+    CloseCode,
+    CloseFrame,
+    ContinuationFrame,
+    ControlFrame,
+    DataFrame,
+    Endpoint,
+    Frame,
+    Message,
+    Parser,
+    PingFrame,
+    PingStore,
+    PongFrame,
+    Progress,
+    ServerEndpoint,
+    State,
+    Streamer,
+    TextFrame,
+    UnfinishedStream,
+)
+from trio_wsendpoint.server import (
+    EndpointServer,
+    ServerStatistics,
+    accept_endpoint,
+    run_endpoint,
+    serve_endpoint,
+)
+from trio_wsendpoint.streams import ReceiveStream, SendStream
+
+__all__ = [
+    "BadRequest",
+    "BadResponse",
+    "BinaryFrame",
+    "ClientEndpoint",
+    "CloseCode",
+    "CloseFrame",
+    "Connection",
+    "ConnectionClosed",
+    "ConnectionClosedLocally",
+    "ConnectionEnded",
+    "ConnectionLost",
+    "ConnectionStatistics",
+    "ContinuationFrame",
+    "ControlFrame",
+    "DataFrame",
+    "Deflate",
+    "Endpoint",
+    "EndpointClosed",
+    "EndpointServer",
+    "Frame",
+    "HandshakeError",
+    "HandshakeRefused",
+    "HandshakeTimeout",
+    "Headers",
+    "Heartbeat",
+    "InvalidCloseCode",
+    "InvalidFrame",
+    "InvalidPayload",
+    "InvalidURL",
+    "Limits",
+    "LocalError",
+    "Message",
+    "MessageTooBig",
+    "Parser",
+    "PeerError",
+    "PingFrame",
+    "PingStore",
+    "PolicyViolation",
+    "PongFrame",
+    "Progress",
+    "ProtocolError",
+    "ReceiveStream",
+    "Request",
+    "RequestAnswered",
+    "Response",
+    "SendStream",
+    "ServerEndpoint",
+    "ServerStatistics",
+    "State",
+    "Streamer",
+    "TLSFailed",
+    "TextFrame",
+    "Timeouts",
+    "UnexpectedEOF",
+    "UnfinishedStream",
+    "WebSocketError",
+    "__version__",
+    "accept_endpoint",
+    "connect_endpoint",
+    "run_endpoint",
+    "serve_endpoint",
+]

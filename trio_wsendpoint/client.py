@@ -1,0 +1,74 @@
+"""A client's way in: `async with connect_endpoint(url) as connection`.
+
+Nothing imports this module but the package itself and `testing`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import AbstractAsyncContextManager
+from typing import Unpack
+
+import trio
+
+from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.opening import HandshakeTimeout, open_as_client
+from trio_wsendpoint.settings import ConnectOptions, ConnectSettings
+
+__all__ = ["connect_endpoint"]
+
+
+def connect_endpoint(
+    url: str,
+    *,
+    stream: trio.abc.Stream | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    **options: Unpack[ConnectOptions],
+) -> AbstractAsyncContextManager[Connection]:
+    """Connect to `url` (`ws://` or `wss://`) for the length of an `async with` block.
+
+    `ssl_context`: for `wss://`; by default one that verifies the server against the system's
+    certificates.  `stream`: use this one instead of connecting; with `ssl_context` TLS is spoken
+    over it, otherwise it is used as it is.  The other options are those of `ConnectOptions`.
+
+    Entering raises `InvalidURL` or another `ValueError` before anything is done; `OSError` if no
+    TCP connection could be made; and `HandshakeError`: `TLSFailed`, `HandshakeTimeout`,
+    `HandshakeRefused` (an answer that is not 101), `BadResponse` (a 101 that is not right).  If
+    cancelled, the stream is closed.  Leaving closes the connection: see `ConnectionContext`.
+    """
+    settings = ConnectSettings(**options)
+    target = WebSocketURL.parse(url)
+    if ssl_context is not None and not target.secure:
+        raise ValueError(f"ssl_context is for wss:// URLs, not for {url!r}")
+    handshake = ClientHandshake(
+        target,
+        subprotocols=settings.subprotocols,
+        origin=settings.origin,
+        headers=settings.headers,
+        extensions=settings.extensions,
+        random_bytes=settings.random_bytes,
+    )
+
+    async def open_connection() -> Connection:
+        with trio.move_on_after(settings.timeouts.open):
+            transport = await _open_stream(target, stream, ssl_context)
+            return await open_as_client(transport, handshake, settings)
+        raise HandshakeTimeout(
+            f"{target.host}:{target.port} did not answer within {settings.timeouts.open:g} s"
+        )
+
+    return ConnectionContext(open_connection)
+
+
+async def _open_stream(
+    target: WebSocketURL, stream: trio.abc.Stream | None, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    if stream is None:
+        stream = await trio.open_tcp_stream(target.host, target.port)
+        if target.secure and ssl_context is None:
+            ssl_context = ssl.create_default_context()
+    if ssl_context is None:
+        return stream
+    # Close frames say where the conversation ends, so a missing close_notify takes nothing away.
+    return trio.SSLStream(stream, ssl_context, server_hostname=target.host, https_compatible=True)

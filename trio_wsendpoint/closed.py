@@ -1,0 +1,61 @@
+"""How a connection ends, in Trio's own terms.
+
+Each of the three is a `ConnectionClosed` and the exception that Trio uses for such an end, so
+that `except trio.EndOfChannel`, and `async for`, work as on any channel.  The text of each says
+in one line who closed, with which code and reason, and what went wrong last.
+Imported by `tasks`, and by everyone who catches.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.errors import WebSocketError
+from trio_wsendpoint.protocol.closing import Closing
+from trio_wsendpoint.protocol.frames import CloseFrame
+from trio_wsendpoint.protocol.opcodes import CloseCode
+
+__all__ = [
+    "ConnectionClosed",
+    "ConnectionClosedLocally",
+    "ConnectionEnded",
+    "ConnectionLost",
+    "is_clean",
+]
+
+
+class ConnectionClosed(WebSocketError):
+    """The connection is closed, or closing: nothing can be sent or received any more.
+
+    `code` and `reason` are the connection's, as RFC 6455 section 7.1.5 defines them: those of
+    the Close frame that came, 1005 if it had none, 1006 if no frame came.  `sent` and
+    `received` are the Close frames, or None.
+    """
+
+    def __init__(self, message: str, closing: Closing) -> None:
+        super().__init__(message)
+        self.code = closing.code
+        self.sent: CloseFrame | None = closing.sent
+        self.received: CloseFrame | None = closing.received
+        self.reason = self.received.reason if self.received is not None else ""
+
+
+class ConnectionEnded(ConnectionClosed, trio.EndOfChannel):
+    """The peer closed the connection in order (1000, 1001, or no code); nothing was lost."""
+
+
+class ConnectionLost(ConnectionClosed, trio.BrokenResourceError):
+    """The connection ended in any other way; `__cause__` is what went wrong, if anything did."""
+
+
+class ConnectionClosedLocally(ConnectionClosed, trio.ClosedResourceError):
+    """We have called `aclose()` ourselves."""
+
+
+def is_clean(closing: Closing) -> bool:
+    """Tell whether it was the peer's to close, and whether it did so for no error."""
+    return (
+        closing.error is None
+        and closing.received is not None
+        and closing.code in {CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS}
+    )

@@ -1,0 +1,374 @@
+"""One WebSocket connection, as a Trio channel of messages.
+
+`Connection` is what an application holds; the tasks behind it are in `tasks`.  Its promises:
+
+* `Cancelled` from `send` means that nothing of the message was or will be sent; from `receive`,
+  that nothing was received: the next call gets it.
+* Every call ends when the connection does, whichever task it is in and whoever ends it.
+* Messages arrive whole and in order, and so do those of several tasks that send at once.
+* After a close of the peer, what it sent before can still be received; after our own `aclose()`
+  it is discarded.
+
+Imported by `opening`, `server` and `client`, which make connections, and by applications.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+import trio
+
+from trio_wsendpoint.handshake import Request, Response
+from trio_wsendpoint.nurseries import BlockNursery
+from trio_wsendpoint.protocol.closing import State
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
+from trio_wsendpoint.protocol.message import Message
+from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.streams import ReceiveStream, SendStream
+from trio_wsendpoint.tasks import Ping, Tasks
+
+__all__ = ["Connection", "ConnectionStatistics"]
+
+#: Messages that a loop may take, or send, without waiting before other tasks get a turn.
+TURN = 64
+#: Pings of the application that may be out at a time.
+MAX_PINGS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionStatistics:
+    """What a connection has done and holds at one moment; sizes in bytes, times in seconds.
+
+    `bytes_*` count what went over the stream, `messages_*` what the application sent and was
+    given; `inbox_*` is what waits for `receive()`, `write_queue_*` what waits to be written.
+    `round_trip` is that of the last `ping()`, or None.
+    """
+
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    inbox_messages: int
+    inbox_bytes: int
+    write_queue_frames: int
+    write_queue_bytes: int
+    tasks_waiting_send: int
+    round_trip: float | None
+
+
+class Connection(trio.abc.Channel[str | bytes]):
+    """A WebSocket connection: `str` for text messages, `bytes` for binary ones.
+
+    Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
+    `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
+    `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
+    `logger` is the connection's own: its records name the peer.
+    """
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        *,
+        request: Request,
+        response: Response,
+        subprotocol: str | None,
+    ) -> None:
+        self._tasks = tasks
+        self.request = request
+        self.response = response
+        self.subprotocol = subprotocol
+        self.endpoint: Endpoint = tasks.endpoint
+        self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
+        self._is_receiving = False
+        self._waiting_senders = 0
+        self._messages_sent = 0
+        self._messages_received = 0
+        self._turn = 0
+        self._ping_slots: trio.Semaphore | None = None
+
+    # ---- receiving ---------------------------------------------------------------------------
+
+    async def receive(self) -> str | bytes:
+        """Return the next message: `str` if it is text, `bytes` if it is binary.
+
+        Raises `ConnectionEnded` after an orderly close by the peer (and so ends an `async for`),
+        `ConnectionLost` after anything else, `ConnectionClosedLocally` after our `aclose()`, and
+        `trio.BusyResourceError` if another task is receiving.  If cancelled, nothing was taken.
+        """
+        return (await self.receive_message()).payload
+
+    async def receive_message(self) -> Message:
+        """Return the next message with its type and the frames that it came in.
+
+        Raises and is cancelled as `receive`.
+        """
+        self._check_single_receiver()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        message = self._tasks.take()
+        if message is not None:
+            await self._take_turns()
+        else:
+            message = await self._wait_for_message()
+        self._messages_received += 1
+        return message
+
+    def receive_nowait(self) -> str | bytes:
+        """Return the next message if one is here; else raise `trio.WouldBlock`.
+
+        Raises as `receive`, and never waits.
+        """
+        self._check_single_receiver()
+        message = self._tasks.take()
+        if message is None:
+            self._check_receivable()
+            self._tasks.want_message()
+            raise trio.WouldBlock
+        self._messages_received += 1
+        return message.payload
+
+    def _check_single_receiver(self) -> None:
+        if self._is_receiving:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+
+    def _check_receivable(self) -> None:
+        tasks = self._tasks
+        if tasks.is_closed_locally or tasks.ended.is_set() or not tasks.endpoint.is_open:
+            raise tasks.error()
+
+    async def _wait_for_message(self) -> Message:
+        tasks = self._tasks
+        self._is_receiving = True
+        try:
+            while True:
+                self._check_receivable()
+                await tasks.wait_for_message()
+                message = tasks.take()
+                if message is not None:
+                    return message
+        finally:
+            self._is_receiving = False
+
+    # ---- sending -----------------------------------------------------------------------------
+
+    async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
+        """Send a message: text for `str`, binary for `bytes` (a buffer's content is copied).
+
+        Waits while `Limits.send_buffer` bytes or more are queued, then commits the message
+        without waiting for it to be written.  So if cancelled, nothing of it was or will be
+        sent; and several tasks may send, each in its turn.  `compress=False` keeps a negotiated
+        compression away from this message.
+
+        Raises `TypeError` and, for a `str` with lone surrogates, `UnicodeEncodeError`;
+        `ConnectionLost` if the peer has closed or is gone; `ConnectionClosedLocally`.
+        """
+        _check_type(value)
+        await self._wait_for_turn()
+        self._commit(value, compress)
+
+    def send_stream(self, kind: Literal["text", "binary"], *, compress: bool = True) -> SendStream:
+        """Send one message chunk by chunk: `async with connection.send_stream("text") as stream`.
+
+        In the block, `await stream.send(chunk)`; leaving it ends the message.  Other messages
+        wait meanwhile.  See `SendStream` for what leaving early does.
+        """
+        return SendStream(self, kind, compress=compress)
+
+    def receive_stream(self) -> ReceiveStream:
+        """Receive one message piece by piece: `async with connection.receive_stream() as chunks`.
+
+        In the block, `async for chunk in chunks`.  See `ReceiveStream` for what leaving early
+        does.  Raises as `receive`.
+        """
+        return ReceiveStream(self)
+
+    def send_nowait(self, value: str | Buffer, *, compress: bool = True) -> None:
+        """Send a message if there is room for it now; else raise `trio.WouldBlock`.
+
+        Raises as `send`, and never waits.
+        """
+        tasks = self._tasks
+        _check_type(value)
+        if not tasks.is_open:
+            raise tasks.error(sending=True)
+        if self._waiting_senders or not tasks.has_room:
+            raise trio.WouldBlock
+        self._commit(value, compress)
+
+    def _commit(self, value: str | Buffer, compress: bool) -> None:
+        try:
+            self.endpoint.send_message(value, compress=compress)
+            self._messages_sent += 1
+            self._tasks.activity += 1
+        finally:
+            self._tasks.settle()
+            self._tasks.wake_a_sender()
+
+    async def _wait_for_turn(self) -> None:
+        """Wait in line; return when it is our turn and there is room, without a pause since."""
+        tasks = self._tasks
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self._waiting_senders and tasks.has_room:
+            await self._take_turns()
+        if not tasks.is_open:
+            raise tasks.error(sending=True)
+        if not self._waiting_senders and tasks.has_room:
+            return
+        self._waiting_senders += 1
+        try:
+            while True:
+                await tasks.room.park()
+                if not tasks.is_open:
+                    raise tasks.error(sending=True)
+                if tasks.has_room:
+                    return
+        finally:
+            self._waiting_senders -= 1
+
+    async def _take_turns(self) -> None:
+        """Let other tasks run once in a while: a loop that never has to wait would starve them.
+
+        A fixed count, not a clock, so that runs are deterministic; not a cancel point, because
+        the caller has been at one.
+        """
+        self._turn += 1
+        if self._turn >= TURN:
+            self._turn = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    # ---- the rest ----------------------------------------------------------------------------
+
+    async def ping(self) -> float:
+        """Ping the peer and return the round trip in seconds.
+
+        The clock starts when the ping is written.  At most 16 are out at a time, more wait.
+        Raises `ConnectionClosed` as `send` does, also when the connection ends meanwhile.  If
+        cancelled, the pong is awaited no longer.
+        """
+        if self._ping_slots is None:
+            self._ping_slots = trio.Semaphore(MAX_PINGS)
+        async with self._ping_slots:
+            tasks = self._tasks
+            if not tasks.is_open:
+                raise tasks.error(sending=True)
+            payload = self.endpoint.ping()
+            ping = tasks.pings[payload] = Ping(trio.current_time())
+            tasks.settle()
+            try:
+                await ping.done.wait()
+            finally:
+                tasks.pings.pop(payload, None)
+            return ping.result.unwrap() if ping.result is not None else 0.0
+
+    async def aclose(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
+        """Close the connection in order, and return when its stream is closed.
+
+        What was sent before leaves first; what was received and not read is discarded.  Takes
+        `Timeouts.close` at most; if cancelled, the stream is closed at once.  Calling it again,
+        or after the peer has closed, is no error: it waits for the end.  `code` None sends an
+        empty Close frame.
+
+        Raises `InvalidCloseCode` for a code or reason that must not be sent; nothing is closed.
+        """
+        tasks = self._tasks
+        frame = CloseFrame(code, reason)
+        tasks.is_closed_locally = True
+        tasks.discard_inbox()
+        if self.endpoint.is_open:
+            self.endpoint.close(frame.code, frame.reason)
+        tasks.settle()
+        tasks.wake_all()
+        try:
+            await tasks.ended.wait()
+        except BaseException:
+            tasks.abort()
+            with trio.CancelScope(shield=True):  # a few steps, none of which waits for the peer
+                await tasks.ended.wait()
+            raise
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended and its stream is closed, whoever closes it."""
+        await self._tasks.ended.wait()
+
+    @property
+    def state(self) -> State:
+        """How far the closing handshake has come."""
+        return self.endpoint.state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may go both ways; what was received can be read longer."""
+        return self._tasks.is_open
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return what the connection has done and holds, as an immutable object."""
+        tasks = self._tasks
+        return ConnectionStatistics(
+            messages_sent=self._messages_sent,
+            messages_received=self._messages_received,
+            bytes_sent=tasks.bytes_sent,
+            bytes_received=tasks.bytes_received,
+            inbox_messages=len(tasks.inbox),
+            inbox_bytes=tasks.inbox_bytes,
+            write_queue_frames=self.endpoint.get_write_queue_size(),
+            write_queue_bytes=self.endpoint.write_queue_bytes,
+            tasks_waiting_send=self._waiting_senders,
+            round_trip=tasks.round_trip,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Connection {ascii(self.request.path)[1:-1][:80]} {self.state.value}>"
+
+
+def _check_type(value: object) -> None:
+    if not isinstance(value, (str, bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"send() takes str (a text message) or bytes (a binary one), not {type(value).__name__}"
+        )
+
+
+class ConnectionContext(AbstractAsyncContextManager[Connection]):
+    """The scope of one connection: opened by `open_connection`, closed when the block is left.
+
+    After the block has ended the connection is closed in order: with 1000, or with 1011 if the
+    block raised.  If it was cancelled (or interrupted), the peer is told 1001, as far as that
+    takes no waiting.  An error of the block comes out as it is, in no group.
+    """
+
+    def __init__(self, open_connection: Callable[[], Awaitable[Connection]]) -> None:
+        self._open_connection = open_connection
+        self._connection: Connection
+        self._nursery: BlockNursery
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._open_connection()
+        self._nursery = BlockNursery()
+        self._connection._tasks.start(await self._nursery.enter())
+        return self._connection
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        leaving = exc
+        try:
+            await self._wind_down(exc)
+        except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
+            leaving = error
+        await self._nursery.leave(exc, leaving)
+        return False
+
+    async def _wind_down(self, exc: BaseException | None) -> None:
+        if exc is None:
+            await self._connection.aclose()
+        elif isinstance(exc, Exception):
+            await self._connection.aclose(CloseCode.INTERNAL_ERROR)
+        else:
+            await self._connection._tasks.say_goodbye()

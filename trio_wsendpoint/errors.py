@@ -1,0 +1,152 @@
+"""What can go wrong without any I/O, as one tree of typed errors.
+
+Three families, told apart by who has to act:
+
+* `PeerError`: the peer broke a rule.  Each carries the `close_code` to tell it with, so the one
+  place that fails a connection needs no table of its own.
+* `LocalError`: our own caller asked for something that may not go on the wire.  They are
+  `ValueError` or `RuntimeError` as well, and change nothing: the endpoint is as it was.
+* `HandshakeError`: the opening handshake did not lead to a WebSocket connection.
+
+How a *connection* ends is told by `trio_wsendpoint.closed`, in Trio's own terms.
+Every module may import this one; it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trio_wsendpoint.handshake.http import Response
+
+__all__ = [
+    "BadRequest",
+    "BadResponse",
+    "EndpointClosed",
+    "HandshakeError",
+    "HandshakeRefused",
+    "InvalidCloseCode",
+    "InvalidFrame",
+    "InvalidPayload",
+    "InvalidURL",
+    "LocalError",
+    "MessageTooBig",
+    "PeerError",
+    "PolicyViolation",
+    "ProtocolError",
+    "RequestAnswered",
+    "TLSFailed",
+    "UnexpectedEOF",
+    "WebSocketError",
+]
+
+
+class WebSocketError(Exception):
+    """The base of every error that this library raises for a reason of its own."""
+
+
+# ---- the peer's mistakes ---------------------------------------------------------------------
+
+
+class PeerError(WebSocketError):
+    """The peer did what it must not; `close_code` is what the connection is failed with.
+
+    RFC 6455 section 7.1.7: an endpoint that fails a connection SHOULD say why in a Close frame.
+    """
+
+    close_code: int = 1002
+
+
+class ProtocolError(PeerError):
+    """The peer broke RFC 6455 (close code 1002)."""
+
+    close_code = 1002
+
+
+class InvalidPayload(PeerError):
+    """Text that is not UTF-8, or data that does not inflate (close code 1007)."""
+
+    close_code = 1007
+
+
+class PolicyViolation(PeerError):
+    """The peer passed a limit other than one of size, as too many fragments (close code 1008)."""
+
+    close_code = 1008
+
+
+class MessageTooBig(PeerError):
+    """A frame or a message over the size limit (close code 1009)."""
+
+    close_code = 1009
+
+
+class UnexpectedEOF(PeerError):
+    """The peer's bytes ended without a Close frame, perhaps inside a frame (1006, never sent)."""
+
+    close_code = 1006
+
+
+# ---- our caller's mistakes -------------------------------------------------------------------
+
+
+class LocalError(WebSocketError):
+    """Our own caller asked for what the protocol does not allow; nothing was done."""
+
+
+class InvalidFrame(LocalError, ValueError):
+    """A frame that must not exist: a control payload over 125 bytes, a bad mask, bad RSV bits."""
+
+
+class InvalidCloseCode(InvalidFrame):
+    """A close code or reason that must not go on the wire (RFC 6455 section 7.4)."""
+
+
+class EndpointClosed(LocalError, RuntimeError):
+    """I/O was asked of an endpoint that has already sent (or queued) its Close frame."""
+
+
+# ---- the opening handshake -------------------------------------------------------------------
+
+
+class HandshakeError(WebSocketError):
+    """The opening handshake failed; there is no connection."""
+
+
+class InvalidURL(HandshakeError, ValueError):
+    """Not a `ws://` or `wss://` URL that can be connected to."""
+
+
+class BadRequest(HandshakeError):
+    """A request that the server refuses; `response` is the answer to write before closing."""
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class BadResponse(HandshakeError):
+    """The server's answer is not a correct one to our opening request (RFC 6455 section 4.1)."""
+
+
+class HandshakeRefused(HandshakeError):
+    """The server answered with something other than 101; `response` holds what it said.
+
+    `response.body` holds at most the first 64 KiB of the body.
+    """
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class RequestAnswered(HandshakeError):
+    """`process_request` has answered the request itself; `response` is what it said."""
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class TLSFailed(HandshakeError):
+    """The TLS handshake failed; `__cause__` is TLS's own error."""

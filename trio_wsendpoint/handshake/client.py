@@ -1,0 +1,166 @@
+"""The client's side of the opening handshake, headers out, headers in (RFC 6455 section 4.1).
+
+`ClientHandshake.request` returns the request to write; `check` returns for the 101 that answers
+it, raises `HandshakeRefused` for any other status, and `BadResponse` for a 101 that is wrong.
+It does no HTTP parsing: `http1.py` does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+from trio_wsendpoint.errors import BadResponse, HandshakeRefused
+from trio_wsendpoint.handshake.abnf import (
+    format_extensions,
+    parse_extensions,
+    parse_protocols,
+    parse_tokens,
+)
+from trio_wsendpoint.handshake.http import Request, Response
+from trio_wsendpoint.handshake.key import accept_key, make_key
+from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
+from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.url import WebSocketURL
+from trio_wsendpoint.options import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trio_wsendpoint.handshake.headers import HeaderItems
+    from trio_wsendpoint.protocol.extension import ExtensionNegotiator, MessageExtension
+
+__all__ = ["ClientHandshake"]
+
+_RESERVED = frozenset({"connection", "host", "upgrade"})
+_LIST_ITEMS = Limits().list_items
+
+_T = TypeVar("_T")
+
+
+class ClientHandshake:
+    """Asks one server for one WebSocket.
+
+    `url`: a str is parsed, which may raise `InvalidURL`.  `subprotocols`: those we speak, the
+    preferred one first.  `origin`: for clients that act for a web page.  `headers`: further ones
+    for the request.  `extensions`: those we offer, the preferred one first.  `random_bytes`: where
+    the 16 bytes of the key come from.
+
+    After `check`, `subprotocol` and `extension` tell what was agreed; both may be None.
+    Raises `ValueError` (`TypeError`) for options that cannot make a correct request.
+    """
+
+    def __init__(
+        self,
+        url: str | WebSocketURL,
+        *,
+        subprotocols: Sequence[str] = (),
+        origin: str | None = None,
+        headers: HeaderItems = (),
+        extensions: Sequence[ExtensionNegotiator] = (),
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.url = url if isinstance(url, WebSocketURL) else WebSocketURL.parse(url)
+        self.subprotocol: str | None = None
+        self.extension: MessageExtension | None = None
+        self._subprotocols = checked_subprotocols(subprotocols)
+        self._extensions = {negotiator.name: negotiator for negotiator in extensions}
+        # What an argument or the URL says may not be said again: the two could differ.
+        reserved = set(_RESERVED)
+        if origin is not None:
+            reserved.add("origin")
+        if self.url.authorization is not None:
+            reserved.add("authorization")
+        extra = checked_headers(headers, reserved)
+        self._key = make_key(random_bytes)
+        self._request = Request(self.url.target, [*self._fields(origin), *extra.items()])
+
+    def request(self) -> Request:
+        """Return the opening request; each call returns the same."""
+        return self._request
+
+    def check(self, response: Response) -> None:
+        """Check the server's answer (RFC 6455 section 4.1, "the client MUST validate").
+
+        Raises `HandshakeRefused` for a status other than 101, and `BadResponse` for a 101 that
+        does not answer this request: nothing is made of its extensions before all else is right.
+        """
+        self.subprotocol = self.extension = None
+        if response.status != 101:
+            said = f": {quoted(response.body, 120)}" if response.body else ""
+            refusal = f"the server answered {response.status} {response.reason_phrase}{said}"
+            raise HandshakeRefused(refusal, response)
+        protocols = _parse(parse_protocols, response, "Upgrade")
+        if [protocol.lower() for protocol in protocols] != ["websocket"]:
+            raise _wrong(response, "Upgrade", "websocket")
+        if "upgrade" not in map(str.lower, _parse(parse_tokens, response, "Connection")):
+            raise _wrong(response, "Connection", "Upgrade")
+        accept = accept_key(self._key)
+        if response.headers.get_all("Sec-WebSocket-Accept") != (accept,):
+            raise _wrong(response, "Sec-WebSocket-Accept", accept)
+        subprotocol = self._check_subprotocol(response)
+        self.extension = self._check_extensions(response)
+        self.subprotocol = subprotocol
+
+    def _fields(self, origin: str | None) -> list[tuple[str, str]]:
+        fields = [
+            ("Host", self.url.host_header),
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", self._key),
+            ("Sec-WebSocket-Version", "13"),
+        ]
+        if self._subprotocols:
+            fields.append(("Sec-WebSocket-Protocol", ", ".join(self._subprotocols)))
+        offers = [
+            (name, parameters)
+            for name, negotiator in self._extensions.items()
+            for parameters in negotiator.offers()
+        ]
+        if offers:
+            fields.append(("Sec-WebSocket-Extensions", format_extensions(offers)))
+        if origin is not None:
+            fields.append(("Origin", origin))
+        if self.url.authorization is not None:
+            fields.append(("Authorization", self.url.authorization))
+        return fields
+
+    def _check_subprotocol(self, response: Response) -> str | None:
+        # RFC 6455 section 11.3.4: the answer is one name, on one line, and one of those offered.
+        match response.headers.get_all("Sec-WebSocket-Protocol"):
+            case ():
+                return None
+            case (name,) if name in self._subprotocols:
+                return name
+            case _:
+                offered = ", ".join(self._subprotocols) or "none"
+                raise _wrong(
+                    response, "Sec-WebSocket-Protocol", f"one that was offered ({offered})"
+                )
+
+    def _check_extensions(self, response: Response) -> MessageExtension | None:
+        answers = _parse(parse_extensions, response, "Sec-WebSocket-Extensions")
+        for name, _ in answers:
+            if name not in self._extensions:
+                raise BadResponse(f"the server uses an extension not offered: {quoted(name)}")
+        if not answers:
+            return None
+        if len(answers) > 1:
+            # The same twice, or two that would both transform messages: we run through one.
+            names = quoted(", ".join(name for name, _ in answers))
+            raise BadResponse(f"the server uses more than one extension: {names}")
+        name, parameters = answers[0]
+        return self._extensions[name].accept_answer(parameters)
+
+
+def _parse(parser: Callable[..., list[_T]], response: Response, name: str) -> list[_T]:
+    try:
+        return parser(response.headers.get_all(name), limit=_LIST_ITEMS)
+    except ValueError as error:
+        raise BadResponse(f"the server's {name} header: {error}") from None
+
+
+def _wrong(response: Response, name: str, expected: str) -> BadResponse:
+    value = response.headers.get(name)
+    found = "is missing" if value is None else f"is {quoted(value)}"
+    return BadResponse(f"the server's {name} header {found}: expected {expected}")

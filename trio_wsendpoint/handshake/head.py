@@ -1,0 +1,209 @@
+"""Reads the head of an HTTP/1.x message, byte by byte if need be, before h11 sees any of it.
+
+Outcomes of `HeadReader.receive_data`: the whole head, once; `None`, for "not yet"; or `BadHead`,
+at the first byte that shows that no good head can follow.  What it promises:
+
+1. The outcome depends on the bytes, never on how they were cut.
+2. Each byte is looked at a fixed number of times: no line is searched from its start again.
+3. It holds at most `limits.head_size` bytes and what lies behind the head in the last chunk.
+4. Nothing lenient passes: RFC 9112 lets a recipient take a bare LF for a line end (section 2.2)
+   and a folded line for a value (section 5.2); what two readers can read in two ways is how
+   requests are smuggled, so here both are errors, like a bare CR, a control character, a blank
+   before a colon, and a name that is not a token.
+
+Only `http1.py` imports it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from trio_wsendpoint.handshake.abnf import TOKEN
+from trio_wsendpoint.handshake.quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_wsendpoint.options import Limits
+
+__all__ = ["BadHead", "HeadReader"]
+
+_CR, _LF = b"\r\n"
+_NAME_BYTES = "".join(sorted(TOKEN)).encode("ascii")
+# A request line is visible ASCII and blanks; a reason phrase may have HTAB and obs-text as well
+# (RFC 9112 section 4), and so may a field value (RFC 9110 section 5.5).
+_REQUEST_BYTES = bytes(range(0x20, 0x7F))
+_TEXT_BYTES = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
+# HTTP/0.9 had no status line and HTTP/2 has none; whatever 1.x may bring has this.
+_STATUS_LINE = b"HTTP/1."
+
+
+class BadHead(Exception):
+    """No good head; `status` is the answer if it was a request's.
+
+    It never leaves the package: `http1.py` translates it.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class HeadReader:
+    """Collects one head, through its blank line; what came behind it is in `trailing`.
+
+    `start`: which kind of message.  Of a request, one CRLF before the request line is skipped,
+    as RFC 9112 section 2.2 says.  `limits.head_size` holds for the whole head, and half of it
+    for a request line, so that 414 can be told from 431; `limits.header_count` for the fields.
+    """
+
+    def __init__(
+        self, limits: Limits, *, start: Literal["request", "response"] = "request"
+    ) -> None:
+        self.trailing = b""
+        self.complete = False
+        self._limits = limits
+        self._head = bytearray()
+        self._room = limits.head_size
+        self._headers_left = limits.header_count
+        self._is_request = start == "request"
+        self._line_room = limits.head_size // 2 if self._is_request else limits.head_size
+        self._line_size = 0
+        # The state is the function that takes the next bytes: it consumes some of data[at:end],
+        # perhaps chooses the next state, and returns where it stopped.
+        self._step: Callable[[HeadReader, bytes, int, int], int]
+        self._step = HeadReader._first if self._is_request else HeadReader._start_line
+
+    @property
+    def held(self) -> bytes:
+        """What has come of the head, unless it is complete."""
+        return bytes(self._head)
+
+    def receive_data(self, data: bytes) -> bytes | None:
+        """Return the whole head once `data` completes it, `None` before and after that.
+
+        Raises `BadHead`: 400 for what is malformed, 414 and 431 for what is too long.
+        """
+        if self.complete:
+            self.trailing += data
+            return None
+        return self._advance(data)
+
+    def _advance(self, data: bytes) -> bytes | None:
+        at = 0
+        end = min(len(data), self._room)
+        try:
+            while at < end and not self.complete:
+                at = self._step(self, data, at, end)
+        finally:
+            # Also when it is refused: `held` tells what came.
+            self._head += data[: at if self.complete else end]
+        self._room -= at
+        if self.complete:
+            self.trailing = data[at:]
+            return bytes(self._head.removeprefix(b"\r\n"))
+        if self._room == 0:
+            raise BadHead(431, f"a head of more than {self._limits.head_size} bytes")
+        return None
+
+    # ---- the states, in the order in which a head passes through them --------------------------
+
+    def _first(self, data: bytes, at: int, _end: int) -> int:
+        if data[at] == _CR:
+            self._step = HeadReader._first_lf
+            return at + 1
+        self._step = HeadReader._start_line
+        return at
+
+    def _first_lf(self, data: bytes, at: int, _end: int) -> int:
+        _expect_lf(data[at])
+        self._step = HeadReader._start_line
+        return at + 1
+
+    def _start_line(self, data: bytes, at: int, end: int) -> int:
+        stop = min(end, at + self._line_room)
+        found = data.find(b"\r", at, stop)
+        until = stop if found < 0 else found
+        self._check_start(data[at:until])
+        self._line_size += until - at
+        self._line_room -= until - at
+        if found < 0:
+            if self._line_room == 0 and self._is_request:
+                raise BadHead(414, f"a request line of {self._line_size} bytes or more")
+            return until
+        if self._line_size == 0:
+            raise BadHead(400, "an empty line where the message should start")
+        self._step = HeadReader._line_lf
+        return found + 1
+
+    def _check_start(self, piece: bytes) -> None:
+        if self._is_request:
+            # The method is a token: a TLS greeting, or a blank, is refused at its first byte.
+            if self._line_size == 0 and piece[:1].strip(_NAME_BYTES):
+                raise BadHead(400, _what_is_wrong(piece[0], "the request line"))
+            _check_bytes(piece, _REQUEST_BYTES, "the request line")
+            return
+        expected = _STATUS_LINE[self._line_size :]
+        if not piece.startswith(expected[: len(piece)]):
+            raise BadHead(400, "it does not start with HTTP/1")
+        _check_bytes(piece, _TEXT_BYTES, "the status line")
+
+    def _line_lf(self, data: bytes, at: int, _end: int) -> int:
+        _expect_lf(data[at])
+        self._step = HeadReader._line
+        return at + 1
+
+    def _line(self, data: bytes, at: int, _end: int) -> int:
+        byte = data[at]
+        if byte == _CR:
+            self._step = HeadReader._last_lf
+            return at + 1
+        if byte in b" \t":
+            raise BadHead(400, "a folded header line")
+        if self._headers_left == 0:
+            raise BadHead(431, f"more than {self._limits.header_count} headers")
+        self._headers_left -= 1
+        if byte == ord(":"):
+            raise BadHead(400, "a header without a name")
+        self._step = HeadReader._name
+        return at
+
+    def _name(self, data: bytes, at: int, end: int) -> int:
+        colon = data.find(b":", at, end)
+        until = end if colon < 0 else colon
+        _check_bytes(data[at:until], _NAME_BYTES, "the name of a header")
+        if colon < 0:
+            return until
+        self._step = HeadReader._value
+        return colon + 1
+
+    def _value(self, data: bytes, at: int, end: int) -> int:
+        found = data.find(b"\r", at, end)
+        until = end if found < 0 else found
+        _check_bytes(data[at:until], _TEXT_BYTES, "the value of a header")
+        if found < 0:
+            return until
+        self._step = HeadReader._line_lf
+        return found + 1
+
+    def _last_lf(self, data: bytes, at: int, _end: int) -> int:
+        _expect_lf(data[at])
+        self.complete = True
+        return at + 1
+
+
+def _expect_lf(byte: int) -> None:
+    if byte != _LF:
+        raise BadHead(400, "a bare CR")
+
+
+def _check_bytes(piece: bytes, allowed: bytes, where: str) -> None:
+    # One pass in C; only a refused head is looked at more closely.
+    if foreign := piece.translate(None, allowed):
+        raise BadHead(400, _what_is_wrong(foreign[0], where))
+
+
+def _what_is_wrong(byte: int, where: str) -> str:
+    if byte == _LF:
+        return f"a bare LF in {where}"
+    return f"the byte {quoted(bytes([byte]))} in {where}"

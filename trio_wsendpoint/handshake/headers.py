@@ -1,0 +1,108 @@
+"""The header fields of one request or response (RFC 9110 section 5).
+
+A `Headers` that exists is fit for the wire: names are tokens, values hold no CR, LF, NUL or other
+control character, so nobody's data can start a header, or a body, of its own.  Making one raises
+`ValueError` that names the field and what is wrong with it (`TypeError` for what is not text).
+Every module of `handshake/` may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias, cast
+
+from trio_wsendpoint.handshake.abnf import OWS, is_token
+from trio_wsendpoint.handshake.quoting import quoted
+
+__all__ = ["HeaderItems", "Headers"]
+
+#: What a parameter for header fields takes: a mapping, pairs (names may repeat), or a `Headers`.
+HeaderItems: TypeAlias = "Headers | Mapping[str, str] | Iterable[tuple[str, str]]"
+
+# RFC 9110 section 5.5: field-vchar, obs-text, and the blanks between them.  HTAB is the one
+# control character; 0x80 to 0xFF are opaque, which ISO-8859-1 keeps byte for byte.
+_VALUE = frozenset(map(chr, [9, *range(0x20, 0x7F), *range(0x80, 0x100)]))
+
+
+class Headers:
+    """Header fields, immutable, in their order; names compare without regard to case.
+
+    `items`: a mapping, an iterable of (name, value), or other `Headers`.  Blanks around a value
+    are taken off.  Raises `ValueError` for a name or a value that may not go on the wire.
+    """
+
+    __slots__ = ("_items", "_values")
+
+    _items: tuple[tuple[str, str], ...]
+    _values: dict[str, tuple[str, ...]]
+
+    def __init__(self, items: HeaderItems = ()) -> None:
+        if isinstance(items, Headers):
+            # They are immutable and checked already.
+            self._items, self._values = items._items, items._values
+            return
+        pairs = cast("Iterable[object]", items.items() if isinstance(items, Mapping) else items)
+        self._items = tuple(_checked_field(pair) for pair in pairs)
+        values: dict[str, list[str]] = {}
+        for name, value in self._items:
+            values.setdefault(name.lower(), []).append(value)
+        self._values = {name: tuple(found) for name, found in values.items()}
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the value of `name`, or `default`.
+
+        The values of repeated fields come joined with ", " (RFC 9110 section 5.3): right for
+        every field that is a list, and recognisably wrong for one that must not repeat, so that
+        a second Origin or Host can never hide behind the first.  `get_all` keeps them apart.
+        """
+        values = self._values.get(name.lower())
+        return default if values is None else ", ".join(values)
+
+    def get_all(self, name: str) -> tuple[str, ...]:
+        """Return the value of each field called `name`, in order; empty if there is none."""
+        return self._values.get(name.lower(), ())
+
+    def items(self) -> tuple[tuple[str, str], ...]:
+        """Return every field as (name, value), in order, names spelled as they were given."""
+        return self._items
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._values[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the distinct names, in lower case."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Return how many distinct names there are."""
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        # The order of fields with different names has no meaning; `dict` compares just so.
+        return self._values == other._values if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._values.items()))
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._items)!a})"
+
+
+def _checked_field(pair: object) -> tuple[str, str]:
+    match pair:
+        case (str(name), str(value)):
+            pass
+        case _:
+            raise TypeError(
+                f"a header is a pair of strings (name, value), not {quoted(repr(pair))}"
+            )
+    if not is_token(name):
+        raise ValueError(f"header name {quoted(name)} is not a token")
+    value = value.strip(OWS)
+    if not _VALUE.issuperset(value):
+        bad = next(character for character in value if character not in _VALUE)
+        raise ValueError(f"header {quoted(name)}: {quoted(bad)} may not stand in {quoted(value)}")
+    return name, value

@@ -1,0 +1,258 @@
+"""Reads the opening handshake's HTTP/1.1 (RFC 9112); `writing.py`, also found here, writes it.
+
+`RequestReader` returns a `Request` or raises `BadRequest`; `ResponseReader` returns a `Response`
+or raises `BadResponse`; `None` means "more, please".  No other error leaves them, whatever the
+peer sends, and how its bytes were cut makes no difference.  What follows a complete head is never
+looked at here: it waits in `trailing`, for it may be WebSocket frames.
+
+The only module that imports h11, which sees a head when it is whole, within its limits, and free
+of everything on which HTTP readers differ (`head.py`).  For whoever owns the socket.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import h11
+
+from trio_wsendpoint.errors import BadResponse
+from trio_wsendpoint.handshake.abnf import is_token
+from trio_wsendpoint.handshake.authority import parse_authority
+from trio_wsendpoint.handshake.body import BodyReader
+from trio_wsendpoint.handshake.head import BadHead, HeadReader
+from trio_wsendpoint.handshake.headers import Headers
+from trio_wsendpoint.handshake.http import Request, Response
+from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.refusal import check_method, check_version, refuse
+from trio_wsendpoint.handshake.writing import serialize_request, serialize_response
+from trio_wsendpoint.options import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trio_wsendpoint.errors import BadRequest
+
+__all__ = ["RequestReader", "ResponseReader", "serialize_request", "serialize_response"]
+
+_DEFAULT_LIMITS = Limits()
+# RFC 9110 section 15.2: a client must be able to parse interim responses; not an endless row.
+_MAX_INTERIM = 8
+
+
+class RequestReader:
+    """Reads one request, which has no body (RFC 6455 section 4.1: a GET).
+
+    `limits`: `head_size`, `header_count` and `pipelined` hold here.  `trailing` has the bytes
+    that came behind the request: RFC 6455 section 4.1 tells a client to wait for the answer, so
+    they are not to be acted on before the 101 is written.
+    """
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._head = HeadReader(limits)
+
+    @property
+    def trailing(self) -> bytes:
+        """What has come behind the request."""
+        return self._head.trailing
+
+    def receive_data(self, data: bytes) -> Request | None:
+        """Return the request once it is complete; `None` before and after that.
+
+        Raises `BadRequest`, whose `response` is the answer to write before closing: 400, 405,
+        414, 431 or 505 for the request; 400 for more than `limits.pipelined` bytes behind it.
+        """
+        if self._head.complete:
+            self._check_pipelined(len(data))
+        try:
+            head = self._head.receive_data(data)
+        except BadHead as error:
+            raise refuse(error.status, f"bad request: {error}") from None
+        if head is None:
+            return None
+        request = _parse_request(head)
+        self._check_pipelined(0)
+        return request
+
+    def _check_pipelined(self, more: int) -> None:
+        if len(self._head.trailing) + more > self._limits.pipelined:
+            raise refuse(400, f"more than {self._limits.pipelined} bytes behind the request")
+
+
+def _parse_request(head: bytes) -> Request:
+    # Version and method come first: they decide by what rules the rest is to be read, and a POST
+    # is told that it is a POST rather than what its body lacks.
+    parts = head[: head.index(b"\r\n")].decode("ascii").split(" ")
+    if len(parts) == 3:
+        name, _, version = parts[2].partition("/")
+        if name == "HTTP" and version.replace(".", "", 1).isdigit():
+            check_version(version)
+        if is_token(parts[0]):
+            check_method(parts[0])
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(head)
+    try:
+        # Never NEED_DATA: a whole head is a request, or is none.
+        event = cast("h11.Request", connection.next_event())
+    except h11.RemoteProtocolError as error:
+        raise _malformed(str(error)) from None
+    headers = _decode(event.headers.raw_items())
+    _check_no_body(headers)
+    request = Request(event.target.decode("ascii"), headers)
+    _check_target(request)
+    return request
+
+
+def _check_no_body(headers: Headers) -> None:
+    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
+    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
+    if "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
+        raise _malformed("a GET with a body")
+
+
+def _check_target(request: Request) -> None:
+    try:
+        # There is exactly one: h11 has seen to that (RFC 9112 section 3.2).
+        parse_authority(request.headers["Host"])
+        # The same for the authority of an absolute target, which goes before the header's.
+        parse_authority(request.host or "")
+    except ValueError as error:
+        raise _malformed(str(error)) from None
+    # RFC 9112 section 3.2: `*` is for OPTIONS and `host:port` for CONNECT.
+    absolute = request.target.lower().startswith(("http://", "https://", "ws://", "wss://"))
+    if not (absolute or request.target.startswith("/")) or "#" in request.target:
+        raise _malformed(f"the target {quoted(request.target)}")
+
+
+def _malformed(message: str) -> BadRequest:
+    return refuse(400, f"bad request: {message[:200]}")
+
+
+class ResponseReader:
+    """Reads the server's answer to an opening request.
+
+    `limits`: `head_size` and `header_count` hold here.  `body_limit`: bytes of body to collect
+    from an answer other than 101.  `trailing` has the bytes that came behind a 101.
+    """
+
+    def __init__(self, limits: Limits = _DEFAULT_LIMITS, body_limit: int = 64 * 1024) -> None:
+        self._limits = limits
+        self._body_limit = body_limit
+        self._head = HeadReader(limits, start="response")
+        self._interim = 0
+        self._size = 0
+        self._response: Response | None = None
+        self._body: BodyReader | None = None
+        self._returned = False
+
+    @property
+    def trailing(self) -> bytes:
+        """What has come behind a 101: frames, most likely; empty for other answers."""
+        return self._head.trailing if self._body is None else b""
+
+    def receive_data(self, data: bytes) -> Response | None:
+        """Return the response once it is complete; `None` before and after that.
+
+        A 101 is complete with its head, whatever length it claims (RFC 9110 section 15.2: it has
+        no content); other interim responses are skipped.  Any other response is complete at the
+        end of its body or at `body_limit`.  Raises `BadResponse` for what is not HTTP/1.x.
+        """
+        if self._returned:
+            if self._body is None:
+                self._head.receive_data(data)  # which adds it to `trailing`
+            return None
+        if self._response is None:
+            data = self._receive_head(data)
+            if self._response is None:
+                return None
+        if self._body is not None and not self._body.receive_data(data):
+            return None
+        self._returned = True
+        return self.partial()
+
+    def receive_eof(self) -> Response | None:
+        """Return the response whose body the end of the stream ends, or cuts short.
+
+        `None` if the response has been returned before.  Raises `BadResponse` if the stream
+        ended before a whole head.
+        """
+        if self._response is not None:
+            if self._returned:
+                return None
+            self._returned = True
+            return self.partial()
+        if self._size == 0:
+            raise BadResponse("the server closed the connection before answering")
+        came = f"{self._size} bytes: {quoted(self._head.held)}"
+        raise BadResponse(f"the server closed the connection after {came}")
+
+    def partial(self) -> Response | None:
+        """Return what has come of the response, None before its head: for a passed deadline."""
+        if self._response is None or self._body is None:
+            return self._response
+        return Response(self._response.status, self._response.headers, self._body.body)
+
+    def _receive_head(self, data: bytes) -> bytes:
+        """Feed the head, and the next one after each interim one; return what lies behind."""
+        while True:
+            self._size += len(data)
+            try:
+                head = self._head.receive_data(data)
+            except BadHead as error:
+                came = quoted(self._head.held)
+                raise BadResponse(
+                    f"the server's answer is not good HTTP: {error}: {came}"
+                ) from None
+            if head is None:
+                return b""
+            data = self._head.trailing
+            if self._parse(head):
+                return data
+            self._interim += 1
+            if self._interim > _MAX_INTERIM:
+                raise BadResponse(f"more than {_MAX_INTERIM} interim responses")
+            self._head = HeadReader(self._limits, start="response")
+            self._size -= len(data)
+
+    def _parse(self, head: bytes) -> bool:
+        """Set the response; return False for an interim one, of which nothing is kept."""
+        try:
+            event = _parse_response(head)
+            if event.status_code < 200 and event.status_code != 101:
+                return False
+            headers = _decode(event.headers.raw_items())
+            # May refuse a status of 600 or more, which h11 lets through.
+            self._response = Response(event.status_code, headers)
+        except (h11.RemoteProtocolError, ValueError) as error:
+            message = f"{error}"[:200]
+            raise BadResponse(f"the server's answer is not good HTTP: {message}") from None
+        if event.status_code == 101:
+            # RFC 9110 section 7.8: there is no Upgrade in HTTP/1.0.
+            if event.http_version != b"1.1":
+                version = quoted(bytes(event.http_version))
+                raise BadResponse(f"the server switched protocols in HTTP version {version}")
+            return True
+        empty = event.status_code in (204, 304)
+        length = "0" if empty else headers.get("Content-Length")
+        self._body = BodyReader(
+            chunked="Transfer-Encoding" in headers and not empty,
+            length=None if length is None else int(length),
+            limit=self._body_limit,
+        )
+        return True
+
+
+def _parse_response(head: bytes) -> h11.Response | h11.InformationalResponse:
+    # h11 reads a response only to a request it knows, and a 101 only if that one asked for it.
+    connection = h11.Connection(h11.CLIENT)
+    fields = [("Host", "server"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
+    connection.send(h11.Request(method="GET", target="/", headers=fields))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(head)
+    return cast("h11.Response | h11.InformationalResponse", connection.next_event())
+
+
+def _decode(items: Iterable[tuple[bytes, bytes]]) -> Headers:
+    # ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to
+    # treat what is not ASCII as opaque.
+    return Headers((name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items)

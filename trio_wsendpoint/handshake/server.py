@@ -1,0 +1,142 @@
+"""The server's side of the opening handshake, headers in, headers out (RFC 6455 section 4.2).
+
+`ServerHandshake.answer` returns the 101 or raises `BadRequest` with the answer to write instead;
+no other error comes of what a client sends.  It does no HTTP parsing, so it serves those who have
+an HTTP server of their own as well as `http1.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from trio_wsendpoint.handshake.abnf import (
+    TooManyItems,
+    format_extensions,
+    parse_extensions,
+    parse_protocols,
+    parse_tokens,
+)
+from trio_wsendpoint.handshake.http import Request, Response
+from trio_wsendpoint.handshake.key import accept_key, check_key
+from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
+from trio_wsendpoint.handshake.origin import OriginPolicy, Origins
+from trio_wsendpoint.handshake.refusal import (
+    check_method,
+    check_version,
+    refuse,
+    upgrade_required,
+)
+from trio_wsendpoint.options import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trio_wsendpoint.handshake.headers import HeaderItems
+    from trio_wsendpoint.protocol.extension import ExtensionNegotiator, MessageExtension
+
+__all__ = ["ServerHandshake"]
+
+_DEFAULT_LIMITS = Limits()
+_RESERVED = frozenset({"connection", "upgrade"})
+
+_T = TypeVar("_T")
+
+
+class ServerHandshake:
+    """Answers one opening request.
+
+    `subprotocols`: those we speak; the first one of the *client's* list that is among them is
+    chosen, and none is no error.  `origins`: see `OriginPolicy`, one of which may be given too, to
+    check the list but once for a whole server.  `headers`: further ones for the 101.
+    `extensions`: those we are willing to use.  `limits`: `list_items` holds here.
+
+    After `answer`, `subprotocol` and `extension` tell what was agreed; both may be None.
+    Raises `ValueError` (`TypeError`) for options that can never make a correct answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        subprotocols: Sequence[str] = (),
+        origins: Origins | OriginPolicy = "same",
+        headers: HeaderItems = (),
+        extensions: Sequence[ExtensionNegotiator] = (),
+        limits: Limits = _DEFAULT_LIMITS,
+    ) -> None:
+        self.subprotocol: str | None = None
+        self.extension: MessageExtension | None = None
+        self._subprotocols = checked_subprotocols(subprotocols)
+        self._origins = origins if isinstance(origins, OriginPolicy) else OriginPolicy(origins)
+        self._headers = checked_headers(headers, _RESERVED)
+        self._extensions = tuple(extensions)
+        self._limit = limits.list_items
+
+    def answer(self, request: Request) -> Response:
+        """Return the 101 that opens the WebSocket (RFC 6455 section 4.2.2).
+
+        Raises `BadRequest` with a response of 400 (malformed), 403 (origin), 405 (not GET), 426
+        (no upgrade to version 13 asked for), 431 (a list over its limit) or 505 (not HTTP/1.1).
+        """
+        self.subprotocol = self.extension = None
+        check_version(request.http_version)
+        check_method(request.method)
+        self._check_upgrade(request)
+        key = _only_key(request)
+        try:
+            self._origins.check(request.headers.get_all("Origin"), request.host)
+        except ValueError as error:
+            raise refuse(403, f"forbidden: {error}") from None
+        offered = self._parse(parse_tokens, request, "Sec-WebSocket-Protocol")
+        offers = self._parse(parse_extensions, request, "Sec-WebSocket-Extensions")
+        # Everything that can be refused has been: only now is anything made.
+        fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", accept_key(key)),
+        ]
+        self.subprotocol = next((name for name in offered if name in self._subprotocols), None)
+        if self.subprotocol is not None:
+            fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
+        if (extensions := self._negotiate(offers)) is not None:
+            fields.append(("Sec-WebSocket-Extensions", extensions))
+        return Response(101, [*fields, *self._headers.items()])
+
+    def _check_upgrade(self, request: Request) -> None:
+        protocols = self._parse(parse_protocols, request, "Upgrade")
+        options = self._parse(parse_tokens, request, "Connection")
+        # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
+        if "websocket" not in map(str.lower, protocols) or "upgrade" not in map(str.lower, options):
+            raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
+        # "13, 8" on one line is two versions, and so are two lines: RFC 6455 section 4.1, item 9
+        # has exactly one, and 4.4 a server tell what it knows.
+        if request.headers.get_all("Sec-WebSocket-Version") != ("13",):
+            raise upgrade_required("Sec-WebSocket-Version must be 13")
+
+    def _parse(self, parser: Callable[..., list[_T]], request: Request, name: str) -> list[_T]:
+        try:
+            return parser(request.headers.get_all(name), limit=self._limit)
+        except TooManyItems as error:
+            raise refuse(431, f"{name}: {error}") from None
+        except ValueError as error:
+            raise refuse(400, f"bad request: {name}: {error}") from None
+
+    def _negotiate(self, offers: list[tuple[str, list[tuple[str, str | None]]]]) -> str | None:
+        # RFC 6455 section 9.1: the offers stand in the client's order of preference.  The first
+        # that one of ours accepts is the one; one extension is all that a message goes through.
+        for name, parameters in offers:
+            for ours in self._extensions:
+                if ours.name == name and (accepted := ours.accept_offer(parameters)) is not None:
+                    answer, self.extension = accepted
+                    return format_extensions([(name, answer)])
+        return None
+
+
+def _only_key(request: Request) -> str:
+    keys = request.headers.get_all("Sec-WebSocket-Key")
+    try:
+        if len(keys) != 1:
+            raise ValueError(f"{len(keys)} of them")
+        check_key(keys[0])
+    except ValueError as error:
+        raise refuse(400, f"bad request: Sec-WebSocket-Key: {error}") from None
+    return keys[0]

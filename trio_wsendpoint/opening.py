@@ -1,0 +1,313 @@
+"""The opening handshake over a stream, in either role, within `Timeouts.open`.
+
+`open_as_server` and `open_as_client` return a `Connection` whose tasks have not been started, or
+raise `HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed, and a server has
+told the client why.  Imported by `server` and `client`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+import trio
+
+from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.errors import (
+    BadRequest,
+    BadResponse,
+    HandshakeError,
+    RequestAnswered,
+    TLSFailed,
+)
+from trio_wsendpoint.handshake import (
+    ClientHandshake,
+    Request,
+    RequestReader,
+    Response,
+    ResponseReader,
+    ServerHandshake,
+    serialize_request,
+    serialize_response,
+)
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger
+from trio_wsendpoint.tasks import Tasks
+
+__all__ = [
+    "HandshakeTimeout",
+    "connect_without_handshake",
+    "open_as_client",
+    "open_as_server",
+]
+
+#: Bytes asked of the stream at a time while an HTTP head is read.
+CHUNK = 16384
+#: Bytes of a refused client that are read and dropped, so that it can read why.
+MAX_PASSED = 65536
+
+
+class HandshakeTimeout(HandshakeError, trio.TooSlowError):
+    """The opening took longer than `Timeouts.open`."""
+
+
+class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
+    """Writes to the library's logger, and names the connection's peer before each record."""
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[str, MutableMapping[str, Any]]:
+        """Put the peer before the message."""
+        return f"[{(self.extra or {}).get('peer')}] {msg}", kwargs
+
+
+def logger_for(stream: trio.abc.Stream, logger: Logger) -> Logger:
+    """Return the logger of the connection over `stream`."""
+    base = logger.logger if isinstance(logger, logging.LoggerAdapter) else logger
+    return ConnectionLogger(base, {"peer": peer_name(stream)})
+
+
+def peer_name(stream: trio.abc.Stream) -> str:
+    """Return the address of the peer as `host:port`, or what the stream calls itself."""
+    transport: Any = stream  # a Trio stream of any kind, which may wrap another
+    while isinstance(transport, trio.SSLStream):
+        transport = cast("trio.SSLStream[trio.abc.Stream]", transport).transport_stream
+    if isinstance(transport, trio.SocketStream):
+        try:
+            address: object = transport.socket.getpeername()
+        except OSError:
+            return "a peer that has gone"
+        if isinstance(address, tuple):
+            host, port = cast("tuple[str, int]", address[:2])
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return "unix socket"
+    return type(transport).__name__
+
+
+# ---- the server --------------------------------------------------------------------------------
+
+
+async def open_as_server(
+    stream: trio.abc.Stream, settings: AcceptSettings, scope: trio.CancelScope | None = None
+) -> Connection:
+    """Read a request from `stream`, and accept it or answer it otherwise.
+
+    `scope` is what a server cancels when it stops while the opening is under way.
+    """
+    logger = logger_for(stream, settings.logger)
+    scope = scope or trio.CancelScope()
+    try:
+        opening = _ServerOpening(stream, settings, logger)
+        with scope:
+            scope.deadline = trio.current_time() + settings.timeouts.open
+            return await opening.run()
+        raise opening.too_late(is_stopping=trio.current_time() < scope.deadline)
+    except (BadRequest, RequestAnswered) as error:
+        logger.debug("no connection: %s", error)
+        await _answer_and_close(stream, error.response, settings)
+        raise
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+class _ServerOpening:
+    """One opening, which knows how far it has come when time is up."""
+
+    def __init__(self, stream: trio.abc.Stream, settings: AcceptSettings, logger: Logger) -> None:
+        self._stream = stream
+        self._settings = settings
+        self._logger = logger
+        self._is_processing = False
+        self._reader = RequestReader(settings.limits)
+        self._handshake = ServerHandshake(
+            subprotocols=settings.subprotocols,
+            origins=settings.origins,
+            headers=settings.headers,
+            extensions=settings.extensions,
+            limits=settings.limits,
+        )
+
+    async def run(self) -> Connection:
+        await _do_tls(self._stream)
+        request = await self._read_request()
+        # What makes no sense as a WebSocket is refused before the app is asked; what never
+        # claimed to be one is the app's to answer.
+        response = self._handshake.answer(request) if request.is_upgrade else None
+        await self._process(request)
+        if response is None:
+            response = self._handshake.answer(request)
+        await _send(self._stream, serialize_response(response, request))
+        endpoint = _make_endpoint(ServerEndpoint, self._settings, self._handshake.extension)
+        # Only now: RFC 6455 section 4.1 has a client wait for the answer.
+        endpoint.receive_data(self._reader.trailing)
+        tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
+        return Connection(
+            tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
+        )
+
+    async def _read_request(self) -> Request:
+        while True:
+            data = await _receive(self._stream)
+            if not data:
+                raise HandshakeError("the client closed the connection before its request was read")
+            request = self._reader.receive_data(data)
+            if request is not None:
+                return request
+
+    async def _process(self, request: Request) -> None:
+        if self._settings.process_request is None:
+            return
+        self._is_processing = True
+        try:
+            answer = await self._settings.process_request(request)
+            if answer is not None and not isinstance(answer, Response):
+                raise TypeError(f"process_request returns a Response or None, not {answer!r}")
+        except Exception as error:
+            self._logger.error("process_request failed", exc_info=error)
+            raise BadRequest("process_request failed", Response(500)) from error
+        self._is_processing = False
+        if answer is not None:
+            raise RequestAnswered(f"process_request answered {answer.status}", answer)
+
+    def too_late(self, *, is_stopping: bool) -> BadRequest:
+        """Return what to answer when time is up, or the server stops."""
+        if is_stopping:
+            return BadRequest("the server is stopping", Response(503))
+        if self._is_processing:
+            return BadRequest("process_request took too long", Response(503))
+        return BadRequest(f"no request within {self._settings.timeouts.open:g} s", Response(408))
+
+
+async def _answer_and_close(
+    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
+) -> None:
+    """Write an HTTP answer and see that it arrives, then close."""
+    try:
+        with trio.move_on_after(settings.timeouts.linger):
+            await stream.send_all(serialize_response(response))
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                # Closing with unread bytes would reset the connection, and the answer with it.
+                await stream.send_eof()
+                passed = 0
+                while passed < MAX_PASSED and (data := await stream.receive_some(CHUNK)):
+                    passed += len(data)
+            await stream.aclose()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+# ---- the client --------------------------------------------------------------------------------
+
+
+async def open_as_client(
+    stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
+) -> Connection:
+    """Write a request to `stream` and check the answer; the caller keeps the time."""
+    logger = logger_for(stream, settings.logger)
+    try:
+        await _do_tls(stream)
+        request = handshake.request()
+        await _send(stream, serialize_request(request))
+        reader = ResponseReader(settings.limits)
+        response = await _read_response(stream, reader, settings)
+        handshake.check(response)
+        endpoint = _make_endpoint(ClientEndpoint, settings, handshake.extension)
+        endpoint.receive_data(reader.trailing)
+        tasks = _make_tasks(stream, endpoint, settings, logger)
+        return Connection(
+            tasks, request=request, response=response, subprotocol=handshake.subprotocol
+        )
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+async def _read_response(
+    stream: trio.abc.Stream, reader: ResponseReader, settings: ConnectionSettings
+) -> Response:
+    response: Response | None = None
+    while response is None:
+        # Of an answer that is not 101 the body is wanted too, but not for long.
+        patience = settings.timeouts.linger if reader.partial() else float("inf")
+        with trio.move_on_after(patience) as scope:
+            data = await _receive(stream)
+            response = reader.receive_data(data) if data else reader.receive_eof()
+        if scope.cancelled_caught:
+            response = reader.partial()
+    return response
+
+
+# ---- both --------------------------------------------------------------------------------------
+
+
+async def _do_tls(stream: trio.abc.Stream) -> None:
+    if not isinstance(stream, trio.SSLStream):
+        return
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__ or error
+        raise TLSFailed(f"the TLS handshake failed: {cause}") from cause
+
+
+async def _receive(stream: trio.abc.Stream) -> bytes:
+    try:
+        return bytes(await stream.receive_some(CHUNK))
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise BadResponse(f"the connection was lost in the opening handshake: {error!r}") from error
+
+
+async def _send(stream: trio.abc.Stream, data: bytes) -> None:
+    try:
+        await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise BadResponse(f"the connection was lost in the opening handshake: {error!r}") from error
+
+
+def _make_endpoint(
+    default: type[Endpoint], settings: ConnectionSettings, extension: MessageExtension | None
+) -> Endpoint:
+    endpoint_class = settings.endpoint_class or default
+    if endpoint_class.masks is not default.masks:
+        raise TypeError(f"{endpoint_class.__name__} is not a {default.__name__}")
+    return endpoint_class(
+        max_pings=settings.heartbeat.max_pings if settings.heartbeat is not None else 0,
+        on_data_frame=settings.on_data_frame,
+        before_send_frame=settings.before_send_frame,
+        unrecognized_pong=settings.unrecognized_pong,
+        limits=settings.limits,
+        extension=extension,
+        hold_end=True,
+        random_bytes=settings.random_bytes,
+    )
+
+
+def connect_without_handshake(
+    stream: trio.abc.Stream,
+    default: type[Endpoint],
+    settings: ConnectionSettings,
+    request: Request,
+    response: Response,
+) -> Connection:
+    """Return a connection as if `request` and `response` had been exchanged; for tests."""
+    endpoint = _make_endpoint(default, settings, None)
+    tasks = _make_tasks(stream, endpoint, settings, logger_for(stream, settings.logger))
+    return Connection(tasks, request=request, response=response, subprotocol=None)
+
+
+def _make_tasks(
+    stream: trio.abc.Stream, endpoint: Endpoint, settings: ConnectionSettings, logger: Logger
+) -> Tasks:
+    return Tasks(
+        stream,
+        endpoint,
+        limits=settings.limits,
+        timeouts=settings.timeouts,
+        heartbeat=settings.heartbeat,
+        logger=logger,
+    )

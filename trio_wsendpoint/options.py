@@ -1,0 +1,106 @@
+"""The options, in a few frozen groups that check themselves when they are made.
+
+A group is one argument that travels whole from the user to where it is read, so no option is
+spelled again on the way.  Sizes are bytes, times are seconds.  A value out of range raises
+`ValueError` that names the option, what it got, and what it expects.
+
+Every module may import this one; it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+__all__ = ["Heartbeat", "Limits", "Timeouts"]
+
+KIB = 1024
+
+
+def _check_count(group: object, name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{type(group).__name__}.{name} must be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{type(group).__name__}.{name} must be at least {least}, not {value}")
+
+
+def _check_seconds(group: object, name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{type(group).__name__}.{name} must be seconds, not {value!r}")
+    if math.isnan(value) or value <= 0:
+        raise ValueError(f"{type(group).__name__}.{name} must be more than 0 s, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one connection may hold.
+
+    `message_size`: bytes of payload in one received message; over it the peer gets 1009.
+    `fragments`: frames that one message may come in, empty ones included, to which one more is
+    added for every 32 bytes of its payload; over it the peer gets 1008.
+    `receive_buffer`: bytes of received messages that wait for `receive()` before reading stops;
+    each message counts with its payload and 128 bytes more, so that empty ones count too.
+    `send_buffer`: bytes queued above which `send()` waits for room.
+    `fragment_size`: an outgoing message larger than this leaves in fragments of this size, so
+    that pings, pongs and a close can pass between them.
+    `head_size`, `header_count`, `list_items`: bytes of an HTTP head, headers in it, and items in
+    one list-valued header; over them the peer gets 431.
+    `pipelined`: bytes that may follow a request before the 101 is written; over it, 400.
+    """
+
+    message_size: int = 1024 * KIB
+    fragments: int = 4096
+    receive_buffer: int = 64 * KIB
+    send_buffer: int = 64 * KIB
+    fragment_size: int = 256 * KIB
+    head_size: int = 16 * KIB
+    header_count: int = 64
+    list_items: int = 32
+    pipelined: int = 4 * KIB
+
+    def __post_init__(self) -> None:
+        least = {"message_size": 0, "pipelined": 0, "head_size": 64}
+        for field in fields(self):
+            _check_count(self, field.name, getattr(self, field.name), least.get(field.name, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a connection waits, in seconds; `math.inf` is allowed.
+
+    `open`: the whole opening, TLS included; bytes do not renew it.
+    `write`: how long the peer may accept nothing while we have something to write.
+    `answer`: how long a violation or a Close of the peer waits, after the last message before it
+    was handed to the app, for the app's answer.
+    `close`: the whole closing, from the moment that either Close frame is there.
+    `linger`: how long we go on reading after our last byte, so that the Close frame arrives.
+    `grace`: how long a server that stops lets its connections finish.
+    """
+
+    open: float = 10.0
+    write: float = 20.0
+    answer: float = 1.0
+    close: float = 5.0
+    linger: float = 1.0
+    grace: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_seconds(self, field.name, getattr(self, field.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """When to ping a silent peer, and when to give it up.
+
+    `interval`: seconds without a byte from the peer before a ping leaves.
+    `max_pings`: pings without an answer, after which the next beat closes with 1002 instead.
+    So a peer that has fallen silent is closed after `interval * (max_pings + 1)` seconds.
+    """
+
+    interval: float = 15.0
+    max_pings: int = 3
+
+    def __post_init__(self) -> None:
+        _check_seconds(self, "interval", self.interval)
+        _check_count(self, "max_pings", self.max_pings, 0)

@@ -1,0 +1,220 @@
+"""Frames into messages: the payloads of one message are joined as they come.
+
+For each data frame: `begin` with its header, `feed` with each piece of its payload (at least
+once, `b""` if it is empty), each time `inflate` until it returns False, then `end`, which returns
+the `Message` that the frame completes, or None.  `add` is all of it for a whole frame.
+
+Each raises `PeerError` at the first byte that breaks a rule or a limit; call `discard` then.
+Memory is the payload and nine bytes a fragment, and the wire form of a message that an extension
+has encoded.  Only `endpoint` imports this module.
+"""
+
+from __future__ import annotations
+
+from trio_wsendpoint.errors import MessageTooBig, PolicyViolation, ProtocolError
+from trio_wsendpoint.options import Limits
+from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
+from trio_wsendpoint.protocol.message import Cuts, Message
+from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
+
+__all__ = ["Defragmenter"]
+
+#: Bytes that are inflated at a time, so that the caller can do something else in between.
+_INFLATE_STEP = 65536
+
+
+_NO_FRAME = ContinuationFrame()
+
+
+class Defragmenter:
+    """Joins the frames of one direction, within `limits`."""
+
+    __slots__ = (
+        "_buffer",
+        "_count",
+        "_cuts",
+        "_decoder",
+        "_extension",
+        "_first",
+        "_frame",
+        "_frame_start",
+        "_is_partial",
+        "_is_skipped",
+        "_limits",
+        "_received",
+        "_size",
+        "_taken",
+        "_utf8",
+        "_whole",
+        "_wire",
+    )
+
+    def __init__(
+        self, limits: Limits | None = None, extension: MessageExtension | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self._extension = extension
+        self.discard()
+
+    def discard(self) -> None:
+        """Forget the message that has begun."""
+        self._first: DataFrame | None = None
+        self._frame: DataFrame = _NO_FRAME  # whose payload is coming in
+        self._frame_start = 0  # bytes of the message before it
+        self._size = 0  # bytes of it that are still to come
+        self._count = 0  # frames of the message so far
+        self._received = 0  # bytes of the message so far, as they were on the wire
+        self._cuts: Cuts | None = None
+        self._whole: bytes | None = None  # the payload, as long as it is one piece
+        self._buffer: bytearray | None = None  # the payload, when it is more
+        self._decoder: MessageExtension | None = None  # if the message is encoded
+        self._wire = bytearray()  # what was fed, of an encoded message
+        self._utf8: Utf8Validator | None = None
+        self._taken = 0  # bytes of the payload that take_part() has handed out, or skip() dropped
+        self._is_partial = False  # take_part() has been called
+        self._is_skipped = False
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._first is not None
+
+    @property
+    def partial_type(self) -> str | None:
+        """The type of the message that has begun and not ended, or None."""
+        return None if self._first is None or self._is_skipped else self._first.type
+
+    @property
+    def partial_size(self) -> int:
+        """Bytes of that message that wait for it to be complete, or for `take_part`."""
+        if self._buffer is not None:
+            return len(self._buffer)
+        return len(self._whole or b"")
+
+    def take_part(self) -> bytes:
+        """Take out what there is of the message that has begun; of a text, whole characters.
+
+        The `Message` that `end` returns in due course has only the rest, in one frame.
+        """
+        data = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        kept = incomplete_tail(data) if self._utf8 is not None else 0
+        cut = len(data) - kept
+        self._buffer, self._whole = None, data[cut:]
+        self._taken += cut
+        self._is_partial = True
+        self._cuts = None
+        self._wire.clear()
+        return data[:cut]
+
+    def skip(self) -> None:
+        """Drop the message that has begun: `end` will not return it.  Its limits still hold."""
+        if self._first is not None:
+            self.take_part()
+            self._whole = None
+            self._is_skipped = True
+
+    def add(self, frame: DataFrame) -> Message | None:
+        """Take a whole frame; return the message that it completes, or None."""
+        self.begin(frame, len(frame.payload))
+        self.feed(frame.payload)
+        while self.inflate():
+            pass
+        return self.end()
+
+    def begin(self, frame: DataFrame, size: int) -> None:
+        """Take the header of the next frame, which announces `size` bytes of payload."""
+        if isinstance(frame, ContinuationFrame) is (self._first is None):
+            # The parser sees it a byte earlier; frames that are added by hand come this way.
+            raise ProtocolError(
+                "a continuation frame outside of a message"
+                if self._first is None
+                else f"a {frame.type} frame inside a fragmented message"
+            )
+        if self._first is None:
+            self._first = frame
+            if frame.type == "text":
+                self._utf8 = Utf8Validator()
+            if self._extension is not None and frame.rsv & self._extension.rsv:
+                self._decoder = self._extension
+        self._frame = frame
+        self._frame_start = self._received
+        self._size = size
+        self._count += 1
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        limits = self._limits
+        most = limits.message_size
+        if self._decoder is not None:
+            # Data that does not compress grows by 5 bytes in 16 KiB; the exact limit is applied
+            # to what comes out.
+            most += most // 16384 * 5 + 64
+        if self._received + self._size > most:
+            raise MessageTooBig(
+                f"a message of {self._received + self._size} bytes or more, "
+                f"the limit is {limits.message_size} bytes"
+            )
+        if self._count > limits.fragments + self._received // 32:
+            raise PolicyViolation(f"a message of {self._received} bytes in {self._count} frames")
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece of the frame's payload, as it was on the wire."""
+        self._received += len(piece)
+        self._size -= len(piece)
+        if self._decoder is None:
+            self._append(piece)
+        else:
+            if not self._is_partial:
+                self._wire += piece
+            self._decoder.feed(piece, final=self._frame.fin and not self._size)
+
+    def inflate(self) -> bool:
+        """Decode at most 64 KiB of what was fed; return whether there may be more."""
+        if self._decoder is None:
+            return False
+        room = self._limits.message_size - self._taken - self.partial_size
+        # One byte more than there is room for shows that the message is too big, and no bomb
+        # gets further than that.
+        piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
+        if len(piece) > room:
+            raise MessageTooBig(
+                f"a message that inflates to more than {self._limits.message_size} bytes"
+            )
+        if piece:
+            self._append(piece)
+        return bool(piece)
+
+    def end(self) -> Message | None:
+        """End the frame; return the message if it was its last."""
+        frame = self._frame
+        if (self._count > 1 or not frame.fin) and not self._is_partial:
+            if self._cuts is None:
+                self._cuts = Cuts()
+            self._cuts.add(self._received - self._frame_start, frame.rsv, frame.mask)
+        if not frame.fin:
+            return None
+        if self._utf8 is not None:
+            self._utf8.feed(b"", final=True)
+        if self._is_skipped:
+            self.discard()
+            return None
+        payload = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        wire = None if self._decoder is None or self._is_partial else bytes(self._wire)
+        message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
+        self.discard()
+        return message
+
+    def _append(self, piece: bytes) -> None:
+        if self._utf8 is not None:
+            self._utf8.feed(piece)
+        if self._is_skipped:
+            self._taken += len(piece)
+        elif self._buffer is not None:
+            self._buffer += piece
+        elif not self._whole:
+            self._whole = piece
+        else:
+            self._buffer = bytearray(self._whole)
+            self._buffer += piece
+            self._whole = None

@@ -1,0 +1,385 @@
+"""Bytes into frames, strictly (RFC 6455 section 5.2), resumable at every byte.
+
+Bytes are pushed (`receive_data`, `receive_eof`) or pulled from a `source` with `.read(n)`.  Then
+
+* `get_next_frame()` returns a whole `Frame`, or None while more bytes are needed;
+* `begin_frame()` returns a frame as soon as its header is there, its payload still empty, or
+  None.  Then `read_payload()` returns what has come of that payload, unmasked, and `remaining`
+  says how many bytes are to come; or `finish_frame()` collects it.  It is the form that holds
+  nothing back, and `get_next_frame` is made of it: use one or the other.
+
+Each of them raises `PeerError` at the earliest byte that shows a violation, after the frames
+before it; the parser is then finished: it raises the same error for ever and keeps no more bytes.
+Only the payload of a close frame, 125 bytes at most, is judged when it is whole.  A declared
+length is checked, never believed: memory grows with the bytes that have come.
+Imported by `endpoint`, and by those who want frames and no endpoint.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+from trio_wsendpoint.errors import MessageTooBig, PeerError, ProtocolError, UnexpectedEOF
+from trio_wsendpoint.protocol.frames import (
+    BinaryFrame,
+    Buffer,
+    CloseFrame,
+    ContinuationFrame,
+    ControlFrame,
+    DataFrame,
+    Frame,
+    PingFrame,
+    PongFrame,
+    TextFrame,
+)
+from trio_wsendpoint.protocol.masking import apply_mask, rotate_mask
+from trio_wsendpoint.protocol.opcodes import MAX_CONTROL_PAYLOAD
+
+__all__ = ["Parser", "Source"]
+
+_STANDARD: dict[int, type[Frame]] = {
+    frame_type.opcode: frame_type
+    for frame_type in (
+        ContinuationFrame,
+        TextFrame,
+        BinaryFrame,
+        CloseFrame,
+        PingFrame,
+        PongFrame,
+    )
+}
+
+
+class Source(Protocol):
+    """Where a parser pulls from: raw I/O, as `socket.makefile("rb", buffering=0)`."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return 1 to `size` bytes, `b""` at the end, or None when there is nothing yet."""
+        ...
+
+
+class Parser:
+    """Reads frames.
+
+    `source`: what `pull()` reads from, at most `read_size` bytes a call; None to push.  A
+    buffered reader is read through its `read1`, because its `read(n)` waits for all of `n`; it
+    has to block, because one that does not tells "nothing yet" and "the end" alike.
+    `masked`: whether frames must (True) or must not (False) be masked; None accepts both.  An
+    `Endpoint` sets it by its role.
+    `rsv`: the reserved bits (three bits, RSV1 is 0b100) that data frames may carry.
+    `frame_types`: frame classes of extensions, as for `register`.
+    `max_frame_size`: bytes of payload that one frame may declare; None for no limit of its own.
+    """
+
+    def __init__(
+        self,
+        source: Source | None = None,
+        *,
+        masked: bool | None = None,
+        rsv: int = 0,
+        frame_types: Iterable[type[Frame]] = (),
+        max_frame_size: int | None = None,
+        read_size: int = 65536,
+    ) -> None:
+        if source is not None and not callable(getattr(source, "read", None)):
+            raise TypeError(f"a parser's source needs a read method, {source!r} has none")
+        self.masked = masked
+        self.rsv = rsv
+        #: Reserved bits allowed on the first frame of a message only (RFC 7692 section 6).
+        self.first_rsv = 0
+        self.max_frame_size = max_frame_size
+        self.frame_types = _STANDARD
+        for frame_type in frame_types:
+            self.register(frame_type)
+        self._source = source
+        self._read = getattr(source, "read1", None) or getattr(source, "read", None)
+        self._read_size = read_size
+        # The bytes at hand are one chunk and a place in it, and the chunks behind it.  Chunks
+        # are joined only under a header, so that feeding is linear however it is cut.
+        self._chunk = b""
+        self._position = 0
+        self._later: deque[bytes] = deque()
+        self._eof = False
+        self._error: PeerError | None = None
+        self._in_message = False
+        self._mask = b""
+        #: Bytes of the current frame's payload that have not been read.
+        self.remaining = 0
+        self._frame: Frame | None = None  # the one that get_next_frame() is collecting
+        self._payload = bytearray()  # what finish_frame() has of the current one
+
+    def register(self, frame_type: type[Frame]) -> None:
+        """Make frames of a further type known: data opcodes 3-7, control opcodes 11-15.
+
+        Raises `TypeError` or `ValueError` for a class that cannot stand for such an opcode.
+        """
+        opcode = getattr(frame_type, "opcode", None)
+        if not isinstance(opcode, int) or not getattr(frame_type, "type", None):
+            raise TypeError(f"{frame_type!r} needs an opcode and a type of its own")
+        if issubclass(frame_type, ControlFrame):
+            kind, allowed = "control", range(11, 16)
+        elif issubclass(frame_type, DataFrame):
+            kind, allowed = "data", range(3, 8)
+        else:
+            raise TypeError(f"{frame_type!r} is neither a DataFrame nor a ControlFrame")
+        if opcode not in allowed:
+            raise ValueError(
+                f"a {kind} frame of an extension has opcode {allowed[0]} to {allowed[-1]}, "
+                f"not {opcode}"
+            )
+        self.frame_types = {**self.frame_types, opcode: frame_type}
+
+    # ---- bytes in ----------------------------------------------------------------------------
+
+    def receive_data(self, data: Buffer) -> None:
+        """Take the next bytes of the stream; `b""` is no bytes, not its end."""
+        if self._eof:
+            raise ValueError("no data can follow the end of the data")
+        chunk = bytes(data)
+        if not chunk or self._error is not None:
+            return  # nothing, or nothing that will be looked at
+        if self._position == len(self._chunk):
+            self._chunk, self._position = chunk, 0
+        else:
+            self._later.append(chunk)
+
+    def receive_eof(self) -> None:
+        """Take note that the stream has ended."""
+        self._eof = True
+
+    def pull(self) -> bool:
+        """Read once from the source; return whether anything came, the end included.
+
+        False without a source, and when a non-blocking source has nothing yet.
+        """
+        if self._read is None or self._eof:
+            return False
+        try:
+            data = self._read(self._read_size)
+        except BlockingIOError:
+            return False
+        if data is None:
+            return False
+        if data:
+            self.receive_data(data)
+        else:
+            self.receive_eof()
+        return True
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that have come and have not been parsed."""
+        return len(self._chunk) - self._position + sum(map(len, self._later))
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether the stream has ended and all of it has been parsed."""
+        return self._eof and not self.buffered and not self.remaining
+
+    # ---- frames out --------------------------------------------------------------------------
+
+    def get_next_frame(self) -> Frame | None:
+        """Return the next frame whole, or None; reads from the source at most once a call.
+
+        Raises `PeerError`; `UnexpectedEOF` if the stream ended inside a frame.
+        """
+        frame = self._collect()
+        if frame is None and self.pull():
+            frame = self._collect()
+        return frame
+
+    def _collect(self) -> Frame | None:
+        frame = self._frame
+        if frame is None:
+            frame = self._frame = self.begin_frame()
+        if frame is None or not self.finish_frame(frame):
+            return None
+        self._frame = None
+        return frame
+
+    def finish_frame(self, frame: Frame) -> bool:
+        """Collect the payload of the frame that has begun; return whether it is whole, and set.
+
+        Raises as `get_next_frame`, also for what is wrong with a whole payload.
+        """
+        if self._error is not None:
+            raise self._error
+        piece = self.read_payload()
+        while self.remaining:
+            if not piece:
+                return False
+            self._payload += piece
+            piece = self.read_payload()
+        if self._payload:
+            piece = bytes(self._payload + piece)
+            self._payload = bytearray()
+        frame.payload = piece
+        try:
+            frame.check_received()
+        except PeerError as error:
+            self._end(error)
+            raise
+        return True
+
+    def begin_frame(self) -> Frame | None:
+        """Return the frame that the next header announces, without its payload, or None.
+
+        What is left of the payload before it must have been read.  Raises as `get_next_frame`.
+        """
+        if self._error is not None:
+            raise self._error
+        try:
+            return self._read_header()
+        except PeerError as error:
+            self._end(error)
+            raise
+
+    def _end(self, error: PeerError) -> None:
+        """Note the error that ends all parsing, and let go of what will not be looked at."""
+        self._error = error
+        self._chunk, self._position = b"", 0
+        self._later.clear()
+
+    def read_payload(self) -> bytes:
+        """Return the bytes of the current frame's payload that have come, unmasked.
+
+        `b""` when none have, and when `remaining` is 0.  Raises `UnexpectedEOF` if the stream
+        ended before the frame did.
+        """
+        if not self.remaining:
+            return b""
+        if self._position == len(self._chunk) and self._later:
+            self._chunk, self._position = self._later.popleft(), 0
+        start = self._position
+        piece = self._chunk[start : start + self.remaining]
+        size = len(piece)
+        if not size:
+            if self._error is not None:
+                raise self._error
+            if self._eof:
+                self._error = UnexpectedEOF(
+                    f"the bytes ended inside a frame, {self.remaining} bytes before its end"
+                )
+                raise self._error
+            return b""
+        self._position = start + size
+        self.remaining -= size
+        if self._mask:
+            piece = apply_mask(piece, self._mask)
+            self._mask = rotate_mask(self._mask, size)
+        return piece
+
+    def skip_frame(self, frame: Frame) -> bool:
+        """Pass over what has come of the payload of `frame`; return whether it is over."""
+        self._payload = bytearray()
+        self.read_payload()
+        return not self.remaining
+
+    # ---- the header --------------------------------------------------------------------------
+
+    def _read_header(self) -> Frame | None:
+        """Read a header and step behind it, or leave everything as it is and return None.
+
+        A header is read from its first byte again when more has come: it is 14 bytes at most,
+        and so nothing has to be remembered between two calls.
+        """
+        start = self._position
+        chunk = self._chunk
+        while len(chunk) - start < 14 and self._later:
+            self._chunk = chunk = chunk[start:] + self._later.popleft()
+            self._position = start = 0
+        available = len(chunk) - start
+        if available == 0:
+            return None
+        first = chunk[start]
+        frame_type = self._check_first(first)
+        if available == 1:
+            self._check_eof(available)
+            return None
+        second = chunk[start + 1]
+        length = second & 0x7F
+        masked = second >> 7
+        self._check_second(frame_type, masked, length)
+        end = start + 2
+        if length >= 126:
+            end += 2 if length == 126 else 8
+            length = self._check_length(length, chunk[start + 2 : min(end, len(chunk))])
+            if len(chunk) < end:
+                self._check_eof(available)
+                return None
+        if self.max_frame_size is not None and length > self.max_frame_size:
+            raise MessageTooBig(
+                f"a frame of {length} bytes, the limit is {self.max_frame_size} bytes"
+            )
+        if masked:
+            end += 4
+            if len(chunk) < end:
+                self._check_eof(available)
+                return None
+        mask = chunk[end - 4 : end] if masked else b""
+        fin = first >= 0x80
+        if not frame_type.is_control:
+            self._in_message = not fin
+        self._position = end
+        self._mask = mask
+        self.remaining = length
+        return frame_type.received(fin, first >> 4 & 7, mask)
+
+    def _check_eof(self, available: int) -> None:
+        if self._eof:
+            raise UnexpectedEOF(f"the bytes ended inside a frame's header, after {available} bytes")
+
+    def _check_first(self, first: int) -> type[Frame]:
+        """Check FIN, RSV and opcode, which the first byte holds."""
+        frame_type = self.frame_types.get(first & 15)
+        if frame_type is None:
+            raise ProtocolError(f"unknown opcode {first & 15}")
+        if frame_type.is_control:
+            if first < 0x80:
+                raise ProtocolError(f"a fragmented {frame_type.type} frame")
+            allowed = 0
+        else:
+            continues = frame_type is ContinuationFrame
+            if continues is not self._in_message:
+                # RFC 6455 section 5.4: the fragments of one message follow one another.
+                if continues:
+                    raise ProtocolError("a continuation frame outside of a message")
+                raise ProtocolError(f"a {frame_type.type} frame inside a fragmented message")
+            allowed = self.rsv if continues else self.rsv | self.first_rsv
+        if first >> 4 & 7 & ~allowed:
+            # "MUST be 0 unless an extension is negotiated that defines meanings": section 5.2
+            raise ProtocolError(
+                f"reserved bits {first >> 4 & 7:03b} on a {frame_type.type} frame, "
+                f"{allowed:03b} may be set"
+            )
+        return frame_type
+
+    def _check_second(self, frame_type: type[Frame], masked: int, length: int) -> None:
+        """Check mask direction and the length of control frames, which the second byte holds."""
+        if self.masked is not None and masked != self.masked:
+            # RFC 6455 section 5.1: a client masks all frames, a server none.
+            raise ProtocolError(
+                "an unmasked frame from a client" if self.masked else "a masked frame from a server"
+            )
+        if frame_type.is_control:
+            if length > MAX_CONTROL_PAYLOAD:
+                raise ProtocolError(f"a {frame_type.type} frame of more than 125 bytes")
+            if length == 1 and frame_type is CloseFrame:
+                raise ProtocolError("a close frame of 1 byte: a close code has 2")
+
+    def _check_length(self, code: int, extended: bytes) -> int:
+        """Check what has come of an extended length; return its value so far."""
+        value = int.from_bytes(extended, "big")
+        if code == 126:
+            wasteful = len(extended) == 2 and value < 126
+        else:
+            if extended and extended[0] >= 0x80:
+                raise ProtocolError("a 64-bit length with its most significant bit set")
+            # Six zero bytes leave two: it would have fitted the 16-bit form.
+            wasteful = len(extended) >= 6 and not any(extended[:6])
+        if wasteful:
+            # "the minimal number of bytes MUST be used to encode the length": section 5.2
+            raise ProtocolError("a payload length that is not in its shortest form")
+        return value

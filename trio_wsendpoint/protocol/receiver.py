@@ -1,0 +1,121 @@
+"""The incoming half of an endpoint: what the parser finds, into messages and control frames.
+
+`step()` handles one frame, or a part of one, and returns
+
+* a `Message` that is complete,
+* a `ControlFrame` for the endpoint to act upon,
+* `Progress.HANDLED` or `Progress.NEED_DATA`;
+
+or raises `PeerError`, or whatever `on_data_frame` raises (the frame is then handled).  Once the
+endpoint has closed, data frames are passed over and nothing is kept of them.
+Only `endpoint` imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from trio_wsendpoint.errors import UnexpectedEOF
+from trio_wsendpoint.protocol.closing import Closing
+from trio_wsendpoint.protocol.defragmenter import Defragmenter
+from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
+from trio_wsendpoint.protocol.message import Message
+from trio_wsendpoint.protocol.parser import Parser
+
+__all__ = ["Progress", "Receiver"]
+
+
+class Progress(Enum):
+    """What a step did when it did not complete a message."""
+
+    NEED_DATA = "all that has come is handled"
+    HANDLED = "a frame, or a part of one, was handled"
+    HELD = "the peer's close or violation waits for release_end()"
+    ENDED = "nothing more is expected of the peer"
+
+
+class Receiver:
+    """Steps through what the parser has, for as long as the peer may send."""
+
+    def __init__(
+        self,
+        closing: Closing,
+        parser: Parser,
+        defragmenter: Defragmenter,
+        on_data_frame: Callable[[DataFrame], DataFrame | None] | None,
+    ) -> None:
+        self._closing = closing
+        self._parser = parser
+        self._defragmenter = defragmenter
+        self._on_data_frame = on_data_frame
+        self._frame: Frame | None = None  # whose payload is coming in
+        self._inflating = False
+
+    def discard(self) -> None:
+        """Forget the message that has begun: it will not be wanted."""
+        self._defragmenter.discard()
+        self._inflating = False
+
+    def step(self) -> Message | ControlFrame | Progress:
+        """Handle one frame, or a part of one."""
+        frame = self._frame
+        if frame is None:
+            frame = self._parser.begin_frame()
+            if frame is None:
+                if self._parser.at_eof:
+                    raise UnexpectedEOF("the bytes ended without a close frame")
+                return Progress.NEED_DATA
+            self._frame = frame
+            if isinstance(frame, DataFrame) and self._joins:
+                self._defragmenter.begin(frame, self._parser.remaining)
+        if isinstance(frame, DataFrame) and self._joins:
+            return self._join()
+        return self._finish(frame)
+
+    @property
+    def _joins(self) -> bool:
+        """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
+        return self._on_data_frame is None and self._closing.is_open
+
+    def _join(self) -> Message | Progress:
+        if not self._inflating:
+            before = self._parser.remaining
+            piece = self._parser.read_payload()
+            if before and not piece:
+                return Progress.NEED_DATA
+            self._defragmenter.feed(piece)
+        # An encoded piece is decoded a part at a time: a step is short whatever it contains.
+        self._inflating = self._defragmenter.inflate()
+        if self._inflating or self._parser.remaining:
+            return Progress.HANDLED
+        self._frame = None
+        return self._defragmenter.end() or Progress.HANDLED
+
+    def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
+        """Go on with a frame that is wanted whole, or not at all."""
+        before = self._parser.remaining
+        is_skipped = isinstance(frame, DataFrame) and not self._closing.is_open
+        finish = self._parser.skip_frame if is_skipped else self._parser.finish_frame
+        if not finish(frame):
+            return Progress.NEED_DATA if self._parser.remaining == before else Progress.HANDLED
+        self._frame = None
+        if isinstance(frame, ControlFrame):
+            return frame
+        if is_skipped or self._on_data_frame is None or not isinstance(frame, DataFrame):
+            return Progress.HANDLED
+        replacement = _check_replacement(frame, self._on_data_frame(frame))
+        if not self._closing.is_open:
+            return Progress.HANDLED  # the callback has closed
+        return self._defragmenter.add(replacement) or Progress.HANDLED
+
+
+def _check_replacement(frame: DataFrame, replacement: object) -> DataFrame:
+    """Return what takes the frame's place, if it can stand there."""
+    if replacement is None:
+        return frame
+    if not isinstance(replacement, DataFrame):
+        raise TypeError(f"on_data_frame returns a DataFrame or None, not {replacement!r}")
+    if type(replacement) is not type(frame) or replacement.fin is not frame.fin:
+        raise ValueError(f"{replacement!r} cannot take the place of {frame!r}")
+    return replacement

@@ -1,0 +1,243 @@
+"""The outgoing half of an endpoint: messages into frames, frames into the queue, and out of it.
+
+What is queued is valid and in order; what leaves has been shown to `before_send_frame`, once.
+The Close frame that leaves is told to the closing table.  Only `endpoint` imports this module.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from trio_wsendpoint.errors import LocalError
+from trio_wsendpoint.protocol.closing import Closing, Event
+from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.protocol.frames import (
+    BinaryFrame,
+    Buffer,
+    CloseFrame,
+    ContinuationFrame,
+    ControlFrame,
+    DataFrame,
+    Frame,
+    PingFrame,
+    PongFrame,
+    TextFrame,
+)
+from trio_wsendpoint.protocol.output import Output
+from trio_wsendpoint.protocol.write_queue import WriteQueue
+
+__all__ = ["Sender"]
+
+_KINDS: dict[str, type[DataFrame]] = {"text": TextFrame, "binary": BinaryFrame}
+
+#: How many masks are drawn at once: a call of os.urandom costs more than the masking of a
+#: short message.
+_MASKS_DRAWN = 32
+
+
+class Sender:
+    """The write queue, what fills it and what empties it."""
+
+    def __init__(
+        self,
+        closing: Closing,
+        *,
+        masks: bool,
+        out: Any,  # any object with `send` or `write`
+        before_send_frame: Callable[[ControlFrame], object] | None,
+        fragment_size: int,
+        extension: MessageExtension | None,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._closing = closing
+        self._masks = masks
+        self._output = None if out is None else Output(out)
+        self._before_send_frame = before_send_frame
+        self._fragment_size = fragment_size
+        self._extension = extension
+        self._random_bytes = random_bytes
+        self._mask_pool = b""
+        self._queue = WriteQueue()
+        self._next: Frame | None = None  # taken out of the queue, but not handed over yet
+        self._in_message = False
+        self._chunk_type: type[DataFrame] | None = None  # of the message whose chunks follow
+        self._chunk_encoder: MessageExtension | None = None
+
+    # ---- in ----------------------------------------------------------------------------------
+
+    def make_mask(self) -> bytes:
+        """Return the mask for one frame: 4 unpredictable bytes, or `b""` for a server.
+
+        RFC 6455 section 5.3: it "MUST be chosen at random for each frame".
+        """
+        if not self._masks:
+            return b""
+        if not self._mask_pool:
+            self._mask_pool = self._random_bytes(4 * _MASKS_DRAWN)
+        mask, self._mask_pool = self._mask_pool[:4], self._mask_pool[4:]
+        return mask
+
+    def add_message(self, data: str | Buffer, *, compress: bool) -> None:
+        """Queue a whole message: a text for `str`, a binary one for bytes."""
+        self._check_between_messages()
+        if isinstance(data, str):
+            first: type[DataFrame] = TextFrame
+            payload: Buffer = data.encode()
+        elif isinstance(data, (bytes, bytearray, memoryview)):
+            first, payload = BinaryFrame, data
+        else:
+            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+        rsv = 0
+        if compress and self._extension is not None:
+            size = memoryview(payload).nbytes
+            if self._extension.wants(first.type, size):
+                payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
+        for frame in self._cut(first, payload, rsv):
+            self._queue.add(frame)
+        self._write_if_blocking()
+
+    def begin_message(self, kind: str, *, compress: bool) -> None:
+        """Begin a "text" or "binary" message whose chunks follow; nothing is queued yet."""
+        if kind not in _KINDS:
+            raise ValueError(f'a message is "text" or "binary", not {kind!r}')
+        self._check_between_messages()
+        self._chunk_type = _KINDS[kind]
+        extension = self._extension
+        wanted = compress and extension is not None and extension.wants(kind, sys.maxsize)
+        self._chunk_encoder = extension if wanted else None
+
+    def add_chunk(self, data: str | Buffer, *, final: bool) -> None:
+        """Queue the next chunk of the message that was begun; `final` ends it."""
+        first = self._chunk_type
+        if first is None:
+            raise LocalError("no message was begun: begin_message() first")
+        if not isinstance(data, str if first is TextFrame else (bytes, bytearray, memoryview)):
+            raise TypeError(f"a chunk of a {first.type} message cannot be {type(data).__name__}")
+        payload: Buffer = data.encode() if isinstance(data, str) else data
+        rsv = 0
+        if self._chunk_encoder is not None:
+            payload = self._chunk_encoder.encode(payload, final=final, flush=not final)
+            rsv = 0 if self._in_message else self._chunk_encoder.rsv
+        if final or len(payload):  # an empty chunk would be a frame for nothing
+            kind = ContinuationFrame if self._in_message else first
+            for frame in list(self._cut(kind, payload, rsv, final=final)):
+                self._queue.add(frame)
+            self._in_message = not final
+        if final:
+            self._chunk_type = None
+        self._write_if_blocking()
+
+    def cancel_message(self) -> bool:
+        """Forget the message that was begun; return False if a part of it is queued already."""
+        if self._in_message:
+            return False
+        self._chunk_type = None
+        return True
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether no message has begun that is not ended."""
+        return self._chunk_type is None and not self._in_message
+
+    def _check_between_messages(self) -> None:
+        if not self.is_between_messages:
+            raise LocalError("a message is being sent in fragments: end it first")
+
+    def _cut(
+        self, first: type[DataFrame], payload: Buffer, rsv: int, *, final: bool = True
+    ) -> Iterator[DataFrame]:
+        """Cut a payload into fragments, between which control frames can pass."""
+        view = memoryview(payload).cast("B")
+        end = max(len(view), 1)
+        for start in range(0, end, self._fragment_size):
+            stop = start + self._fragment_size
+            yield (ContinuationFrame if start else first)(
+                view[start:stop] if end > self._fragment_size else payload,
+                fin=final and stop >= end,
+                rsv=0 if start else rsv,
+                mask=self.make_mask(),
+            )
+
+    def add_frame(self, frame: Frame) -> None:
+        """Queue `frame`, masked as this role has to; data frames must make up messages."""
+        if not isinstance(frame, ControlFrame):
+            if self._chunk_type is not None:
+                raise LocalError("a message is being sent in fragments: end it first")
+            if isinstance(frame, ContinuationFrame) is not self._in_message:
+                raise LocalError(
+                    f"a {frame.type} frame cannot be sent "
+                    + ("inside" if self._in_message else "outside of")
+                    + " a fragmented message"
+                )
+            self._in_message = not frame.fin
+        own = frame.received(frame.fin, frame.rsv, self.make_mask())
+        own.payload = frame.payload
+        self._queue.add(own)
+        self._write_if_blocking()
+
+    # ---- out ---------------------------------------------------------------------------------
+
+    @property
+    def frames(self) -> int:
+        """Frames that wait, a partly written one included."""
+        partial = self._output is not None and self._output.is_partial
+        return len(self._queue) + (self._next is not None) + partial
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._queue.size + (0 if self._next is None else len(self._next.payload))
+
+    def shift(self) -> Frame | None:
+        """Take out the next frame for whoever writes it, or None."""
+        if self._output is not None and self._output.is_partial:
+            raise LocalError("a frame is written in part: flush_write_queue() must finish it")
+        frame = self._take()
+        if isinstance(frame, CloseFrame):
+            self._closing.move(Event.ANSWER_LEAVES)
+        return frame
+
+    def _take(self) -> Frame | None:
+        if self._next is None:
+            self._next = self._queue.shift()
+            if self._before_send_frame is not None and isinstance(
+                self._next, (PingFrame, PongFrame, CloseFrame)
+            ):
+                # If it raises, the frame stays the next one, and is not shown a second time.
+                self._before_send_frame(self._next)
+        frame, self._next = self._next, None
+        return frame
+
+    def flush(self) -> bool:
+        """Write one frame, or the rest of one; return whether all is written."""
+        if self._output is None:
+            raise LocalError("there is no out to write to: shift_write_queue() instead")
+        try:
+            if self._output.is_partial:
+                self._output.resume()
+            elif (frame := self._take()) is not None:
+                self._output.write(frame.to_bytes())
+        except OSError as error:
+            if self._closing.move(Event.BYTES_END):
+                self._closing.error = error
+            self.clear()
+            raise
+        is_all_written = not self.frames
+        if is_all_written and self._queue.is_ended:
+            # The Close frame is the last, and is known to have left only now.
+            self._closing.move(Event.ANSWER_LEAVES)
+        return is_all_written
+
+    def clear(self) -> None:
+        """Forget what waits, and what may still come: it can no longer be written."""
+        self._queue.clear()
+        self._next = None
+        if self._output is not None:
+            self._output.clear()
+
+    def _write_if_blocking(self) -> None:
+        if self._output is not None and self._output.is_blocking:
+            while not self.flush():
+                pass

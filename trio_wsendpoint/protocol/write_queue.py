@@ -1,0 +1,94 @@
+"""What waits to be written, in the order in which it will leave.
+
+Rule 1: control frames pass data frames that have not been started.
+Rule 2: at most one pong waits; a later one takes its place (RFC 6455 section 5.5.3).
+Rule 3: the Close frame leaves last, and once it is in, nothing else gets in.
+
+Frames wait as objects and become bytes when they leave, so a pong costs nothing until then.
+Only `endpoint` imports this module.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from trio_wsendpoint.errors import EndpointClosed
+from trio_wsendpoint.protocol.frames import MAX_HEADER, CloseFrame, Frame, PongFrame
+
+__all__ = ["WriteQueue"]
+
+
+class WriteQueue:
+    """A lane for control frames, a lane for data frames, a place for a pong and one for a close.
+
+    `size` is the bytes that wait, each frame with its payload and the longest header; `is_ended`
+    is whether nothing gets in any more.
+    """
+
+    __slots__ = ("_close", "_control", "_data", "_pong", "is_ended", "size")
+
+    def __init__(self) -> None:
+        self._pong: PongFrame | None = None
+        self._control: deque[Frame] = deque()
+        self._data: deque[Frame] = deque()
+        self._close: CloseFrame | None = None
+        self.is_ended = False
+        self.size = 0
+
+    def add(self, frame: Frame) -> None:
+        """Put `frame` in its place; raises `EndpointClosed` behind a Close frame, sent or not."""
+        if self.is_ended:
+            raise EndpointClosed(f"a {frame.type} frame cannot follow the end of all that is sent")
+        self.size += len(frame.payload) + MAX_HEADER
+        if isinstance(frame, PongFrame):
+            if self._pong is not None:
+                self.size -= len(self._pong.payload) + MAX_HEADER
+            self._pong = frame
+        elif isinstance(frame, CloseFrame):
+            self._close = frame
+            self.is_ended = True
+        elif frame.is_control:
+            self._control.append(frame)
+        else:
+            self._data.append(frame)
+
+    def peek(self) -> Frame | None:
+        """Return the frame that leaves next, and leave it where it is."""
+        if self._pong is not None:
+            return self._pong
+        if self._control:
+            return self._control[0]
+        if self._data:
+            return self._data[0]
+        return self._close
+
+    def shift(self) -> Frame | None:
+        """Take out the frame that leaves next; None when there is none."""
+        frame: Frame | None
+        if self._pong is not None:
+            frame, self._pong = self._pong, None
+        elif self._control:
+            frame = self._control.popleft()
+        elif self._data:
+            frame = self._data.popleft()
+        else:
+            frame, self._close = self._close, None
+        if frame is not None:
+            self.size -= len(frame.payload) + MAX_HEADER
+        return frame
+
+    def clear(self) -> None:
+        """Forget everything, and what may still come: it can no longer be written."""
+        self.is_ended = True
+        self._pong = self._close = None
+        self._control.clear()
+        self._data.clear()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return (
+            len(self._control)
+            + len(self._data)
+            + (self._pong is not None)
+            + (self._close is not None)
+        )

@@ -1,0 +1,134 @@
+"""The keywords of the functions that open connections, each written down once.
+
+`ConnectionOptions`, `AcceptOptions` and `ConnectOptions` are what a user may pass (for type
+checkers and editors); the `...Settings` of the same fields are what they become: frozen, with
+defaults, and checked.  A test holds the two together.
+Imported by `opening`, `server` and `client`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+from trio_wsendpoint.extensions import Deflate
+from trio_wsendpoint.handshake import HeaderItems, OriginPolicy, Origins, Request, Response
+from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.extension import ExtensionNegotiator
+from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame
+
+__all__ = [
+    "AcceptOptions",
+    "AcceptSettings",
+    "ConnectOptions",
+    "ConnectSettings",
+    "ConnectionOptions",
+    "Logger",
+    "ProcessRequest",
+]
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+#: Looks at a request before it is accepted: returns None to go on, a `Response` to answer it.
+ProcessRequest = Callable[[Request], Awaitable[Response | None]]
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """What every connection may be told.
+
+    `limits`, `timeouts`, `heartbeat`: see these groups; `heartbeat=None` sends no pings.
+    `deflate`: a `Deflate` group turns on compression (RFC 7692) if the peer agrees.
+    `subprotocols`: those we speak; a client prefers the first, a server takes the client's
+    order.
+    `headers`: further headers for our side of the opening handshake.
+    `unrecognized_pong`, `on_data_frame`, `before_send_frame`, `random_bytes`: as for `Endpoint`,
+    except that a pong that nobody asked for is ignored by default (RFC 6455 section 5.5.3).
+    `endpoint_class`: a subclass of `ServerEndpoint` or `ClientEndpoint` to use instead.
+    `logger`: where the connections' own loggers write to.
+    """
+
+    limits: Limits
+    timeouts: Timeouts
+    heartbeat: Heartbeat | None
+    deflate: Deflate | None
+    subprotocols: Sequence[str]
+    headers: HeaderItems
+    unrecognized_pong: Literal["close", "ignore"]
+    on_data_frame: Callable[[DataFrame], DataFrame | None] | None
+    before_send_frame: Callable[[ControlFrame], object] | None
+    random_bytes: Callable[[int], bytes]
+    endpoint_class: type[Endpoint] | None
+    logger: Logger
+
+
+class AcceptOptions(ConnectionOptions, total=False):
+    """What a server may be told beside.
+
+    `process_request`: an async function that is given each `Request`, WebSocket or not, before
+    it is accepted; a `Response` that it returns is the answer, None goes on.
+    `origins`: which Origins may connect; by default those of the same host and port, and clients
+    that send none.  See `OriginPolicy`.
+    """
+
+    process_request: ProcessRequest | None
+    origins: Origins | OriginPolicy
+
+
+class ConnectOptions(ConnectionOptions, total=False):
+    """What a client may be told beside: `origin`, the Origin header to send."""
+
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """`ConnectionOptions`, complete."""
+
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat: Heartbeat | None = field(default_factory=Heartbeat)
+    deflate: Deflate | None = None
+    subprotocols: Sequence[str] = ()
+    headers: HeaderItems = ()
+    unrecognized_pong: Literal["close", "ignore"] = "ignore"
+    on_data_frame: Callable[[DataFrame], DataFrame | None] | None = None
+    before_send_frame: Callable[[ControlFrame], object] | None = None
+    random_bytes: Callable[[int], bytes] = os.urandom
+    endpoint_class: type[Endpoint] | None = None
+    logger: Logger = field(default_factory=lambda: logging.getLogger("trio_wsendpoint"))
+
+    def __post_init__(self) -> None:
+        groups = {
+            "limits": Limits,
+            "timeouts": Timeouts,
+            "heartbeat": Heartbeat,
+            "deflate": Deflate,
+        }
+        for name, group in groups.items():
+            value = getattr(self, name)
+            optional = name in {"heartbeat", "deflate"}
+            if not isinstance(value, group) and not (value is None and optional):
+                raise TypeError(f"{name} must be {group.__name__}(...), not {value!r}")
+
+    @property
+    def extensions(self) -> tuple[ExtensionNegotiator, ...]:
+        """What may be negotiated."""
+        return () if self.deflate is None else (self.deflate,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptSettings(ConnectionSettings):
+    """`AcceptOptions`, complete."""
+
+    process_request: ProcessRequest | None = None
+    origins: Origins | OriginPolicy = "same"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectSettings(ConnectionSettings):
+    """`ConnectOptions`, complete."""
+
+    origin: str | None = None

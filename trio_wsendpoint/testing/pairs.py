@@ -1,0 +1,177 @@
+"""Two connections over memory streams, and two endpoints on a fake wire.
+
+Imported through `trio_wsendpoint.testing`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import trio
+import trio.testing
+
+from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.handshake import ClientHandshake, Request, Response
+from trio_wsendpoint.opening import connect_without_handshake, open_as_client, open_as_server
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from trio_wsendpoint.settings import (
+    AcceptOptions,
+    AcceptSettings,
+    ConnectOptions,
+    ConnectSettings,
+)
+
+__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
+
+#: The URL that the client of a pair asks for.
+URL = "ws://example.test/"
+
+
+def seeded_bytes(seed: int) -> Callable[[int], bytes]:
+    """Return a source of bytes for `random_bytes=`, the same for the same seed.  Not for use."""
+    return random.Random(seed).randbytes  # noqa: S311 - repeatable is what it is to be
+
+
+class ConnectionPair(NamedTuple):
+    """The two ends of one conversation."""
+
+    client: Connection
+    server: Connection
+
+
+def connection_pair(
+    *,
+    handshake: bool = False,
+    streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
+    url: str = URL,
+    client: ConnectOptions | None = None,
+    server: AcceptOptions | None = None,
+) -> AbstractAsyncContextManager[ConnectionPair]:
+    """Connect a client to a server for the length of an `async with` block, without sockets.
+
+    `handshake`: go through the opening handshake, rather than begin with an open connection.
+    `streams`: what to connect them with, the client's first; by default
+    `trio.testing.memory_stream_pair()`, which holds any amount.  `url`: what the client asks for.
+    `client`, `server`: options as for `connect_endpoint` and `accept_endpoint`.
+
+    Entering raises what these two raise.  Leaving closes both.
+    """
+    return _ConnectionPairContext(
+        handshake,
+        streams or trio.testing.memory_stream_pair(),
+        url,
+        ConnectSettings(**(client or {})),
+        AcceptSettings(**(server or {})),
+    )
+
+
+class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
+    def __init__(
+        self,
+        handshake: bool,
+        streams: tuple[trio.abc.Stream, trio.abc.Stream],
+        url: str,
+        client: ConnectSettings,
+        server: AcceptSettings,
+    ) -> None:
+        self._handshake = handshake
+        self._streams = streams
+        self._url = url
+        self._client = client
+        self._server = server
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> ConnectionPair:
+        opened = await self._open()
+        for connection in opened:
+            await self._stack.enter_async_context(ConnectionContext(_Opened(connection)))
+        return opened
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._stack.__aexit__(exc_type, exc, traceback)
+
+    async def _open(self) -> ConnectionPair:
+        client, server = self._streams
+        if not self._handshake:
+            request, response = Request("/", {"Host": "example.test"}), Response(101)
+            return ConnectionPair(
+                connect_without_handshake(client, ClientEndpoint, self._client, request, response),
+                connect_without_handshake(server, ServerEndpoint, self._server, request, response),
+            )
+        opened: dict[str, Connection] = {}
+        handshake = ClientHandshake(
+            self._url,
+            subprotocols=self._client.subprotocols,
+            origin=self._client.origin,
+            headers=self._client.headers,
+            extensions=self._client.extensions,
+            random_bytes=self._client.random_bytes,
+        )
+
+        async def open_server() -> None:
+            opened["server"] = await open_as_server(server, self._server)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(open_server)
+                opened["client"] = await open_as_client(client, handshake, self._client)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None
+            raise
+        return ConnectionPair(opened["client"], opened["server"])
+
+
+class _Opened:
+    """Opens a connection that is open already."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def __call__(self) -> Connection:
+        return self._connection
+
+
+@dataclass
+class EndpointPair:
+    """A client's and a server's endpoint, and the wire between them."""
+
+    client: ClientEndpoint
+    server: ServerEndpoint
+
+    def transfer(self, *, chunk: int | None = None) -> int:
+        """Carry all that is queued to the other side, both ways, and return how many bytes.
+
+        `chunk`: how many bytes arrive at a time; by default a whole frame does.  Nothing is
+        parsed meanwhile: `get_next_message()` on either side does that.
+        """
+        return self._carry(self.client, self.server, chunk) + self._carry(
+            self.server, self.client, chunk
+        )
+
+    @staticmethod
+    def _carry(source: Endpoint, sink: Endpoint, chunk: int | None) -> int:
+        carried = 0
+        while (frame := source.shift_write_queue()) is not None:
+            data = frame.to_bytes()
+            for start in range(0, len(data), chunk or len(data)):
+                sink.receive_data(data[start : start + (chunk or len(data))])
+            carried += len(data)
+        return carried
+
+
+def endpoint_pair(
+    *, client: dict[str, Any] | None = None, server: dict[str, Any] | None = None
+) -> EndpointPair:
+    """Return two sans-I/O endpoints on a fake wire; `client`, `server`: keywords for each."""
+    return EndpointPair(ClientEndpoint(**(client or {})), ServerEndpoint(**(server or {})))
