@@ -30,6 +30,7 @@ from trio_wsendpoint.errors import (
     PeerError,
     PolicyViolation,
     ProtocolError,
+    RateExceeded,
     RequestAnswered,
     TLSFailed,
     UnexpectedEOF,
@@ -38,7 +39,7 @@ from trio_wsendpoint.errors import (
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import Headers, Request, Response
 from trio_wsendpoint.opening import HandshakeTimeout
-from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
     ClientEndpoint,
@@ -61,13 +62,8 @@ from trio_wsendpoint.protocol import (
     TextFrame,
     UnfinishedStream,
 )
-from trio_wsendpoint.server import (
-    EndpointServer,
-    ServerStatistics,
-    accept_endpoint,
-    run_endpoint,
-    serve_endpoint,
-)
+from trio_wsendpoint.server import EndpointServer, ServerStatistics
+from trio_wsendpoint.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 
 __all__ = [
@@ -112,12 +108,14 @@ __all__ = [
     "PongFrame",
     "Progress",
     "ProtocolError",
+    "RateExceeded",
     "ReceiveStream",
     "Request",
     "RequestAnswered",
     "Response",
     "SendStream",
     "ServerEndpoint",
+    "ServerLimits",
     "ServerStatistics",
     "State",
     "Streamer",

@@ -70,5 +70,11 @@ async def _open_stream(
             ssl_context = ssl.create_default_context()
     if ssl_context is None:
         return stream
-    # Close frames say where the conversation ends, so a missing close_notify takes nothing away.
-    return trio.SSLStream(stream, ssl_context, server_hostname=target.host, https_compatible=True)
+    try:
+        # Close frames say where the conversation ends: a missing close_notify takes nothing away.
+        return trio.SSLStream(
+            stream, ssl_context, server_hostname=target.host, https_compatible=True
+        )
+    except BaseException:  # a context that is not a client's, for one
+        await trio.aclose_forcefully(stream)
+        raise

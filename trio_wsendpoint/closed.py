@@ -54,8 +54,11 @@ class ConnectionClosedLocally(ConnectionClosed, trio.ClosedResourceError):
 
 def is_clean(closing: Closing) -> bool:
     """Tell whether it was the peer's to close, and whether it did so for no error."""
+    # A peer that is given up for its silence may still answer 1000 to our 1002.
+    was_failed = closing.sent is not None and closing.sent.code == CloseCode.PROTOCOL_ERROR
     return (
         closing.error is None
+        and not was_failed
         and closing.received is not None
         and closing.code in {CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS}
     )

@@ -91,6 +91,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         self._messages_received = 0
         self._turn = 0
         self._ping_slots: trio.Semaphore | None = None
+        self._streaming_task: trio.lowlevel.Task | None = None  # the one in `send_stream()`
 
     # ---- receiving ---------------------------------------------------------------------------
 
@@ -136,10 +137,10 @@ class Connection(trio.abc.Channel[str | bytes]):
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this connection")
 
-    def _check_receivable(self) -> None:
+    def _check_receivable(self, *, in_message: bool = False) -> None:
         tasks = self._tasks
         if tasks.is_closed_locally or tasks.ended.is_set() or not tasks.endpoint.is_open:
-            raise tasks.error()
+            raise tasks.error(is_cut_short=in_message)
 
     async def _wait_for_message(self) -> Message:
         tasks = self._tasks
@@ -219,6 +220,8 @@ class Connection(trio.abc.Channel[str | bytes]):
             raise tasks.error(sending=True)
         if not self._waiting_senders and tasks.has_room:
             return
+        if self._streaming_task is trio.lowlevel.current_task():
+            raise RuntimeError("this task is sending a stream: it would wait for itself")
         self._waiting_senders += 1
         try:
             while True:
@@ -257,7 +260,7 @@ class Connection(trio.abc.Channel[str | bytes]):
             if not tasks.is_open:
                 raise tasks.error(sending=True)
             payload = self.endpoint.ping()
-            ping = tasks.pings[payload] = Ping(trio.current_time())
+            ping = tasks.pings[payload] = Ping()
             tasks.settle()
             try:
                 await ping.done.wait()

@@ -34,6 +34,7 @@ __all__ = [
     "PeerError",
     "PolicyViolation",
     "ProtocolError",
+    "RateExceeded",
     "RequestAnswered",
     "TLSFailed",
     "UnexpectedEOF",
@@ -73,6 +74,12 @@ class PolicyViolation(PeerError):
     """The peer passed a limit other than one of size, as too many fragments (close code 1008)."""
 
     close_code = 1008
+
+
+class RateExceeded(PeerError):
+    """More messages in a second than the owner of this side takes (close code 1013)."""
+
+    close_code = 1013
 
 
 class MessageTooBig(PeerError):

@@ -7,6 +7,7 @@ told the client why.  Imported by `server` and `client`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import MutableMapping
 from typing import Any, cast
@@ -33,7 +34,7 @@ from trio_wsendpoint.handshake import (
 )
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger
+from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger, ServeSettings
 from trio_wsendpoint.tasks import Tasks
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "connect_without_handshake",
     "open_as_client",
     "open_as_server",
+    "peer_address",
+    "refuse_stream",
 ]
 
 #: Bytes asked of the stream at a time while an HTTP head is read.
@@ -65,25 +68,39 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
 
 def logger_for(stream: trio.abc.Stream, logger: Logger) -> Logger:
     """Return the logger of the connection over `stream`."""
-    base = logger.logger if isinstance(logger, logging.LoggerAdapter) else logger
-    return ConnectionLogger(base, {"peer": peer_name(stream)})
+    # An adapter may stand on another one, which then has its say too.
+    return ConnectionLogger(cast("logging.Logger", logger), {"peer": peer_name(stream)})
 
 
 def peer_name(stream: trio.abc.Stream) -> str:
     """Return the address of the peer as `host:port`, or what the stream calls itself."""
+    address = _socket_address(stream)
+    if isinstance(address, tuple):
+        host, port = cast("tuple[str, int]", address[:2])
+        # Without a zone, as in fe80::1%eth0: logging would take what follows the % for a format.
+        host = host.partition("%")[0]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return type(stream).__name__ if address is None else str(address)
+
+
+def peer_address(stream: trio.abc.Stream) -> str | None:
+    """Return the IP address of the peer, or None if it has none."""
+    address = _socket_address(stream)
+    return cast("str", address[0]) if isinstance(address, tuple) else None
+
+
+def _socket_address(stream: trio.abc.Stream) -> object:
+    """Return what `getpeername()` says; None if the stream is not over a socket."""
     transport: Any = stream  # a Trio stream of any kind, which may wrap another
     while isinstance(transport, trio.SSLStream):
         transport = cast("trio.SSLStream[trio.abc.Stream]", transport).transport_stream
-    if isinstance(transport, trio.SocketStream):
-        try:
-            address: object = transport.socket.getpeername()
-        except OSError:
-            return "a peer that has gone"
-        if isinstance(address, tuple):
-            host, port = cast("tuple[str, int]", address[:2])
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return "unix socket"
-    return type(transport).__name__
+    if not isinstance(transport, trio.SocketStream):
+        return None
+    try:
+        address: object = transport.socket.getpeername()
+    except OSError:
+        return "a peer that has gone"
+    return address or "a unix socket"
 
 
 # ---- the server --------------------------------------------------------------------------------
@@ -94,7 +111,7 @@ async def open_as_server(
 ) -> Connection:
     """Read a request from `stream`, and accept it or answer it otherwise.
 
-    `scope` is what a server cancels when it stops while the opening is under way.
+    `scope` is what a server cancels to drop the opening while it is under way.
     """
     logger = logger_for(stream, settings.logger)
     scope = scope or trio.CancelScope()
@@ -103,7 +120,7 @@ async def open_as_server(
         with scope:
             scope.deadline = trio.current_time() + settings.timeouts.open
             return await opening.run()
-        raise opening.too_late(is_stopping=trio.current_time() < scope.deadline)
+        raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
     except (BadRequest, RequestAnswered) as error:
         logger.debug("no connection: %s", error)
         await _answer_and_close(stream, error.response, settings)
@@ -120,6 +137,7 @@ class _ServerOpening:
         self._stream = stream
         self._settings = settings
         self._logger = logger
+        self._can_answer = False
         self._is_processing = False
         self._reader = RequestReader(settings.limits)
         self._handshake = ServerHandshake(
@@ -132,6 +150,7 @@ class _ServerOpening:
 
     async def run(self) -> Connection:
         await _do_tls(self._stream)
+        self._can_answer = True
         request = await self._read_request()
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.
@@ -139,8 +158,8 @@ class _ServerOpening:
         await self._process(request)
         if response is None:
             response = self._handshake.answer(request)
+        endpoint = self._make_endpoint()
         await _send(self._stream, serialize_response(response, request))
-        endpoint = _make_endpoint(ServerEndpoint, self._settings, self._handshake.extension)
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
         endpoint.receive_data(self._reader.trailing)
         tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
@@ -148,14 +167,25 @@ class _ServerOpening:
             tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
         )
 
+    def _make_endpoint(self) -> Endpoint:
+        try:
+            return _make_endpoint(ServerEndpoint, self._settings, self._handshake.extension)
+        except Exception as error:
+            self._logger.error("the endpoint could not be made", exc_info=error)
+            raise BadRequest("the endpoint could not be made", Response(500)) from error
+
     async def _read_request(self) -> Request:
-        while True:
-            data = await _receive(self._stream)
-            if not data:
-                raise HandshakeError("the client closed the connection before its request was read")
-            request = self._reader.receive_data(data)
-            if request is not None:
-                return request
+        request: Request | None = None
+        while request is None:
+            # While we wait, nothing holds what has come but the reader.
+            request = self._reader.receive_data(await self._receive_more())
+        return request
+
+    async def _receive_more(self) -> bytes:
+        data = await _receive(self._stream)
+        if not data:
+            raise HandshakeError("the client closed the connection before its request was read")
+        return data
 
     async def _process(self, request: Request) -> None:
         if self._settings.process_request is None:
@@ -165,6 +195,9 @@ class _ServerOpening:
             answer = await self._settings.process_request(request)
             if answer is not None and not isinstance(answer, Response):
                 raise TypeError(f"process_request returns a Response or None, not {answer!r}")
+            if answer is not None and answer.status < 200:
+                # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
+                raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
         except Exception as error:
             self._logger.error("process_request failed", exc_info=error)
             raise BadRequest("process_request failed", Response(500)) from error
@@ -172,13 +205,42 @@ class _ServerOpening:
         if answer is not None:
             raise RequestAnswered(f"process_request answered {answer.status}", answer)
 
-    def too_late(self, *, is_stopping: bool) -> BadRequest:
-        """Return what to answer when time is up, or the server stops."""
-        if is_stopping:
-            return BadRequest("the server is stopping", Response(503))
+    def too_late(self, *, is_dropped: bool) -> HandshakeError:
+        """Return what to raise when time is up, or when the server has dropped the opening."""
+        within = f"within {self._settings.timeouts.open:g} s"
+        if not self._can_answer:
+            return TLSFailed("the opening was dropped" if is_dropped else f"no TLS {within}")
+        if is_dropped:
+            return BadRequest(
+                "the opening was dropped: the server stops, or has too many of them",
+                _unavailable(self._settings),
+            )
         if self._is_processing:
-            return BadRequest("process_request took too long", Response(503))
-        return BadRequest(f"no request within {self._settings.timeouts.open:g} s", Response(408))
+            return BadRequest("process_request took too long", _unavailable(self._settings))
+        return BadRequest(f"no request {within}", Response(408))
+
+
+def _unavailable(settings: AcceptSettings) -> Response:
+    """Return the 503 for an opening that was under way; a server says when to come again."""
+    if isinstance(settings, ServeSettings):
+        return Response(503, {"Retry-After": str(settings.server_limits.retry_after)})
+    return Response(503)
+
+
+async def refuse_stream(
+    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
+) -> None:
+    """Answer `response` to whatever was asked over `stream`, and close it; raises nothing.
+
+    Over TLS, where an answer costs a handshake first, there is none.
+    """
+    if not _is_tls(stream):
+        await _answer_and_close(stream, response, settings)
+    await trio.aclose_forcefully(stream)
+
+
+def _is_tls(stream: trio.abc.Stream) -> bool:
+    return isinstance(stream, trio.SSLStream)
 
 
 async def _answer_and_close(
@@ -231,15 +293,15 @@ async def _read_response(
     stream: trio.abc.Stream, reader: ResponseReader, settings: ConnectionSettings
 ) -> Response:
     response: Response | None = None
-    while response is None:
-        # Of an answer that is not 101 the body is wanted too, but not for long.
-        patience = settings.timeouts.linger if reader.partial() else float("inf")
-        with trio.move_on_after(patience) as scope:
+    while response is None and reader.partial() is None:
+        data = await _receive(stream)
+        response = reader.receive_data(data) if data else reader.receive_eof()
+    # Of an answer that is not 101 the body is wanted too: what comes of it, and not for long.
+    with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
+        while response is None:
             data = await _receive(stream)
             response = reader.receive_data(data) if data else reader.receive_eof()
-        if scope.cancelled_caught:
-            response = reader.partial()
-    return response
+    return response or cast("Response", reader.partial())
 
 
 # ---- both --------------------------------------------------------------------------------------
@@ -259,22 +321,25 @@ async def _receive(stream: trio.abc.Stream) -> bytes:
     try:
         return bytes(await stream.receive_some(CHUNK))
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise BadResponse(f"the connection was lost in the opening handshake: {error!r}") from error
+        raise _lost(error) from error
 
 
 async def _send(stream: trio.abc.Stream, data: bytes) -> None:
     try:
         await stream.send_all(data)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise BadResponse(f"the connection was lost in the opening handshake: {error!r}") from error
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> BadResponse:
+    why = error.__cause__ or error
+    return BadResponse(f"the connection was lost in the opening handshake: {why!r}")
 
 
 def _make_endpoint(
     default: type[Endpoint], settings: ConnectionSettings, extension: MessageExtension | None
 ) -> Endpoint:
     endpoint_class = settings.endpoint_class or default
-    if endpoint_class.masks is not default.masks:
-        raise TypeError(f"{endpoint_class.__name__} is not a {default.__name__}")
     return endpoint_class(
         max_pings=settings.heartbeat.max_pings if settings.heartbeat is not None else 0,
         on_data_frame=settings.on_data_frame,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-__all__ = ["Heartbeat", "Limits", "Timeouts"]
+__all__ = ["Heartbeat", "Limits", "ServerLimits", "Timeouts"]
 
 KIB = 1024
 
@@ -46,6 +46,8 @@ class Limits:
     `head_size`, `header_count`, `list_items`: bytes of an HTTP head, headers in it, and items in
     one list-valued header; over them the peer gets 431.
     `pipelined`: bytes that may follow a request before the 101 is written; over it, 400.
+    `control_rate`: control frames that the peer may send in a second; over it, 1008.
+    `message_rate`: messages that it may send in a second, or None; over it, 1013.
     """
 
     message_size: int = 1024 * KIB
@@ -57,11 +59,41 @@ class Limits:
     header_count: int = 64
     list_items: int = 32
     pipelined: int = 4 * KIB
+    control_rate: int = 1000
+    message_rate: int | None = None
 
     def __post_init__(self) -> None:
         least = {"message_size": 0, "pipelined": 0, "head_size": 64}
         for field in fields(self):
-            _check_count(self, field.name, getattr(self, field.name), least.get(field.name, 1))
+            value = getattr(self, field.name)
+            if value is not None or field.name != "message_rate":
+                _check_count(self, field.name, value, least.get(field.name, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """How much one server takes on; what is refused is told 503 with `Retry-After`.
+
+    `connections`: streams that it holds, those in their opening handshake included.
+    `openings`: of these, how many may be in their opening handshake; for one more, the one that
+    has been at it longest is dropped.
+    `connections_per_address`: how many of them one IP address may hold, or None.
+    `opening_rate`: connections that one IP address may open in a second, or None.
+    `retry_after`: the seconds that a refused client is told to wait.
+    """
+
+    connections: int = 10_000
+    openings: int = 256
+    connections_per_address: int | None = None
+    opening_rate: int | None = None
+    retry_after: int = 5
+
+    def __post_init__(self) -> None:
+        optional = {"connections_per_address", "opening_rate"}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None or field.name not in optional:
+                _check_count(self, field.name, value, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,54 +1,37 @@
 """The server: listeners, one nursery of connections, and an end that is graceful.
 
-`serve_endpoint` serves for the length of a block, `run_endpoint` until it is cancelled,
-`accept_endpoint` takes one stream that somebody else has accepted.
-
 The connections live in a shielded scope, so that leaving the block, or cancelling it, does not
 tear them: `EndpointServer.aclose` stops accepting, tells every peer 1001, waits `grace` seconds
 for the handlers, then cancels them.  What one connection raises is logged there and stays there.
 
-Nothing imports this module but the package itself and `testing`.
+Imported by `serving`, which starts it.
 """
 
 from __future__ import annotations
 
-import errno
-import ssl
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Unpack, cast
+from typing import cast
 
 import trio
 
+from trio_wsendpoint.admission import Admission
 from trio_wsendpoint.closed import ConnectionClosed
 from trio_wsendpoint.connection import Connection, ConnectionContext
 from trio_wsendpoint.errors import HandshakeError
-from trio_wsendpoint.handshake import ServerHandshake
+from trio_wsendpoint.handshake import Response
+from trio_wsendpoint.listening import accept_streams, addresses
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import logger_for, open_as_server
+from trio_wsendpoint.opening import logger_for, open_as_server, peer_address, refuse_stream
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, Logger
+from trio_wsendpoint.settings import Logger, ServeSettings
 
-__all__ = [
-    "EndpointServer",
-    "Handler",
-    "ServerStatistics",
-    "accept_endpoint",
-    "run_endpoint",
-    "serve_endpoint",
-]
+__all__ = ["EndpointServer", "Handler", "ServerStatistics"]
 
 #: What a server runs for each connection.
 Handler = Callable[[Connection], Awaitable[object]]
-
-#: Errors of accept() that say that the machine is short of something, not that we are wrong.
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Seconds to wait when it is, and seconds between two lines about it in the log.
-_BACK_OFF = 0.1
-_LOG_INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +39,8 @@ class ServerStatistics:
     """How many connections a server has, and has had.
 
     `connections`: open now, `opening`: in their opening handshake now.  `accepted`: streams
-    accepted so far, `opened`: handshakes that succeeded, `failed`: handlers that raised.
+    accepted so far, `opened`: handshakes that succeeded, `failed`: handlers that raised,
+    `refused`: streams that were over a limit of `ServerLimits`.
     """
 
     connections: int
@@ -64,122 +48,7 @@ class ServerStatistics:
     accepted: int
     opened: int
     failed: int
-
-
-def accept_endpoint(
-    stream: trio.abc.Stream, **options: Unpack[AcceptOptions]
-) -> AbstractAsyncContextManager[Connection]:
-    """Be the server of one accepted `stream` for the length of an `async with` block.
-
-    For use in `trio.serve_tcp`, `trio.serve_listeners`, or a test; a `trio.SSLStream` does its
-    handshake first.  The options are those of `AcceptOptions`.
-
-    Entering raises `ValueError` or `TypeError` for options; `HandshakeError` if there will be no
-    connection, after the client was told why (`BadRequest`, or `RequestAnswered` when
-    `process_request` gave another answer) and the stream was closed.  If cancelled, the stream is
-    closed.  Leaving closes the connection: see `ConnectionContext`.
-    """
-    settings = AcceptSettings(**options)
-    return ConnectionContext(lambda: open_as_server(stream, settings))
-
-
-def serve_endpoint(
-    handler: Handler,
-    port: int | None = None,
-    *,
-    host: str | None = "localhost",
-    ssl_context: ssl.SSLContext | None = None,
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None,
-    backlog: int | None = None,
-    **options: Unpack[AcceptOptions],
-) -> AbstractAsyncContextManager[EndpointServer]:
-    """Serve `handler` for the length of an `async with` block, which gets the server.
-
-    `port`: 0 lets the system choose one (`server.port` tells).  `host`: which addresses to
-    listen on; by default this machine only, None for all.  `ssl_context`: speak TLS.
-    `listeners`: use these instead of opening `port`; they are closed at the end.  The other
-    options are those of `AcceptOptions`.
-
-    `handler(connection)` runs in a task of its own for each connection, which is closed when it
-    returns.  If it raises, the connection is closed with 1011 and the error is logged once.
-
-    Entering raises `OSError` if an address cannot be listened on, `ValueError` or `TypeError`
-    for options.  Leaving, or being cancelled, closes the server gracefully, within
-    `Timeouts.grace` seconds: see `EndpointServer.aclose`.
-    """
-    if (port is None) is (listeners is None):
-        raise TypeError("serve_endpoint() takes a port, or listeners: one of them")
-    settings = AcceptSettings(**options)
-    # Options that could never make an answer are refused now, not with the first client.
-    ServerHandshake(
-        subprotocols=settings.subprotocols, origins=settings.origins, headers=settings.headers
-    )
-
-    async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
-        opened = listeners
-        if opened is None:
-            opened = await _open_tcp_listeners(port or 0, host, backlog)
-        if ssl_context is not None:
-            opened = [
-                trio.SSLListener(listener, ssl_context, https_compatible=True)
-                for listener in opened
-            ]
-        return opened
-
-    return _Serving(handler, settings, open_listeners)
-
-
-async def run_endpoint(
-    handler: Handler,
-    port: int | None = None,
-    *,
-    host: str | None = "localhost",
-    ssl_context: ssl.SSLContext | None = None,
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None,
-    backlog: int | None = None,
-    task_status: trio.TaskStatus[EndpointServer] = trio.TASK_STATUS_IGNORED,
-    **options: Unpack[AcceptOptions],
-) -> None:
-    """Serve `handler` until cancelled: `server = await nursery.start(run_endpoint, echo, 8765)`.
-
-    Takes and raises what `serve_endpoint` does.  When cancelled it still takes up to
-    `Timeouts.grace` seconds to close the connections in order.  Returns if the server is closed.
-    """
-    async with serve_endpoint(
-        handler,
-        port,
-        host=host,
-        ssl_context=ssl_context,
-        listeners=listeners,
-        backlog=backlog,
-        **options,
-    ) as server:
-        task_status.started(server)
-        await server.wait_closed()
-
-
-async def _open_tcp_listeners(
-    port: int, host: str | None, backlog: int | None
-) -> list[trio.SocketListener]:
-    """Open `port` on every address of `host`; for port 0, one free port for all of them."""
-    attempts = 10 if port == 0 else 1
-    while True:
-        attempts -= 1
-        try:
-            listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
-            ports = {listener.socket.getsockname()[1] for listener in listeners}
-            if len(ports) == 1:
-                return listeners
-            for listener in listeners:
-                await listener.aclose()
-            return await trio.open_tcp_listeners(min(ports), host=host, backlog=backlog)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and attempts > 0:
-                continue
-            where = "every address" if host is None else host
-            raise OSError(
-                error.errno, f"cannot listen on port {port} of {where}: {error.strerror or error}"
-            ) from error
+    refused: int
 
 
 class EndpointServer:
@@ -191,53 +60,44 @@ class EndpointServer:
     def __init__(
         self,
         handler: Handler,
-        settings: AcceptSettings,
+        settings: ServeSettings,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
         self._handler = handler
         self._settings = settings
         self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
-        self._openings: set[trio.CancelScope] = set()
+        self._openings: dict[trio.CancelScope, trio.abc.Stream] = {}  # the oldest first
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
-        self._is_closing = False
+        self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._admission = Admission(settings.server_limits)
         self._accepted = self._opened = self._failed = 0
+        self._refused = self._refusing = 0
 
     # ---- what it tells -----------------------------------------------------------------------
 
     @property
     def port(self) -> int:
         """The TCP port that it listens on; raises `ValueError` if no listener has one."""
-        for address in self._addresses():
+        for address in addresses(self.listeners):
             return address[1]
         raise ValueError("this server does not listen on a TCP port")
 
     @property
     def urls(self) -> tuple[str, ...]:
         """A URL for each address it listens on, as `ws://127.0.0.1:8765/`."""
-        scheme = "wss" if any(isinstance(one, trio.SSLListener) for one in self.listeners) else "ws"
         urls: list[str] = []
-        for host, port in self._addresses():
-            name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
-            url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
-            if url not in urls:
-                urls.append(url)
-        return tuple(urls)
-
-    def _addresses(self) -> list[tuple[str, int]]:
-        addresses: list[tuple[str, int]] = []
         for listener in self.listeners:
-            inner: Any = listener  # a Trio listener of any kind, which may wrap another
-            while isinstance(inner, trio.SSLListener):
-                inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
-            if isinstance(inner, trio.SocketListener):
-                name: object = inner.socket.getsockname()
-                if isinstance(name, tuple):  # a Unix socket has a path instead
-                    addresses.append(cast("tuple[str, int]", name[:2]))
-        return addresses
+            scheme = "wss" if _is_tls(listener) else "ws"
+            for host, port in addresses([listener]):
+                name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+                url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+                if url not in urls:
+                    urls.append(url)
+        return tuple(urls)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -252,6 +112,7 @@ class EndpointServer:
             accepted=self._accepted,
             opened=self._opened,
             failed=self._failed,
+            refused=self._refused,
         )
 
     # ---- its end -----------------------------------------------------------------------------
@@ -270,33 +131,53 @@ class EndpointServer:
 
         Handlers have `grace` seconds to return (by default `Timeouts.grace`; 0 is none), then
         they are cancelled.  Openings under way are refused with 503.  Calling it again waits for
-        the end.  If cancelled, the handlers are cancelled at once.  Raises `InvalidCloseCode`
-        before anything is done.
+        the end, and may shorten the grace.  If cancelled, the handlers are cancelled at once.
+        From inside a handler it does not wait, for that would be to wait for itself.
+
+        Raises `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
         grace = self._settings.timeouts.grace if grace is None else grace
-        if not self._is_closing:
-            self._is_closing = True
-            await self._stop_accepting()
-            for scope in self._openings:
-                scope.cancel()
-            if self._nursery is not None:
-                for connection in self.connections:
-                    self._nursery.start_soon(_close_connection, connection, code, reason)
+        if not grace >= 0:
+            raise ValueError(f"grace must be 0 s or more, not {grace}")
+        is_inside = self._is_inside()
         try:
-            with trio.move_on_after(grace):
+            if self._farewell is None:
+                self._farewell = code, reason
+                await self._begin_to_close(code, reason)
+            # With no grace at all, the Close frames are still queued first.
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            # The deadline is the server's own: it holds whether or not anyone stays to wait.
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + grace)
+            if not is_inside:
                 await self._closed.wait()
-        finally:
+        except BaseException:
             self._scope.cancel()
-            with trio.CancelScope(shield=True):  # the tasks are cancelled: this does not wait
-                await self._closed.wait()
+            if not is_inside:
+                with trio.CancelScope(shield=True):  # the tasks are cancelled: this does not wait
+                    await self._closed.wait()
+            raise
+        await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def _stop_accepting(self) -> None:
-        for scope in self._accepting:
+    def _is_inside(self) -> bool:
+        """Tell whether the caller is a handler's task, or one of a nursery within it."""
+        nursery = trio.lowlevel.current_task().parent_nursery
+        while nursery is not None and nursery is not self._nursery:
+            nursery = nursery.parent_task.parent_nursery
+        return nursery is not None
+
+    async def _begin_to_close(self, code: int, reason: str) -> None:
+        for scope in (*self._accepting, *self._openings):
             scope.cancel()
+        if self._nursery is not None:
+            for connection in self.connections:
+                self._nursery.start_soon(_close_connection, connection, code, reason)
         for listener in self.listeners:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(listener)
+            try:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(listener)
+            except Exception as error:
+                self._settings.logger.error("a listener could not be closed", exc_info=error)
 
     # ---- its tasks ---------------------------------------------------------------------------
 
@@ -304,64 +185,110 @@ class EndpointServer:
         """Accept and serve until closed; `serve_endpoint` starts it."""
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
-                    for listener in self.listeners:
-                        scope = trio.CancelScope()
-                        self._accepting.append(scope)
-                        nursery.start_soon(self._accept, listener, scope)
+                block = BlockNursery()
+                self._nursery = await block.enter()
+                for listener in self.listeners:
+                    self._nursery.start_soon(self._accept, listener)
+                await block.leave(None, None)
         finally:
             self._nursery = None
             self._closed.set()
 
-    async def _accept(
-        self, listener: trio.abc.Listener[trio.abc.Stream], scope: trio.CancelScope
-    ) -> None:
-        logged = -_LOG_INTERVAL
-        with scope:
-            while not self._is_closing:
-                try:
-                    stream = await listener.accept()
-                except trio.ClosedResourceError:
-                    return
-                except OSError as error:
-                    if error.errno not in _SHORTAGES:
-                        raise
-                    if trio.current_time() - logged >= _LOG_INTERVAL:
-                        logged = trio.current_time()
-                        self._settings.logger.error("cannot accept connections: %s", error)
-                    await trio.sleep(_BACK_OFF)
-                else:
-                    self._accepted += 1
-                    if self._nursery is not None:
-                        self._nursery.start_soon(self._serve, stream)
+    async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        with trio.CancelScope() as scope:
+            self._accepting.append(scope)
+            if self._farewell is None:
+                await accept_streams(listener, self._take, self._settings.logger)
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    def _take(self, stream: trio.abc.Stream) -> None:
+        """Serve `stream`, or refuse it."""
+        if self._nursery is None:
+            raise RuntimeError("a stream was accepted by a server that does not run")
+        self._accepted += 1
+        address = peer_address(stream)
+        why = self._admission.admit(address, trio.current_time())
+        if why is None:
+            self._nursery.start_soon(self._serve, stream, address)
+            return
+        self._note_refusal()
+        self._nursery.start_soon(self._refuse, stream, why if self._can_say_no else None)
+
+    def _note_refusal(self) -> None:
+        self._refused += 1
+        self._refusing += 1
+
+    @property
+    def _can_say_no(self) -> bool:
+        """Whether another client may be told why; even saying no has its limit."""
+        return self._refusing <= self._settings.server_limits.openings
+
+    async def _refuse(self, stream: trio.abc.Stream, why: str | None) -> None:
+        """Tell the client why, unless that is None, and close `stream`; raises no `Exception`."""
+        try:
+            if why is None:
+                await trio.aclose_forcefully(stream)
+            else:
+                headers = {"Retry-After": str(self._settings.server_limits.retry_after)}
+                await refuse_stream(stream, Response(503, headers, why + "\n"), self._settings)
+        except Exception as error:
+            self._settings.logger.debug("a refused stream could not be closed", exc_info=error)
+        finally:
+            self._refusing -= 1
+
+    async def _serve(self, stream: trio.abc.Stream, address: str | None) -> None:
         """Open a connection over `stream` and run the handler; raises no `Exception`."""
         logger = logger_for(stream, self._settings.logger)
         try:
             async with ConnectionContext(lambda: self._open(stream)) as connection:
                 self._connections[connection] = None
+                if self._farewell is not None and self._nursery is not None:
+                    # Its 101 had left when the others were told.
+                    self._nursery.start_soon(_close_connection, connection, *self._farewell)
                 try:
-                    await self._handler(connection)
+                    await self._handle(connection)
                 finally:
                     del self._connections[connection]
         except HandshakeError as error:
             logger.debug("no connection: %s", error)
         except Exception as error:  # noqa: BLE001 - one connection's failure is its own
             self._note_failure(error, logger)
+        finally:
+            self._admission.release(address)
+
+    async def _handle(self, connection: Connection) -> None:
+        awaitable: object = self._handler(connection)
+        if not inspect.isawaitable(awaitable):
+            raise TypeError(
+                f"the handler must be an async function: {self._handler!r} returned {awaitable!r}"
+            )
+        await awaitable
 
     async def _open(self, stream: trio.abc.Stream) -> Connection:
         scope = trio.CancelScope()
-        self._openings.add(scope)
-        if self._is_closing:
+        self._openings[scope] = stream
+        if self._farewell is not None:
             scope.cancel()
+        elif len(self._openings) > self._settings.server_limits.openings:
+            self._drop_oldest()
         try:
             connection = await open_as_server(stream, self._settings, scope)
         finally:
-            self._openings.discard(scope)
+            if self._openings.pop(scope, None) is None:
+                self._refusing -= 1  # it was dropped
         self._opened += 1
         return connection
+
+    def _drop_oldest(self) -> None:
+        """Refuse an opening for a newer one: that which has had the most time.
+
+        So a flood of silent ones ends up dropping itself.
+        """
+        scope, stream = next(iter(self._openings.items()))
+        del self._openings[scope]
+        self._note_refusal()
+        scope.cancel()
+        if self._nursery is not None and not self._can_say_no:
+            self._nursery.start_soon(trio.aclose_forcefully, stream)
 
     def _note_failure(self, error: Exception, logger: Logger) -> None:
         # A handler need not catch what the end of its connection raises: that is no failure.
@@ -370,6 +297,10 @@ class EndpointServer:
             return
         self._failed += 1
         logger.error("the handler failed", exc_info=error)
+
+
+def _is_tls(listener: object) -> bool:
+    return isinstance(listener, trio.SSLListener)
 
 
 def _is_the_end(error: BaseException) -> bool:
@@ -381,43 +312,6 @@ def _is_the_end(error: BaseException) -> bool:
 
 
 async def _close_connection(connection: Connection, code: int, reason: str) -> None:
-    await connection.aclose(code, reason)
-
-
-class _Serving(AbstractAsyncContextManager[EndpointServer]):
-    """What `serve_endpoint` returns."""
-
-    def __init__(
-        self,
-        handler: Handler,
-        settings: AcceptSettings,
-        open_listeners: Callable[[], Awaitable[Sequence[trio.abc.Listener[trio.abc.Stream]]]],
-    ) -> None:
-        self._handler = handler
-        self._settings = settings
-        self._open_listeners = open_listeners
-        self._server: EndpointServer
-        self._nursery: BlockNursery
-
-    async def __aenter__(self) -> EndpointServer:
-        listeners = await self._open_listeners()
-        self._server = EndpointServer(self._handler, self._settings, listeners)
-        self._nursery = BlockNursery()
-        (await self._nursery.enter()).start_soon(self._server.run)
-        return self._server
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[False]:
-        leaving = exc
-        try:
-            # Shielded, for a cancelled server is to end gracefully too; bounded by its grace.
-            with trio.CancelScope(shield=True):
-                await self._server.aclose()
-        except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
-            leaving = error
-        await self._nursery.leave(exc, leaving)
-        return False
+    # Shielded: when the grace is over its handler is cancelled, and ends it with a goodbye.
+    with trio.CancelScope(shield=True):
+        await connection.aclose(code, reason)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
+import trio
+
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import HeaderItems, OriginPolicy, Origins, Request, Response
-from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
-from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import ExtensionNegotiator
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame
 
@@ -29,6 +32,8 @@ __all__ = [
     "ConnectionOptions",
     "Logger",
     "ProcessRequest",
+    "ServeOptions",
+    "ServeSettings",
 ]
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
@@ -77,6 +82,22 @@ class AcceptOptions(ConnectionOptions, total=False):
     origins: Origins | OriginPolicy
 
 
+class ServeOptions(AcceptOptions, total=False):
+    """What `serve_endpoint` and `run_endpoint` may be told beside.
+
+    `host`: which addresses to listen on; by default this machine only, None for all.
+    `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
+    `listeners`: use these instead of opening a port; they are closed at the end.
+    `server_limits`: how many connections to take on, see `ServerLimits`.
+    """
+
+    host: str | None
+    ssl_context: ssl.SSLContext | None
+    backlog: int | None
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
+    server_limits: ServerLimits
+
+
 class ConnectOptions(ConnectionOptions, total=False):
     """What a client may be told beside: `origin`, the Origin header to send."""
 
@@ -112,6 +133,15 @@ class ConnectionSettings:
             optional = name in {"heartbeat", "deflate"}
             if not isinstance(value, group) and not (value is None and optional):
                 raise TypeError(f"{name} must be {group.__name__}(...), not {value!r}")
+        if self.unrecognized_pong not in {"close", "ignore"}:
+            raise ValueError(
+                f'unrecognized_pong is "close" or "ignore", not {self.unrecognized_pong!r}'
+            )
+
+    def _check_endpoint_class(self, base: type[Endpoint]) -> None:
+        made = self.endpoint_class
+        if made is not None and not (isinstance(made, type) and issubclass(made, base)):
+            raise TypeError(f"endpoint_class must be a subclass of {base.__name__}, not {made!r}")
 
     @property
     def extensions(self) -> tuple[ExtensionNegotiator, ...]:
@@ -126,9 +156,33 @@ class AcceptSettings(ConnectionSettings):
     process_request: ProcessRequest | None = None
     origins: Origins | OriginPolicy = "same"
 
+    def __post_init__(self) -> None:
+        ConnectionSettings.__post_init__(self)
+        self._check_endpoint_class(ServerEndpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings(AcceptSettings):
+    """`ServeOptions`, complete."""
+
+    host: str | None = "localhost"
+    ssl_context: ssl.SSLContext | None = None
+    backlog: int | None = None
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
+    server_limits: ServerLimits = field(default_factory=ServerLimits)
+
+    def __post_init__(self) -> None:
+        AcceptSettings.__post_init__(self)
+        if not isinstance(self.server_limits, ServerLimits):
+            raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectSettings(ConnectionSettings):
     """`ConnectOptions`, complete."""
 
     origin: str | None = None
+
+    def __post_init__(self) -> None:
+        ConnectionSettings.__post_init__(self)
+        self._check_endpoint_class(ClientEndpoint)

@@ -24,7 +24,8 @@ __all__ = ["ReceiveStream", "SendStream"]
 class SendStream:
     """Sends one message in chunks; other messages wait until it has ended, pings do not.
 
-    Entering waits for its turn as `Connection.send` does.  Leaving the block ends the message.
+    Entering waits for its turn as `Connection.send` does; a task that sends a stream and would
+    wait for its end gets `RuntimeError`.  Leaving the block ends the message.
     Leaving it by an error, or cancelled: if no chunk was sent, nothing is; else the connection is
     closed with 1011, for half a message must not be taken for a whole one, and cannot be taken
     back.
@@ -43,6 +44,7 @@ class SendStream:
     async def __aenter__(self) -> Self:
         await self._connection._wait_for_turn()
         self._connection.endpoint.begin_message(self.type, compress=self._compress)
+        self._connection._streaming_task = trio.lowlevel.current_task()
         self._is_entered = True
         return self
 
@@ -66,6 +68,7 @@ class SendStream:
             tasks.activity += 1
         finally:
             tasks.settle()
+            tasks.wake_a_sender()  # another task may have a chunk that waits
         await self._connection._take_turns()
 
     async def __aexit__(
@@ -76,6 +79,7 @@ class SendStream:
     ) -> Literal[False]:
         tasks = self._connection._tasks
         self._is_entered = False
+        self._connection._streaming_task = None
         if exc is None:
             if not tasks.is_open:
                 raise tasks.error(sending=True)
@@ -109,12 +113,13 @@ class ReceiveStream:
         connection, tasks = self._connection, self._connection._tasks
         connection._check_single_receiver()
         await trio.lowlevel.checkpoint_if_cancelled()
-        connection._is_receiving = True
+        connection._is_receiving = tasks.is_streaming = True
+        tasks.is_message_wanted = False  # whatever an earlier receive() has wanted
         try:
             while not tasks.inbox and tasks.endpoint.incoming.partial_type is None:
                 await self._wait()
         except BaseException:
-            connection._is_receiving = False
+            self._leave()
             raise
         self._is_over = False
         self.type = (
@@ -128,8 +133,8 @@ class ReceiveStream:
     async def __anext__(self) -> str | bytes:
         """Return the next piece; cancelled, it takes none.
 
-        Raises `StopAsyncIteration` at the end of the message, and a `ConnectionClosed` if the
-        connection ends before it.
+        Raises `StopAsyncIteration` at the end of the message, and if the connection ends before
+        it, `ConnectionClosedLocally` or `ConnectionLost`, however orderly the peer has closed.
         """
         tasks = self._connection._tasks
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -150,7 +155,9 @@ class ReceiveStream:
 
     async def _wait(self) -> None:
         """Wait for more of the message, or for its beginning."""
-        self._connection._check_receivable()
+        if self._connection._tasks.is_receiver_waiting:
+            raise trio.BusyResourceError("another task is receiving from this stream")
+        self._connection._check_receivable(in_message=not self._is_over)
         await self._connection._tasks.wait_for_message(in_parts=True)
 
     async def __aexit__(
@@ -164,6 +171,10 @@ class ReceiveStream:
             self._is_over = True
             if tasks.take() is None:
                 tasks.endpoint.incoming.skip()
-                tasks.app.unpark_all()
-        self._connection._is_receiving = False
+        self._leave()
         return False
+
+    def _leave(self) -> None:
+        tasks = self._connection._tasks
+        self._connection._is_receiving = tasks.is_streaming = False
+        tasks.app.unpark_all()

@@ -31,7 +31,7 @@ from trio_wsendpoint.closed import (
     ConnectionLost,
     is_clean,
 )
-from trio_wsendpoint.errors import PeerError, UnexpectedEOF
+from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded, UnexpectedEOF
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint
@@ -39,6 +39,7 @@ from trio_wsendpoint.protocol.frames import Frame, PingFrame, PongFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.protocol.receiver import Progress
+from trio_wsendpoint.rates import RateLimit
 
 __all__ = ["MESSAGE_OVERHEAD", "Ping", "Tasks"]
 
@@ -48,6 +49,8 @@ MESSAGE_OVERHEAD = 128
 CHUNK = 65536
 #: Frames handled before other tasks get a turn.
 BATCH = 64
+#: Times that the writer is let run for a pong before the answer to a further ping replaces it.
+PONG_TURNS = 8
 #: Times that the writer is let run for the goodbye of a cancelled owner.
 GOODBYE_TURNS = 6
 #: Seconds without a message after which compression frees what it can make again.
@@ -57,12 +60,14 @@ MAX_AFTER_CLOSE = 65536
 
 
 class Ping:
-    """A ping that a task waits for: when it left, and what became of it."""
+    """A ping that a task waits for: when it left, which one left last, what became of it."""
 
-    __slots__ = ("done", "result", "started")
+    __slots__ = ("done", "later", "result", "started")
 
-    def __init__(self, now: float) -> None:
-        self.started = now
+    def __init__(self) -> None:
+        self.started: float | None = None
+        #: The payload of the last ping that has left after it, whoever sent that.
+        self.later: bytes | None = None
         self.done = trio.Event()
         self.result: outcome.Outcome[float] | None = None
 
@@ -101,6 +106,8 @@ class Tasks:
         self.is_receiver_waiting = False
         #: A whole message is wanted: one that is coming in may be joined up to the limit.
         self.is_message_wanted = False
+        #: A `receive_stream()` is open: it takes what there is of a message that is coming in.
+        self.is_streaming = False
         #: When `receive()` last handed over a message.
         self.handed_over = -float("inf")
         self.pings: dict[bytes, Ping] = {}
@@ -119,8 +126,12 @@ class Tasks:
 
         self._failure: Exception | None = None
         self._write_error: Exception | None = None
+        self._control_rate = RateLimit(limits.control_rate)
+        self._control_frames = 0  # how many of the endpoint's have been counted
+        self._message_rate = None if limits.message_rate is None else RateLimit(limits.message_rate)
         self._are_parts_wanted = False
         self._is_paused = False
+        self._pong_turns = 0  # that the pong which waits has been given
         self._is_closing = False
         self._heard = 0.0
         self._seen_activity = 0
@@ -186,10 +197,14 @@ class Tasks:
         self.chunk_room.unpark_all()
         self.app.unpark_all()
 
-    def abort(self, why: str = "the connection was aborted") -> None:
+    def abort(
+        self, why: str = "the connection was aborted", cause: Exception | None = None
+    ) -> None:
         """Stop being patient: close the stream now.  Safe at any time, in any task."""
         self._patience.cancel()
-        self.endpoint.fail(UnexpectedEOF(why))
+        aborted = UnexpectedEOF(why)
+        aborted.__cause__ = cause
+        self.endpoint.fail(aborted)
         self.settle()
 
     async def say_goodbye(self) -> None:
@@ -211,7 +226,7 @@ class Tasks:
         if not self.inbox:
             return None
         message = self.inbox.popleft()
-        self.inbox_bytes -= message.size + MESSAGE_OVERHEAD
+        self.inbox_bytes -= message.held_size + MESSAGE_OVERHEAD
         self.is_message_wanted = False
         self.handed_over = trio.current_time()
         self.app.unpark_all()
@@ -219,7 +234,7 @@ class Tasks:
 
     def take_part(self) -> bytes:
         """Take what there is of the message that is coming in, when none is before it."""
-        part = self.endpoint.incoming.take_part() if self.endpoint.incoming.partial_size else b""
+        part = self.endpoint.incoming.take_part()
         if part:
             self.handed_over = trio.current_time()
             self.app.unpark_all()
@@ -240,6 +255,7 @@ class Tasks:
             await self.messages.park()
         finally:
             self.is_receiver_waiting = False
+            self.is_message_wanted = False
             self._are_parts_wanted = False
 
     def discard_inbox(self) -> None:
@@ -248,18 +264,22 @@ class Tasks:
         self.inbox_bytes = 0
         self.app.unpark_all()
 
-    def error(self, *, sending: bool = False) -> ConnectionClosed:
-        """Make the exception that says how the connection ended."""
+    def error(self, *, sending: bool = False, is_cut_short: bool = False) -> ConnectionClosed:
+        """Make the exception that says how the connection ended.
+
+        A close in order is none for who has something to send, or half a message.
+        """
         closing = self.endpoint.closing
-        facts = closing.explain()
+        told = [] if closing.is_open else [closing.explain()]
         if self._failure is not None:
-            facts = f"internal error: {self._failure!r}; {facts}"
+            told.insert(0, f"internal error: {self._failure!r}")
         elif self._write_error is not None:
-            facts = f"{self._write_error}; {facts}"
+            told.insert(0, _tell_loss(self._write_error))
+        facts = "; ".join(told)
         made: ConnectionClosed
         if self.is_closed_locally:
             made = ConnectionClosedLocally(facts, closing)
-        elif is_clean(closing) and not sending and self._failure is None:
+        elif is_clean(closing) and not (sending or is_cut_short) and self._failure is None:
             made = ConnectionEnded(facts, closing)
         else:
             made = ConnectionLost(facts, closing)
@@ -276,6 +296,7 @@ class Tasks:
         finally:
             self._peer_done.set()
             self.settle()
+            self.wake_all()  # the closing may have begun before, when writing broke
         await self._read_to_the_end()
 
     async def _read_messages(self) -> None:
@@ -295,10 +316,15 @@ class Tasks:
             elif self._is_full:
                 await self._wait_for_room()
             else:
-                await trio.lowlevel.checkpoint()
+                await self._let_others_run()
 
     def _pump(self) -> Progress:
-        """Handle frames that have come: a batch of them at most, and no more than there is room."""
+        """Handle frames that have come: a batch of them at most, and no more than there is room.
+
+        A batch ends at a ping, so that its pong leaves before the next one replaces it.
+        """
+        if not self.endpoint.is_pong_waiting:
+            self._pong_turns = 0
         for _ in range(BATCH):
             if self._is_full:
                 return Progress.HANDLED
@@ -306,21 +332,55 @@ class Tasks:
                 progress = self.endpoint.step()
             except PeerError:
                 return Progress.ENDED
+            if self.endpoint.control_frames != self._control_frames:
+                self._control_frames = self.endpoint.control_frames
+                self._check_control_rate()
             if isinstance(progress, Message):
-                self.activity += 1
-                self.inbox.append(progress)
-                self.inbox_bytes += progress.size + MESSAGE_OVERHEAD
-                self.messages.unpark()
-            elif progress is not Progress.HANDLED:
+                if self._is_in_rate():
+                    self.activity += 1
+                    self.inbox.append(progress)
+                    self.inbox_bytes += progress.held_size + MESSAGE_OVERHEAD
+                    self.messages.unpark()
+            elif progress is not Progress.HANDLED or self._can_pong_leave:
                 return progress
         return Progress.HANDLED
+
+    def _check_control_rate(self) -> None:
+        if not self._control_rate.allow(trio.current_time()):
+            self.endpoint.refuse(
+                PolicyViolation(f"more than {self._control_rate.limit} control frames in a second")
+            )
+
+    def _is_in_rate(self) -> bool:
+        rate = self._message_rate
+        if rate is None or rate.allow(trio.current_time()):
+            return True
+        self.endpoint.refuse(RateExceeded(f"more than {rate.limit} messages in a second"))
+        return False
+
+    async def _let_others_run(self) -> None:
+        """Give the other tasks a turn, and the writer as many as a pong needs to leave.
+
+        That is not waiting for the peer: if it does not read, the turns are used up once, and
+        then the latest pong wins.
+        """
+        await trio.lowlevel.checkpoint()
+        while self._can_pong_leave:
+            self._pong_turns += 1
+            await trio.lowlevel.checkpoint()
+
+    @property
+    def _can_pong_leave(self) -> bool:
+        """Whether a pong waits for nothing but the writer's turn, as far as we know."""
+        return self.endpoint.is_pong_waiting and self._pong_turns < PONG_TURNS
 
     @property
     def _is_full(self) -> bool:
         held = self.inbox_bytes
         if not self.is_message_wanted:
             # Nobody waits for the whole of it: as a stream, it may be larger than what we hold.
-            held += self.endpoint.incoming.partial_size
+            # (Three bytes may be an unfinished character, which no stream can take.)
+            held += max(self.endpoint.incoming.held_size - 3, 0)
         return held >= self.limits.receive_buffer and self.endpoint.is_open
 
     async def _receive_some(self) -> None:
@@ -340,7 +400,7 @@ class Tasks:
             self._eof_seen.set()
 
     def _lose(self, error: Exception) -> None:
-        lost = UnexpectedEOF(f"the connection was lost: {error.__cause__ or error!r}")
+        lost = UnexpectedEOF(_tell_loss(error))
         lost.__cause__ = error
         self.endpoint.fail(lost)
         self._eof_seen.set()
@@ -363,12 +423,17 @@ class Tasks:
         """
         self._is_paused = True
         with trio.move_on_after(self.timeouts.close):
-            while self.inbox and self.endpoint.held is not None:
+            while (self.inbox or self._is_part_left) and self.endpoint.held is not None:
                 await self.app.park()
             with trio.move_on_at(self.handed_over + self.timeouts.answer):
                 while not self.is_receiver_waiting and self.endpoint.held is not None:
                     await self.app.park()
         self._is_paused = False
+
+    @property
+    def _is_part_left(self) -> bool:
+        """Whether an open stream has not taken all of what came before the end."""
+        return self.is_streaming and self.endpoint.incoming.has_part
 
     async def _read_to_the_end(self) -> None:
         """Pass over what comes after the end, so that our Close frame is not lost to a reset."""
@@ -393,8 +458,7 @@ class Tasks:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._write_error = error
         except trio.TooSlowError as error:
-            self._write_error = error
-            self.abort("the connection was aborted")
+            self.abort(str(error), error)
         finally:
             self._close_written.set()
             self.settle()
@@ -424,7 +488,7 @@ class Tasks:
                 await self.stream.send_all(view[start : start + CHUNK])
                 self.bytes_sent += min(CHUNK, len(view) - start)
             if scope.cancelled_caught:
-                raise trio.TooSlowError(f"the peer accepted nothing for {self.timeouts.write} s")
+                raise trio.TooSlowError(f"the peer accepted nothing for {self.timeouts.write:g} s")
 
     def _shift(self) -> Frame | None:
         try:
@@ -432,9 +496,17 @@ class Tasks:
         except Exception as error:  # noqa: BLE001 - `before_send_frame` raised; the frame is next
             self._crash(error)
             frame = self.endpoint.shift_write_queue()
-        if isinstance(frame, PingFrame) and (ping := self.pings.get(frame.payload)) is not None:
-            ping.started = trio.current_time()  # not earlier: it may have waited behind a message
+        if isinstance(frame, PingFrame):
+            self._note_ping(frame.payload)
         return frame
+
+    def _note_ping(self, payload: bytes) -> None:
+        """Note that a ping leaves now; until now it may have waited behind a message."""
+        for ping in self.pings.values():
+            if ping.started is not None:
+                ping.later = payload
+        if payload in self.pings:
+            self.pings[payload].started = trio.current_time()
 
     def wake_a_sender(self) -> None:
         """Let the task that has waited longest in `send()` go on, if there is room."""
@@ -455,26 +527,33 @@ class Tasks:
     # ---- the heartbeat -----------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        interval = IDLE if self.heartbeat is None else self.heartbeat.interval
+        interval = float("inf") if self.heartbeat is None else self.heartbeat.interval
         last_beat = -float("inf")
         while self.endpoint.is_open:
             planned = max(self._heard, last_beat) + interval
-            await trio.sleep_until(planned)
+            awake = planned
+            if self.endpoint.extension is not None:
+                # However rare the beats are: what it holds is looked at four times as often as
+                # it may be held idle.
+                awake = min(planned, trio.current_time() + IDLE / 4)
+            await trio.sleep_until(awake)
             # After a stall of the whole process the peer's bytes may be there, but unread: the
             # reader gets its turn before the peer is judged.
             await trio.lowlevel.checkpoint()
             now = trio.current_time()
             self._release_if_idle(now)
+            if now < planned:
+                continue
             if self._is_paused:
                 self._heard = now
+                self._show_life()
             elif max(self._heard, last_beat) + interval <= now and self.endpoint.is_open:
                 if now > planned + interval:
                     # The process was asleep for longer than a beat: ask before judging.
                     self.endpoint.reset_heartbeat()
                 last_beat = now
-                if self.heartbeat is not None:
-                    self.endpoint.check_heartbeat()
-                    self.settle()
+                self.endpoint.check_heartbeat()
+                self.settle()
 
     def _release_if_idle(self, now: float) -> None:
         """Free what compression can make again, when no message has passed for a while."""
@@ -483,35 +562,60 @@ class Tasks:
         elif now - self._active >= IDLE and self.endpoint.extension is not None:
             self.endpoint.extension.release()
 
+    def _show_life(self) -> None:
+        """Send a ping that needs no answer: the peer's own wait unread, while we do not read."""
+        endpoint = self.endpoint
+        if endpoint.is_open and endpoint.held is None and not endpoint.get_write_queue_size():
+            endpoint.ping()
+            endpoint.reset_heartbeat()
+            self.settle()
+
     def answer_ping(self, frame: PongFrame) -> None:
-        """Give those who wait for this pong, or for an earlier one, the time that it took."""
-        if frame.payload not in self.pings:
-            return
+        """Give those who wait for this pong, or for an earlier one, the time that it took.
+
+        A peer may answer the last ping only (RFC 6455 section 5.5.3), and that may be one of the
+        heartbeat's, or one that nobody waits for any longer.
+        """
+        answered = list(self.pings)  # in the order in which they leave
+        if frame.payload in self.pings:
+            del answered[answered.index(frame.payload) + 1 :]
+        else:
+            answered = [one for one in answered if self.pings[one].later == frame.payload]
         now = trio.current_time()
-        for payload in list(self.pings):  # in the order in which they were sent
-            ping = self.pings.pop(payload)
-            round_trip = self.round_trip = now - ping.started
-            ping.settle(outcome.Value(round_trip))
-            if payload == frame.payload:
-                break
+        for payload in answered:
+            ping = self.pings[payload]
+            if ping.started is not None:
+                del self.pings[payload]
+                round_trip = self.round_trip = now - ping.started
+                ping.settle(outcome.Value(round_trip))
 
     # ---- the closer --------------------------------------------------------------------------
 
     async def _close(self) -> None:
         try:
-            with self._patience:
-                self._patience.deadline = min(
-                    self._patience.deadline, trio.current_time() + self.timeouts.close
-                )
-                await self._close_politely()
+            try:
+                with self._patience:
+                    self._patience.deadline = min(
+                        self._patience.deadline, trio.current_time() + self.timeouts.close
+                    )
+                    await self._close_politely()
+            finally:
+                with trio.CancelScope(shield=True):
+                    for scope in self._scopes:
+                        scope.cancel()
+                    await trio.aclose_forcefully(self.stream)
         except Exception as error:
             self.logger.debug("the stream could not be closed in order", exc_info=error)
-        with trio.CancelScope(shield=True):
-            for scope in self._scopes:
-                scope.cancel()
-            await trio.aclose_forcefully(self.stream)
-        if not self.endpoint.closing.is_over:
-            self.endpoint.fail(UnexpectedEOF("the peer did not close in time"))
+        finally:
+            self._end()  # whatever the stream raises, nobody is to wait for it any longer
+
+    def _end(self) -> None:
+        """Tell everyone that the stream is closed."""
+        closing = self.endpoint.closing
+        if not closing.is_over:
+            late = "the peer did not close in time"
+            lost = "our answer to its close was lost"
+            self.endpoint.fail(UnexpectedEOF(late if closing.received is None else lost))
         self.ended.set()
         self.wake_all()
         for ping in self.pings.values():
@@ -535,3 +639,7 @@ class Tasks:
         with trio.move_on_after(self.timeouts.linger):
             await self._eof_seen.wait()
         await self.stream.aclose()
+
+
+def _tell_loss(error: Exception) -> str:
+    return f"the connection was lost: {error.__cause__ or error!r}"

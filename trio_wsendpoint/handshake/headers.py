@@ -16,9 +16,6 @@ from trio_wsendpoint.handshake.quoting import quoted
 
 __all__ = ["HeaderItems", "Headers"]
 
-#: What a parameter for header fields takes: a mapping, pairs (names may repeat), or a `Headers`.
-HeaderItems: TypeAlias = "Headers | Mapping[str, str] | Iterable[tuple[str, str]]"
-
 # RFC 9110 section 5.5: field-vchar, obs-text, and the blanks between them.  HTAB is the one
 # control character; 0x80 to 0xFF are opaque, which ISO-8859-1 keeps byte for byte.
 _VALUE = frozenset(map(chr, [9, *range(0x20, 0x7F), *range(0x80, 0x100)]))
@@ -89,6 +86,10 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"Headers({list(self._items)!a})"
+
+
+#: What a parameter for header fields takes: a mapping, pairs (names may repeat), or a `Headers`.
+HeaderItems: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 def _checked_field(pair: object) -> tuple[str, str]:

@@ -43,6 +43,7 @@ class Defragmenter:
         "_is_skipped",
         "_limits",
         "_received",
+        "_replaced",
         "_size",
         "_taken",
         "_utf8",
@@ -65,6 +66,7 @@ class Defragmenter:
         self._size = 0  # bytes of it that are still to come
         self._count = 0  # frames of the message so far
         self._received = 0  # bytes of the message so far, as they were on the wire
+        self._replaced = 0  # bytes that came besides, of frames that smaller ones stand for
         self._cuts: Cuts | None = None
         self._whole: bytes | None = None  # the payload, as long as it is one piece
         self._buffer: bytearray | None = None  # the payload, when it is more
@@ -92,11 +94,25 @@ class Defragmenter:
             return len(self._buffer)
         return len(self._whole or b"")
 
+    @property
+    def held_size(self) -> int:
+        """Bytes that are held for that message: its wire form and its cuts count as well."""
+        cuts = 0 if self._cuts is None else self._cuts.held_size
+        return self.partial_size + len(self._wire) + cuts
+
+    @property
+    def has_part(self) -> bool:
+        """Whether `take_part` would return anything."""
+        data = self._whole or b"" if self._buffer is None else self._buffer
+        return len(data) > (incomplete_tail(data) if self._utf8 is not None else 0)
+
     def take_part(self) -> bytes:
         """Take out what there is of the message that has begun; of a text, whole characters.
 
         The `Message` that `end` returns in due course has only the rest, in one frame.
         """
+        if self._first is None:
+            return b""
         data = self._whole or b"" if self._buffer is None else bytes(self._buffer)
         kept = incomplete_tail(data) if self._utf8 is not None else 0
         cut = len(data) - kept
@@ -111,11 +127,16 @@ class Defragmenter:
         """Drop the message that has begun: `end` will not return it.  Its limits still hold."""
         if self._first is not None:
             self.take_part()
+            self._taken += self.partial_size
             self._whole = None
             self._is_skipped = True
 
-    def add(self, frame: DataFrame) -> Message | None:
-        """Take a whole frame; return the message that it completes, or None."""
+    def add(self, frame: DataFrame, *, came: int = 0) -> Message | None:
+        """Take a whole frame; return the message that it completes, or None.
+
+        `came`: bytes that came for it, if it stands for a larger one that is not to be held.
+        """
+        self._replaced += max(0, came - len(frame.payload))
         self.begin(frame, len(frame.payload))
         self.feed(frame.payload)
         while self.inflate():
@@ -155,7 +176,7 @@ class Defragmenter:
                 f"a message of {self._received + self._size} bytes or more, "
                 f"the limit is {limits.message_size} bytes"
             )
-        if self._count > limits.fragments + self._received // 32:
+        if self._count > limits.fragments + (self._received + self._replaced) // 32:
             raise PolicyViolation(f"a message of {self._received} bytes in {self._count} frames")
 
     def feed(self, piece: bytes) -> None:

@@ -94,6 +94,9 @@ class Endpoint:
         self._check_handlers(parser)
         parser.masked = not self.masks
         parser.first_rsv = extension.rsv if extension is not None else 0
+        if on_data_frame is not None and parser.max_frame_size is None:
+            # Frames are then collected whole, before the limit on messages sees them.
+            parser.max_frame_size = limits.message_size
         self.parser = parser
         self.max_pings = max_pings
         self.extension = extension
@@ -101,6 +104,8 @@ class Endpoint:
         #: The peer's close or violation that waits for `release_end()`.
         self.held: CloseFrame | PeerError | None = None
         #: Called with each pong before `on_pong`, for an owner who measures round trips.
+        #: How many control frames have come.
+        self.control_frames = 0
         self.pong_listener: Callable[[PongFrame], object] | None = None
         self._hold_end = hold_end
         self._closes_on_unrecognized_pong = unrecognized_pong == "close"
@@ -193,16 +198,26 @@ class Endpoint:
         try:
             return self._step()
         except PeerError as error:
-            if self._hold_end and self.closing.is_open and error.close_code != 1006:
-                self.held = error
+            if self.refuse(error):
                 return Progress.HELD
-            self.fail(error)
             raise
+
+    def refuse(self, error: PeerError) -> bool:
+        """Fail the connection for `error` in this place of the stream; return whether it is held.
+
+        As `step()` does for what it finds, for an owner who has rules of its own.
+        """
+        if self._hold_end and self.is_open and error.close_code != CloseCode.ABNORMAL_CLOSURE:
+            self.held = error
+            return True
+        self.fail(error)
+        return False
 
     def _step(self) -> Message | Progress:
         outcome = self._receiver.step()
         if not isinstance(outcome, ControlFrame):
             return outcome
+        self.control_frames += 1
         if isinstance(outcome, CloseFrame):
             if self._hold_end and self.is_open:
                 self.held = outcome
@@ -268,7 +283,7 @@ class Endpoint:
     # ---- sending -----------------------------------------------------------------------------
 
     def send_message(self, data: str | Buffer | Message, *, compress: bool = True) -> None:
-        """Queue a message: `str` goes as text, bytes as binary, a `Message` in its own frames.
+        """Queue a message: `str` goes as text, bytes as binary, a `Message` in its frames.
 
         One larger than `limits.fragment_size` is cut into fragments.  `compress=False` keeps a
         negotiated compression away from this message.  Raises `EndpointClosed`, `TypeError`,
@@ -277,8 +292,7 @@ class Endpoint:
         """
         self._check_open()
         if isinstance(data, Message):
-            for frame in data.get_frames():
-                self._sender.add_frame(frame)
+            self._sender.relay_message(data, compress=compress)
         else:
             self._sender.add_message(data, compress=compress)
 
@@ -413,6 +427,11 @@ class Endpoint:
     def write_queue_bytes(self) -> int:
         """Bytes that wait to be shifted."""
         return self._sender.size
+
+    @property
+    def is_pong_waiting(self) -> bool:
+        """Whether a pong waits to be shifted: the answer to a further ping would replace it."""
+        return self._sender.has_pong
 
     # ---- the state ---------------------------------------------------------------------------
 

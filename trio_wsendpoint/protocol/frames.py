@@ -246,6 +246,8 @@ def _close_payload(code: int | None, reason: str) -> bytes:
         if reason:
             raise InvalidCloseCode(f"a reason ({reason[:40]!r}) needs a close code before it")
         return b""
+    if not isinstance(code, int):
+        raise TypeError(f"a close code is an int, as CloseCode.SUCCESS, not {code!r}")
     if not is_wire_code(code):
         raise InvalidCloseCode(
             f"close code {code} must not be sent: 1000-1003, 1007-1014 and 3000-4999 may be"

@@ -32,6 +32,11 @@ class Cuts:
     def __len__(self) -> int:
         return len(self._packed) // _CUT.size
 
+    @property
+    def held_size(self) -> int:
+        """Bytes that are held."""
+        return len(self._packed)
+
     def frames(self, first: DataFrame, payload: bytes) -> list[DataFrame]:
         """Return the frames that `payload` came in, `first` giving the type of the first."""
         frames: list[DataFrame] = []
@@ -100,6 +105,21 @@ class Message:
     def size(self) -> int:
         """Bytes of payload (for a text, of UTF-8)."""
         return len(self._payload)
+
+    @property
+    def held_size(self) -> int:
+        """Bytes that it holds: the payload, its wire form if that was another, and the cuts."""
+        size = len(self._payload)
+        if self._wire is not None:
+            size += len(self._wire)
+        if self._cuts is not None:
+            size += self._cuts.held_size
+        return size
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether an extension had changed the payload; the frames have it as it came."""
+        return self._wire is not None
 
     @property
     def raw(self) -> bytes:

@@ -1,7 +1,7 @@
 """The pings that are out, as Net::WebSocket's PingStore.
 
-`add` makes a payload that no other ping of this endpoint has; a pong for any outstanding ping
-clears them all.  A pong for a ping that an earlier pong cleared is still *recognised*: the
+`add` makes a payload that no other ping of this endpoint has; a pong for any of them clears all
+that are outstanding.  A pong for a ping that an earlier pong cleared is *recognised* too: the
 payload holds a running number behind a secret of this store, so that nothing is remembered for
 it.  Only `endpoint` imports this module.
 """
@@ -33,14 +33,12 @@ class PingStore:
         return f"ping #{self._sent} ({self._secret})".encode()
 
     def remove(self, payload: bytes) -> bool:
-        """Tell whether `payload` was ever handed out; if it is outstanding, clear all of them."""
-        number = self._number(payload)
-        if number is None:
+        """Tell whether `payload` was ever handed out; if so, clear all that are outstanding."""
+        if self._number(payload) is None:
             return False
-        if number > self._answered:
-            # RFC 6455 5.5.3 lets a peer answer only the most recent ping; and a pong for an
-            # earlier one shows just as well that the peer lives.  So one clears all.
-            self._answered = self._sent
+        # RFC 6455 5.5.3 lets a peer answer only the most recent ping; and a pong for an earlier
+        # one, even a late one, shows just as well that the peer lives.  So any clears all.
+        self._answered = self._sent
         return True
 
     def clear(self) -> None:

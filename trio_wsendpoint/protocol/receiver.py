@@ -107,7 +107,8 @@ class Receiver:
         replacement = _check_replacement(frame, self._on_data_frame(frame))
         if not self._closing.is_open:
             return Progress.HANDLED  # the callback has closed
-        return self._defragmenter.add(replacement) or Progress.HANDLED
+        came = len(frame.payload)
+        return self._defragmenter.add(replacement, came=came) or Progress.HANDLED
 
 
 def _check_replacement(frame: DataFrame, replacement: object) -> DataFrame:

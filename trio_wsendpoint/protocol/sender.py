@@ -25,6 +25,7 @@ from trio_wsendpoint.protocol.frames import (
     PongFrame,
     TextFrame,
 )
+from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.output import Output
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
@@ -89,6 +90,22 @@ class Sender:
             first, payload = BinaryFrame, data
         else:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+        self._add_payload(first, payload, compress=compress)
+
+    def relay_message(self, message: Message, *, compress: bool) -> None:
+        """Queue a message in the frames that it came in, or was made of.
+
+        One that an extension had encoded is encoded anew: what came was for another connection.
+        """
+        self._check_between_messages()
+        frames = message.get_frames()
+        if message.is_encoded:
+            self._add_payload(type(frames[0]), message.raw, compress=compress)
+        else:
+            for frame in frames:
+                self.add_frame(frame)
+
+    def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
         rsv = 0
         if compress and self._extension is not None:
             size = memoryview(payload).nbytes
@@ -189,6 +206,11 @@ class Sender:
     def size(self) -> int:
         """Bytes that wait."""
         return self._queue.size + (0 if self._next is None else len(self._next.payload))
+
+    @property
+    def has_pong(self) -> bool:
+        """Whether a pong waits, whose place the next one would take."""
+        return self._queue.has_pong
 
     def shift(self) -> Frame | None:
         """Take out the next frame for whoever writes it, or None."""

@@ -44,7 +44,7 @@ class Utf8Validator:
         self._in_character = bool(pending)
 
 
-def incomplete_tail(data: bytes) -> int:
+def incomplete_tail(data: bytes | bytearray) -> int:
     """Return how many bytes at the end of `data` (valid so far) are an unfinished character."""
     for back, byte in enumerate(reversed(data[-3:]), start=1):
         if byte >= 0xC0:  # a first byte, which tells how many follow

@@ -52,15 +52,10 @@ class WriteQueue:
         else:
             self._data.append(frame)
 
-    def peek(self) -> Frame | None:
-        """Return the frame that leaves next, and leave it where it is."""
-        if self._pong is not None:
-            return self._pong
-        if self._control:
-            return self._control[0]
-        if self._data:
-            return self._data[0]
-        return self._close
+    @property
+    def has_pong(self) -> bool:
+        """Whether a pong waits, whose place the next one would take."""
+        return self._pong is not None
 
     def shift(self) -> Frame | None:
         """Take out the frame that leaves next; None when there is none."""

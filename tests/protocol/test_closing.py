@@ -1,0 +1,120 @@
+"""The closing table: every state and event, and what is derived from the facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_wsendpoint.errors import EndpointClosed, ProtocolError
+from trio_wsendpoint.protocol import CloseFrame, Closing, Event, State
+from trio_wsendpoint.protocol.closing import TRANSITIONS
+
+#: The table of the design once more: None is "ignored", "refused" is EndpointClosed.
+EXPECTED = {
+    (State.OPEN, Event.WE_CLOSE): State.CLOSE_SENT,
+    (State.OPEN, Event.PEER_CLOSES): State.CLOSE_RECEIVED,
+    (State.OPEN, Event.ANSWER_LEAVES): None,
+    (State.OPEN, Event.BYTES_END): State.FAILED,
+    (State.OPEN, Event.WE_FAIL): State.FAILED,
+    (State.CLOSE_SENT, Event.WE_CLOSE): "refused",
+    (State.CLOSE_SENT, Event.PEER_CLOSES): State.CLOSED,
+    (State.CLOSE_SENT, Event.ANSWER_LEAVES): None,
+    (State.CLOSE_SENT, Event.BYTES_END): State.FAILED,
+    (State.CLOSE_SENT, Event.WE_FAIL): State.FAILED,
+    (State.CLOSE_RECEIVED, Event.WE_CLOSE): "refused",
+    (State.CLOSE_RECEIVED, Event.PEER_CLOSES): None,
+    (State.CLOSE_RECEIVED, Event.ANSWER_LEAVES): State.CLOSED,
+    (State.CLOSE_RECEIVED, Event.BYTES_END): State.FAILED,
+    (State.CLOSE_RECEIVED, Event.WE_FAIL): State.FAILED,
+    (State.CLOSED, Event.WE_CLOSE): "refused",
+    (State.CLOSED, Event.PEER_CLOSES): None,
+    (State.CLOSED, Event.ANSWER_LEAVES): None,
+    (State.CLOSED, Event.BYTES_END): None,
+    (State.CLOSED, Event.WE_FAIL): None,
+    (State.FAILED, Event.WE_CLOSE): "refused",
+    (State.FAILED, Event.PEER_CLOSES): None,
+    (State.FAILED, Event.ANSWER_LEAVES): None,
+    (State.FAILED, Event.BYTES_END): None,
+    (State.FAILED, Event.WE_FAIL): None,
+}
+
+
+def test_the_table_has_every_state_and_nothing_unknown():
+    assert set(TRANSITIONS) == set(State)
+    assert set(EXPECTED) == {(state, event) for state in State for event in Event}
+    for row in TRANSITIONS.values():
+        assert set(row) <= set(Event)
+        assert set(row.values()) <= set(State)
+
+
+@pytest.mark.parametrize(("state", "event"), EXPECTED, ids=lambda value: value.name)
+def test_every_state_and_event(state: State, event: Event):
+    closing = Closing()
+    closing.state = state
+    expected = EXPECTED[state, event]
+    if expected == "refused":
+        with pytest.raises(EndpointClosed):
+            closing.move(event)
+        assert closing.state is state
+    elif expected is None:
+        assert closing.move(event) is False
+        assert closing.state is state
+    else:
+        assert closing.move(event) is True
+        assert closing.state is expected
+
+
+def test_no_way_leads_back():
+    rank = {State.OPEN: 0, State.CLOSE_SENT: 1, State.CLOSE_RECEIVED: 1}
+    for state, row in TRANSITIONS.items():
+        for following in row.values():
+            assert rank.get(following, 2) > rank.get(state, 2)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_open", "expects_frames", "is_over"),
+    [
+        (State.OPEN, True, True, False),
+        (State.CLOSE_SENT, False, True, False),
+        (State.CLOSE_RECEIVED, False, False, False),
+        (State.CLOSED, False, False, True),
+        (State.FAILED, False, False, True),
+    ],
+)
+def test_what_each_state_means(state: State, is_open: bool, expects_frames: bool, is_over: bool):
+    closing = Closing()
+    assert closing.state is State.OPEN
+    closing.state = state
+    assert closing.is_open is is_open
+    assert closing.expects_frames is expects_frames
+    assert closing.is_over is is_over
+
+
+def test_the_close_code_of_the_connection():
+    closing = Closing()
+    assert closing.code == 1006
+    closing.sent = CloseFrame(1000)
+    assert closing.code == 1006
+    closing.received = CloseFrame()
+    assert closing.code == 1005
+    closing.received = CloseFrame(4321)
+    assert closing.code == 4321
+
+
+def test_explain():
+    closing = Closing()
+    assert closing.explain() == "the connection is open"
+    closing.sent = CloseFrame(1000, "bye")
+    assert closing.explain() == "we closed with 1000 (SUCCESS) 'bye'"
+    closing.received = CloseFrame()
+    closing.error = ProtocolError("oh no")
+    assert closing.explain() == (
+        "oh no; the peer closed with no code; we closed with 1000 (SUCCESS) 'bye'"
+    )
+
+
+def test_a_refused_close_says_what_has_happened():
+    closing = Closing()
+    closing.move(Event.PEER_CLOSES)
+    closing.received = CloseFrame(1001)
+    with pytest.raises(EndpointClosed, match=r"the peer closed with 1001 \(ENDPOINT_UNAVAILABLE\)"):
+        closing.move(Event.WE_CLOSE)

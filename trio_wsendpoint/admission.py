@@ -1,0 +1,61 @@
+"""Whom a server lets in: how many connections, openings, and how fast from one address.
+
+`Admission` decides and counts; it does no I/O.  `admit` returns None, or in a few words why not,
+which a client is told with 503.  Only `server` imports this module.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from trio_wsendpoint.options import ServerLimits
+from trio_wsendpoint.rates import RateLimit
+
+__all__ = ["Admission"]
+
+#: Addresses whose rates are remembered at least, before those that have gone quiet are forgotten.
+_SWEEP = 1024
+
+
+class Admission:
+    """Counts the streams that a server holds, per address where they have one."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._by_address: Counter[str] = Counter()
+        self._rates: dict[str, RateLimit] = {}
+        self._sweep_at = _SWEEP
+
+    def admit(self, address: str | None, now: float) -> str | None:
+        """Count a stream from `address` that was accepted at `now`, or say why not."""
+        limits = self._limits
+        if self._count >= limits.connections:
+            return "the server has as many connections as it takes"
+        if address is not None:
+            of_one = limits.connections_per_address
+            if of_one is not None and self._by_address[address] >= of_one:
+                return "too many connections from your address"
+            if limits.opening_rate is not None and not self._allow(address, now):
+                return "too many connections a second from your address"
+            self._by_address[address] += 1
+        self._count += 1
+        return None
+
+    def release(self, address: str | None) -> None:
+        """Count a stream that was admitted no longer."""
+        self._count -= 1
+        if address is not None:
+            self._by_address[address] -= 1
+            if not self._by_address[address]:
+                del self._by_address[address]
+
+    def _allow(self, address: str, now: float) -> bool:
+        if len(self._rates) >= self._sweep_at:
+            # A flood from many addresses must not become a leak; nor a sweep for each of them.
+            self._rates = {key: rate for key, rate in self._rates.items() if not rate.is_idle(now)}
+            self._sweep_at = max(_SWEEP, 2 * len(self._rates))
+        rate = self._rates.get(address)
+        if rate is None:
+            rate = self._rates[address] = RateLimit(self._limits.opening_rate or 0)
+        return rate.allow(now)

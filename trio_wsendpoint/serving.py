@@ -1,0 +1,132 @@
+"""The ways in for servers: `serve_endpoint`, `run_endpoint`, `accept_endpoint`.
+
+Nothing imports this module but the package itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Literal, Unpack
+
+import trio
+
+from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.handshake import ServerHandshake
+from trio_wsendpoint.listening import open_tcp_listeners
+from trio_wsendpoint.nurseries import BlockNursery
+from trio_wsendpoint.opening import open_as_server
+from trio_wsendpoint.server import EndpointServer, Handler
+from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, ServeOptions, ServeSettings
+
+__all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
+
+
+def accept_endpoint(
+    stream: trio.abc.Stream, **options: Unpack[AcceptOptions]
+) -> AbstractAsyncContextManager[Connection]:
+    """Be the server of one accepted `stream` for the length of an `async with` block.
+
+    For use in `trio.serve_tcp`, `trio.serve_listeners`, or a test; a `trio.SSLStream` does its
+    handshake first.  The options are those of `AcceptOptions`.
+
+    Entering raises `ValueError` or `TypeError` for options; `HandshakeError` if there will be no
+    connection, after the client was told why (`BadRequest`, or `RequestAnswered` when
+    `process_request` gave another answer) and the stream was closed.  If cancelled, the stream is
+    closed.  Leaving closes the connection: see `ConnectionContext`.
+    """
+    settings = AcceptSettings(**options)
+    return ConnectionContext(lambda: open_as_server(stream, settings))
+
+
+def serve_endpoint(
+    handler: Handler, port: int | None = None, **options: Unpack[ServeOptions]
+) -> AbstractAsyncContextManager[EndpointServer]:
+    """Serve `handler` on `port` for the length of an `async with` block, which gets the server.
+
+    `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
+    task of its own for each connection, which is closed when it returns.  If it raises, the
+    connection is closed with 1011 and the error is logged once.  The options are those of
+    `ServeOptions`; with `listeners=` there is no port.
+
+    Entering raises `OSError` if an address cannot be listened on, `ValueError` or `TypeError`
+    for options.  Leaving, or being cancelled, closes the server gracefully, within
+    `Timeouts.grace` seconds: see `EndpointServer.aclose`.
+    """
+    settings = ServeSettings(**options)
+    if (port is None) is (settings.listeners is None):
+        raise TypeError("serve_endpoint() takes a port, or listeners: one of them")
+    # Options that could never make an answer are refused now, not with the first client.
+    ServerHandshake(
+        subprotocols=settings.subprotocols, origins=settings.origins, headers=settings.headers
+    )
+
+    async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
+        opened = settings.listeners
+        if opened is None:
+            opened = await open_tcp_listeners(port or 0, settings.host, settings.backlog)
+        if settings.ssl_context is None:
+            return opened
+        return [
+            trio.SSLListener(listener, settings.ssl_context, https_compatible=True)
+            for listener in opened
+        ]
+
+    return _Serving(handler, settings, open_listeners)
+
+
+async def run_endpoint(
+    handler: Handler,
+    port: int | None = None,
+    *,
+    task_status: trio.TaskStatus[EndpointServer] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[ServeOptions],
+) -> None:
+    """Serve `handler` until cancelled: `server = await nursery.start(run_endpoint, echo, 8765)`.
+
+    Takes and raises what `serve_endpoint` does.  When cancelled it still takes up to
+    `Timeouts.grace` seconds to close the connections in order.  Returns if the server is closed.
+    """
+    async with serve_endpoint(handler, port, **options) as server:
+        task_status.started(server)
+        await server.wait_closed()
+
+
+class _Serving(AbstractAsyncContextManager[EndpointServer]):
+    """What `serve_endpoint` returns."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        settings: ServeSettings,
+        open_listeners: Callable[[], Awaitable[Sequence[trio.abc.Listener[trio.abc.Stream]]]],
+    ) -> None:
+        self._handler = handler
+        self._settings = settings
+        self._open_listeners = open_listeners
+        self._server: EndpointServer
+        self._nursery: BlockNursery
+
+    async def __aenter__(self) -> EndpointServer:
+        listeners = await self._open_listeners()
+        self._server = EndpointServer(self._handler, self._settings, listeners)
+        self._nursery = BlockNursery()
+        (await self._nursery.enter()).start_soon(self._server.run)
+        return self._server
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        leaving = exc
+        try:
+            # Shielded, for a cancelled server is to end gracefully too; bounded by its grace.
+            with trio.CancelScope(shield=True):
+                await self._server.aclose()
+        except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
+            leaving = error
+        await self._nursery.leave(exc, leaving)
+        return False
