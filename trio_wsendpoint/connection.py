@@ -15,6 +15,7 @@ Imported by `opening`, `server` and `client`, which make connections, and by app
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Connection(trio.abc.Channel[str | bytes]):
     `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
     `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
     `logger` is the connection's own: its records name the peer.
+
+    It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.subprotocol = subprotocol
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
+        self._thread = threading.get_ident()
         self._is_receiving = False
         self._waiting_senders = 0
         self._messages_sent = 0
@@ -133,7 +137,15 @@ class Connection(trio.abc.Channel[str | bytes]):
         self._messages_received += 1
         return message.payload
 
+    def _check_thread(self) -> None:
+        """Raise before anything is touched that another thread, even another Trio, must not."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(
+                "a connection belongs to the thread that opened it: use trio.from_thread.run"
+            )
+
     def _check_single_receiver(self) -> None:
+        self._check_thread()
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this connection")
 
@@ -194,6 +206,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises as `send`, and never waits.
         """
         tasks = self._tasks
+        self._check_thread()
         _check_type(value)
         if not tasks.is_open:
             raise tasks.error(sending=True)
@@ -212,6 +225,7 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     async def _wait_for_turn(self) -> None:
         """Wait in line; return when it is our turn and there is room, without a pause since."""
+        self._check_thread()
         tasks = self._tasks
         await trio.lowlevel.checkpoint_if_cancelled()
         if not self._waiting_senders and tasks.has_room:
@@ -253,6 +267,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises `ConnectionClosed` as `send` does, also when the connection ends meanwhile.  If
         cancelled, the pong is awaited no longer.
         """
+        self._check_thread()
         if self._ping_slots is None:
             self._ping_slots = trio.Semaphore(MAX_PINGS)
         async with self._ping_slots:
@@ -278,6 +293,7 @@ class Connection(trio.abc.Channel[str | bytes]):
 
         Raises `InvalidCloseCode` for a code or reason that must not be sent; nothing is closed.
         """
+        self._check_thread()
         tasks = self._tasks
         frame = CloseFrame(code, reason)
         tasks.is_closed_locally = True

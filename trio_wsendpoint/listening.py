@@ -36,7 +36,7 @@ async def open_tcp_listeners(
             if len(ports) == 1:
                 return listeners
             for listener in listeners:
-                await listener.aclose()
+                listener.socket.close()  # not `aclose`, which can be cancelled between two
             return await trio.open_tcp_listeners(min(ports), host=host, backlog=backlog)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and attempts > 0:

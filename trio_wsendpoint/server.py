@@ -9,6 +9,7 @@ Imported by `serving`, which starts it.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -248,10 +249,10 @@ class EndpointServer:
                     await self._handle(connection)
                 finally:
                     del self._connections[connection]
-        except HandshakeError as error:
-            logger.debug("no connection: %s", error)
         except Exception as error:  # noqa: BLE001 - one connection's failure is its own
-            self._note_failure(error, logger)
+            # That of a logger, too.
+            with contextlib.suppress(Exception):
+                self._note_end(error, logger)
         finally:
             self._admission.release(address)
 
@@ -290,7 +291,10 @@ class EndpointServer:
         if self._nursery is not None and not self._can_say_no:
             self._nursery.start_soon(trio.aclose_forcefully, stream)
 
-    def _note_failure(self, error: Exception, logger: Logger) -> None:
+    def _note_end(self, error: Exception, logger: Logger) -> None:
+        if isinstance(error, HandshakeError):
+            logger.debug("no connection: %s", error)
+            return
         # A handler need not catch what the end of its connection raises: that is no failure.
         if _is_the_end(error):
             logger.debug("the handler ended with its connection: %s", error)

@@ -57,6 +57,12 @@ def serve_endpoint(
     settings = ServeSettings(**options)
     if (port is None) is (settings.listeners is None):
         raise TypeError("serve_endpoint() takes a port, or listeners: one of them")
+    if port is not None and not isinstance(port, int):
+        raise TypeError(f"a port is an int, not {port!r}")
+    if port is not None and not 0 <= port <= 65535:
+        raise ValueError(f"a port is 0 to 65535, not {port}")
+    if not callable(handler):
+        raise TypeError(f"the handler must be an async function, not {handler!r}")
     # Options that could never make an answer are refused now, not with the first client.
     ServerHandshake(
         subprotocols=settings.subprotocols, origins=settings.origins, headers=settings.headers

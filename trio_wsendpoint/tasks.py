@@ -16,6 +16,7 @@ Only `connection` imports this module.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -45,8 +46,10 @@ __all__ = ["MESSAGE_OVERHEAD", "Ping", "Tasks"]
 
 #: What a waiting message counts beside its payload, in bytes, so that empty ones count too.
 MESSAGE_OVERHEAD = 128
-#: Bytes asked of the stream at a time, and bytes written at a time.
+#: Bytes asked of the stream at a time, and bytes joined into one write.
 CHUNK = 65536
+#: Bytes given at a time to a stream that does not say how much of them the peer has taken.
+PIECE = 16384
 #: Frames handled before other tasks get a turn.
 BATCH = 64
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
@@ -165,8 +168,10 @@ class Tasks:
     def _crash(self, error: Exception) -> None:
         """End this connection, and only this one: a callback or our own code has raised."""
         if self._failure is None:
-            self.logger.error("the connection fails with an internal error", exc_info=error)
             self._failure = error
+            # Whoever wrote the logger may have made a mistake as well: it is this connection's.
+            with contextlib.suppress(Exception):
+                self.logger.error("the connection fails with an internal error", exc_info=error)
         if self.endpoint.is_open:
             self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.settle()
@@ -321,12 +326,14 @@ class Tasks:
     def _pump(self) -> Progress:
         """Handle frames that have come: a batch of them at most, and no more than there is room.
 
-        A batch ends at a ping, so that its pong leaves before the next one replaces it.
+        A batch ends at a ping, so that its pong leaves before the next one replaces it; and
+        with as much inflated as is read at a time.
         """
         if not self.endpoint.is_pong_waiting:
             self._pong_turns = 0
+        enough = self.endpoint.incoming.inflated + CHUNK
         for _ in range(BATCH):
-            if self._is_full:
+            if self._is_full or self.endpoint.incoming.inflated >= enough:
                 return Progress.HANDLED
             try:
                 progress = self.endpoint.step()
@@ -483,12 +490,28 @@ class Tasks:
 
     async def _send(self, data: bytes) -> None:
         view = memoryview(data)
-        for start in range(0, len(view), CHUNK):
+        while view:
             with trio.move_on_after(self.timeouts.write) as scope:
-                await self.stream.send_all(view[start : start + CHUNK])
-                self.bytes_sent += min(CHUNK, len(view) - start)
+                sent = await self._send_some(view)
+                self.bytes_sent += sent
+                view = view[sent:]
             if scope.cancelled_caught:
                 raise trio.TooSlowError(f"the peer accepted nothing for {self.timeouts.write:g} s")
+
+    async def _send_some(self, view: memoryview) -> int:
+        """Write the beginning of `view` and return its length: slow progress is progress too.
+
+        A socket says how much it took; of any other stream no more is asked at a time than even
+        a slow peer takes within `Timeouts.write`.
+        """
+        if isinstance(self.stream, trio.SocketStream):
+            try:
+                return await self.stream.socket.send(view)
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+        piece = view[:PIECE]
+        await self.stream.send_all(piece)
+        return len(piece)
 
     def _shift(self) -> Frame | None:
         try:
@@ -605,7 +628,8 @@ class Tasks:
                         scope.cancel()
                     await trio.aclose_forcefully(self.stream)
         except Exception as error:
-            self.logger.debug("the stream could not be closed in order", exc_info=error)
+            with contextlib.suppress(Exception):
+                self.logger.debug("the stream could not be closed in order", exc_info=error)
         finally:
             self._end()  # whatever the stream raises, nobody is to wait for it any longer
 

@@ -59,8 +59,9 @@ def test_the_order_of_the_headers():
         ("A", "1"),
         ("A", "2"),
     )
-    assert isinstance(handshake.extension, FakeExtension)
-    assert handshake.extension.parameters == [("level", "3")]
+    extension: object = handshake.extension
+    assert isinstance(extension, FakeExtension)
+    assert extension.parameters == [("level", "3")]
 
 
 def test_only_get_and_http_1_1():

@@ -49,6 +49,7 @@ class Defragmenter:
         "_utf8",
         "_whole",
         "_wire",
+        "inflated",
     )
 
     def __init__(
@@ -56,6 +57,8 @@ class Defragmenter:
     ) -> None:
         self._limits = limits or Limits()
         self._extension = extension
+        #: Bytes that have come out of the extension so far, for those who share their time.
+        self.inflated = 0
         self.discard()
 
     def discard(self) -> None:
@@ -168,9 +171,11 @@ class Defragmenter:
         limits = self._limits
         most = limits.message_size
         if self._decoder is not None:
-            # Data that does not compress grows by 5 bytes in 16 KiB; the exact limit is applied
-            # to what comes out.
-            most += most // 16384 * 5 + 64
+            # Data that does not compress grows: by 4 % where the sender's zlib has the least of
+            # memory (memLevel 1; 5 bytes in 2 KiB with ours), and by up to 10 bytes where it
+            # flushes, which it may do in each frame.  The exact limit is applied to what comes
+            # out; this one bounds what comes in for it.
+            most += most // 16 + 16 * self._count + 64
         if self._received + self._size > most:
             raise MessageTooBig(
                 f"a message of {self._received + self._size} bytes or more, "
@@ -198,6 +203,7 @@ class Defragmenter:
         # One byte more than there is room for shows that the message is too big, and no bomb
         # gets further than that.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
+        self.inflated += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
                 f"a message that inflates to more than {self._limits.message_size} bytes"

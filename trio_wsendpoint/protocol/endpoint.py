@@ -103,9 +103,9 @@ class Endpoint:
         self.closing = Closing()
         #: The peer's close or violation that waits for `release_end()`.
         self.held: CloseFrame | PeerError | None = None
-        #: Called with each pong before `on_pong`, for an owner who measures round trips.
         #: How many control frames have come.
         self.control_frames = 0
+        #: Called with each pong before `on_pong`, for an owner who measures round trips.
         self.pong_listener: Callable[[PongFrame], object] | None = None
         self._hold_end = hold_end
         self._closes_on_unrecognized_pong = unrecognized_pong == "close"

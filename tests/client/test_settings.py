@@ -1,0 +1,41 @@
+"""The keywords are written down twice: what may be passed, and what becomes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from trio_wsendpoint import settings
+
+PAIRS = [
+    (getattr(settings, name), getattr(settings, name.replace("Options", "Settings")))
+    for name in dir(settings)
+    if name.endswith("Options")
+]
+
+
+def test_there_are_pairs():
+    names = {options.__name__ for options, _ in PAIRS}
+    assert names >= {"ConnectionOptions", "AcceptOptions", "ServeOptions", "ConnectOptions"}
+
+
+@pytest.mark.parametrize(("options", "made"), PAIRS)
+def test_the_same_fields_of_the_same_types(options, made):
+    passed = {name: hint.__forward_arg__ for name, hint in options.__annotations__.items()}
+    assert passed == {field.name: field.type for field in dataclasses.fields(made)}
+
+
+@pytest.mark.parametrize(("options", "made"), PAIRS)
+def test_all_may_be_left_out(options, made):
+    assert options.__required_keys__ == frozenset()
+    complete = made()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        complete.limits = None
+
+
+@pytest.mark.parametrize(("options", "_made"), PAIRS)
+def test_each_is_documented(options, _made):
+    text = "".join(base.__doc__ or "" for base, _ in PAIRS)
+    for name in options.__annotations__:
+        assert f"`{name}`" in text or f", `{name}`" in text, name
