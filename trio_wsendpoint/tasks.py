@@ -62,6 +62,27 @@ IDLE = 60.0
 MAX_AFTER_CLOSE = 65536
 
 
+class PeerRate(RateLimit):
+    """How often the peer may do something, which it may have done while we did not read."""
+
+    __slots__ = ("_spared",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._spared = 0.0
+
+    def spare(self, seconds: float) -> None:
+        """Allow what the peer may have done in these seconds, whenever it is read."""
+        self._spared += seconds * self.limit
+
+    def allow(self, now: float, count: int = 1) -> bool:
+        """Note `count` more at the time `now`; return whether they are within limits."""
+        if super().allow(now, count):
+            return True
+        self._spared -= count
+        return self._spared >= 0
+
+
 class Ping:
     """A ping that a task waits for: when it left, which one left last, what became of it."""
 
@@ -129,9 +150,9 @@ class Tasks:
 
         self._failure: Exception | None = None
         self._write_error: Exception | None = None
-        self._control_rate = RateLimit(limits.control_rate)
+        self._control_rate = PeerRate(limits.control_rate)
         self._control_frames = 0  # how many of the endpoint's have been counted
-        self._message_rate = None if limits.message_rate is None else RateLimit(limits.message_rate)
+        self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._are_parts_wanted = False
         self._is_paused = False
         self._pong_turns = 0  # that the pong which waits has been given
@@ -415,12 +436,16 @@ class Tasks:
     async def _wait_for_room(self) -> None:
         """Stop reading until the app has taken enough; the peer is not judged meanwhile."""
         self._is_paused = True
+        began = trio.current_time()
         try:
             while self._is_full:
                 await self.app.park()
         finally:
             self._is_paused = False
             self._heard = trio.current_time()
+            for rate in (self._control_rate, self._message_rate):
+                if rate is not None:
+                    rate.spare(self._heard - began)
 
     async def _wait_for_answers(self) -> None:
         """Let a close or a violation wait until what came before it has been answered.

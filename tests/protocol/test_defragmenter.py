@@ -311,7 +311,7 @@ def test_a_bomb_is_read_in_bounded_steps():  # D66, D78
 
 def test_the_wire_form_may_be_a_little_larger_than_the_limit():  # D69
     limits = Limits(message_size=65536)
-    room = 65536 + 4 * 5 + 64
+    room = 65536 + 65536 // 16 + 16 + 64
     defragmenter = Defragmenter(limits, Doubling())
     defragmenter.begin(BinaryFrame(rsv=4), room)
     defragmenter.discard()

@@ -112,6 +112,7 @@ class Endpoint:
         self._defragmenter = Defragmenter(limits, extension)
         self._receiver = Receiver(self.closing, parser, self._defragmenter, on_data_frame)
         self._pings = PingStore(random_bytes)
+        self._beats = 0  # pings of check_heartbeat() since the peer was last known to live
         self._sender = Sender(
             self.closing,
             masks=self.masks,
@@ -270,7 +271,9 @@ class Endpoint:
 
         For one that we never asked for, `unrecognized_pong` says what happens.
         """
-        if not self._pings.remove(frame.payload) and self._closes_on_unrecognized_pong:
+        if self._pings.remove(frame.payload):
+            self._beats = 0
+        elif self._closes_on_unrecognized_pong:
             self.close(CloseCode.PROTOCOL_ERROR, "unrecognized pong")
 
     def on_close(self, frame: CloseFrame) -> None:
@@ -358,15 +361,16 @@ class Endpoint:
         `EndpointClosed`.
         """
         self._check_open()
-        unanswered = self._pings.get_count()
-        if unanswered >= self.max_pings:
-            self.close(CloseCode.PROTOCOL_ERROR, f"Unanswered ping(s): {unanswered}")
+        if self._beats >= self.max_pings:
+            self.close(CloseCode.PROTOCOL_ERROR, f"Unanswered ping(s): {self._beats}")
         else:
+            self._beats += 1
             self.ping()
 
     def reset_heartbeat(self) -> None:
         """Count every ping as answered: the owner has seen that the peer lives."""
         self._pings.clear()
+        self._beats = 0
 
     def close(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
         """Queue our Close frame: behind all that is queued, and nothing after it.

@@ -85,9 +85,9 @@ class Sender:
         self._check_between_messages()
         if isinstance(data, str):
             first: type[DataFrame] = TextFrame
-            payload: Buffer = data.encode()
+            payload: bytes | bytearray = data.encode()
         elif isinstance(data, (bytes, bytearray, memoryview)):
-            first, payload = BinaryFrame, data
+            first, payload = BinaryFrame, _flat(data)
         else:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         self._add_payload(first, payload, compress=compress)
@@ -108,7 +108,7 @@ class Sender:
     def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
         rsv = 0
         if compress and self._extension is not None:
-            size = memoryview(payload).nbytes
+            size = len(payload)
             if self._extension.wants(first.type, size):
                 payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
         for frame in self._cut(first, payload, rsv):
@@ -132,7 +132,7 @@ class Sender:
             raise LocalError("no message was begun: begin_message() first")
         if not isinstance(data, str if first is TextFrame else (bytes, bytearray, memoryview)):
             raise TypeError(f"a chunk of a {first.type} message cannot be {type(data).__name__}")
-        payload: Buffer = data.encode() if isinstance(data, str) else data
+        payload = data.encode() if isinstance(data, str) else _flat(data)
         rsv = 0
         if self._chunk_encoder is not None:
             payload = self._chunk_encoder.encode(payload, final=final, flush=not final)
@@ -166,7 +166,7 @@ class Sender:
         self, first: type[DataFrame], payload: Buffer, rsv: int, *, final: bool = True
     ) -> Iterator[DataFrame]:
         """Cut a payload into fragments, between which control frames can pass."""
-        view = memoryview(payload).cast("B")
+        view = memoryview(payload)
         end = max(len(view), 1)
         for start in range(0, end, self._fragment_size):
             stop = start + self._fragment_size
@@ -263,3 +263,8 @@ class Sender:
         if self._output is not None and self._output.is_blocking:
             while not self.flush():
                 pass
+
+
+def _flat(data: Buffer) -> bytes | bytearray:
+    """Return the bytes that a view shows, which may skip some; any other buffer is its own."""
+    return data.tobytes() if isinstance(data, memoryview) else data

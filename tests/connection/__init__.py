@@ -1,0 +1,1 @@
+"""Tests of `Connection` and its tasks: deterministic, without sockets, under a `MockClock`."""
