@@ -3,7 +3,7 @@
 Each of the three is a `ConnectionClosed` and the exception that Trio uses for such an end, so
 that `except trio.EndOfChannel`, and `async for`, work as on any channel.  The text of each says
 in one line who closed, with which code and reason, and what went wrong last.
-Imported by `tasks`, and by everyone who catches.
+Imported by `tasks` and its parts, and by everyone who catches.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "ConnectionEnded",
     "ConnectionLost",
     "is_clean",
+    "tell_loss",
 ]
 
 
@@ -62,3 +63,8 @@ def is_clean(closing: Closing) -> bool:
         and closing.received is not None
         and closing.code in {CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS}
     )
+
+
+def tell_loss(error: Exception) -> str:
+    """Say that the stream broke, and why if it told."""
+    return f"the connection was lost: {error.__cause__ or error!r}"

@@ -26,13 +26,14 @@ import trio
 
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.nurseries import BlockNursery
+from trio_wsendpoint.pings import Ping
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.streams import ReceiveStream, SendStream
-from trio_wsendpoint.tasks import Ping, Tasks
+from trio_wsendpoint.tasks import Tasks
 
 __all__ = ["Connection", "ConnectionStatistics"]
 
@@ -115,7 +116,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         """
         self._check_single_receiver()
         await trio.lowlevel.checkpoint_if_cancelled()
-        message = self._tasks.take()
+        message = self._tasks.inbox.take()
         if message is not None:
             await self._take_turns()
         else:
@@ -129,10 +130,10 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises as `receive`, and never waits.
         """
         self._check_single_receiver()
-        message = self._tasks.take()
+        message = self._tasks.inbox.take()
         if message is None:
             self._check_receivable()
-            self._tasks.want_message()
+            self._tasks.inbox.want()
             raise trio.WouldBlock
         self._messages_received += 1
         return message.payload
@@ -160,8 +161,8 @@ class Connection(trio.abc.Channel[str | bytes]):
         try:
             while True:
                 self._check_receivable()
-                await tasks.wait_for_message()
-                message = tasks.take()
+                await tasks.inbox.wait()
+                message = tasks.inbox.take()
                 if message is not None:
                     return message
         finally:
@@ -210,7 +211,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         _check_type(value)
         if not tasks.is_open:
             raise tasks.error(sending=True)
-        if self._waiting_senders or not tasks.has_room:
+        if self._waiting_senders or not tasks.writer.has_room:
             raise trio.WouldBlock
         self._commit(value, compress)
 
@@ -221,28 +222,28 @@ class Connection(trio.abc.Channel[str | bytes]):
             self._tasks.activity += 1
         finally:
             self._tasks.settle()
-            self._tasks.wake_a_sender()
+            self._tasks.writer.wake_a_sender()
 
     async def _wait_for_turn(self) -> None:
         """Wait in line; return when it is our turn and there is room, without a pause since."""
         self._check_thread()
         tasks = self._tasks
         await trio.lowlevel.checkpoint_if_cancelled()
-        if not self._waiting_senders and tasks.has_room:
+        if not self._waiting_senders and tasks.writer.has_room:
             await self._take_turns()
         if not tasks.is_open:
             raise tasks.error(sending=True)
-        if not self._waiting_senders and tasks.has_room:
+        if not self._waiting_senders and tasks.writer.has_room:
             return
         if self._streaming_task is trio.lowlevel.current_task():
             raise RuntimeError("this task is sending a stream: it would wait for itself")
         self._waiting_senders += 1
         try:
             while True:
-                await tasks.room.park()
+                await tasks.writer.room.park()
                 if not tasks.is_open:
                     raise tasks.error(sending=True)
-                if tasks.has_room:
+                if tasks.writer.has_room:
                     return
         finally:
             self._waiting_senders -= 1
@@ -275,12 +276,12 @@ class Connection(trio.abc.Channel[str | bytes]):
             if not tasks.is_open:
                 raise tasks.error(sending=True)
             payload = self.endpoint.ping()
-            ping = tasks.pings[payload] = Ping()
+            ping = tasks.pings.waiting[payload] = Ping()
             tasks.settle()
             try:
                 await ping.done.wait()
             finally:
-                tasks.pings.pop(payload, None)
+                tasks.pings.waiting.pop(payload, None)
             return ping.result.unwrap() if ping.result is not None else 0.0
 
     async def aclose(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
@@ -297,7 +298,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks = self._tasks
         frame = CloseFrame(code, reason)
         tasks.is_closed_locally = True
-        tasks.discard_inbox()
+        tasks.inbox.discard()
         if self.endpoint.is_open:
             self.endpoint.close(frame.code, frame.reason)
         tasks.settle()
@@ -330,14 +331,14 @@ class Connection(trio.abc.Channel[str | bytes]):
         return ConnectionStatistics(
             messages_sent=self._messages_sent,
             messages_received=self._messages_received,
-            bytes_sent=tasks.bytes_sent,
-            bytes_received=tasks.bytes_received,
-            inbox_messages=len(tasks.inbox),
-            inbox_bytes=tasks.inbox_bytes,
+            bytes_sent=tasks.writer.bytes_sent,
+            bytes_received=tasks.reader.bytes_received,
+            inbox_messages=len(tasks.inbox.messages),
+            inbox_bytes=tasks.inbox.size,
             write_queue_frames=self.endpoint.get_write_queue_size(),
             write_queue_bytes=self.endpoint.write_queue_bytes,
             tasks_waiting_send=self._waiting_senders,
-            round_trip=tasks.round_trip,
+            round_trip=tasks.pings.round_trip,
         )
 
     def __repr__(self) -> str:

@@ -39,7 +39,8 @@ class Limits:
     `fragments`: frames that one message may come in, empty ones included, to which one more is
     added for every 32 bytes of its payload; over it the peer gets 1008.
     `receive_buffer`: bytes of received messages that wait for `receive()` before reading stops;
-    each message counts with its payload and 128 bytes more, so that empty ones count too.
+    each message counts with its payload, its compressed form if it had one, 9 bytes a fragment,
+    and 128 bytes more, so that empty ones count too.
     `send_buffer`: bytes queued above which `send()` waits for room.
     `fragment_size`: an outgoing message larger than this leaves in fragments of this size, so
     that pings, pongs and a close can pass between them.

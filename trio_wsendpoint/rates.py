@@ -1,11 +1,15 @@
 """How often something may happen: a count in a window of one second.
 
-Pure arithmetic on the times that it is given; imported by `admission` and `tasks`.
+Pure arithmetic on the times that it is given; imported by `admission` and `reader`.
 """
 
 from __future__ import annotations
 
-__all__ = ["RateLimit"]
+__all__ = ["PeerRate", "RateLimit"]
+
+
+#: Seconds in which a peer may have sent what is read later, at most: buffers are finite.
+SPARED_AT_MOST = 60.0
 
 
 class RateLimit:
@@ -28,3 +32,24 @@ class RateLimit:
     def is_idle(self, now: float) -> bool:
         """Whether nothing of the past counts any more."""
         return now - self._began >= 1
+
+
+class PeerRate(RateLimit):
+    """How often the peer may do something, which it may have done while we did not read."""
+
+    __slots__ = ("_spared",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._spared = 0.0
+
+    def spare(self, seconds: float) -> None:
+        """Allow what the peer may have done in these seconds, whenever it is read."""
+        self._spared = min(self._spared + seconds * self.limit, SPARED_AT_MOST * self.limit)
+
+    def allow(self, now: float, count: int = 1) -> bool:
+        """Note `count` more at the time `now`; return whether they are within limits."""
+        if super().allow(now, count):
+            return True
+        self._spared -= count
+        return self._spared >= 0

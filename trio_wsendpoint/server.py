@@ -182,6 +182,10 @@ class EndpointServer:
 
     # ---- its tasks ---------------------------------------------------------------------------
 
+    # A Ctrl-C that comes while one of these runs goes to the main task, which leaves the server's
+    # block; only handlers, which are the user's, can be interrupted themselves.
+
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Accept and serve until closed; `serve_endpoint` starts it."""
         try:
@@ -195,6 +199,7 @@ class EndpointServer:
             self._nursery = None
             self._closed.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
         with trio.CancelScope() as scope:
             self._accepting.append(scope)
@@ -223,6 +228,7 @@ class EndpointServer:
         """Whether another client may be told why; even saying no has its limit."""
         return self._refusing <= self._settings.server_limits.openings
 
+    @trio.lowlevel.enable_ki_protection
     async def _refuse(self, stream: trio.abc.Stream, why: str | None) -> None:
         """Tell the client why, unless that is None, and close `stream`; raises no `Exception`."""
         try:
@@ -236,6 +242,7 @@ class EndpointServer:
         finally:
             self._refusing -= 1
 
+    @trio.lowlevel.enable_ki_protection
     async def _serve(self, stream: trio.abc.Stream, address: str | None) -> None:
         """Open a connection over `stream` and run the handler; raises no `Exception`."""
         logger = logger_for(stream, self._settings.logger)
@@ -256,6 +263,7 @@ class EndpointServer:
         finally:
             self._admission.release(address)
 
+    @trio.lowlevel.disable_ki_protection
     async def _handle(self, connection: Connection) -> None:
         awaitable: object = self._handler(connection)
         if not inspect.isawaitable(awaitable):
@@ -315,6 +323,7 @@ def _is_the_end(error: BaseException) -> bool:
     return isinstance(error, ConnectionClosed)
 
 
+@trio.lowlevel.enable_ki_protection
 async def _close_connection(connection: Connection, code: int, reason: str) -> None:
     # Shielded: when the grace is over its handler is cancelled, and ends it with a goodbye.
     with trio.CancelScope(shield=True):

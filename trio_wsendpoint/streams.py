@@ -59,8 +59,8 @@ class SendStream:
         if not self._is_entered:
             raise RuntimeError("a stream is entered with `async with`, once, and then over")
         await trio.lowlevel.checkpoint_if_cancelled()
-        while tasks.is_open and not tasks.has_space:
-            await tasks.chunk_room.park()
+        while tasks.is_open and not tasks.writer.has_space:
+            await tasks.writer.chunk_room.park()
         if not tasks.is_open:
             raise tasks.error(sending=True)
         try:
@@ -68,7 +68,7 @@ class SendStream:
             tasks.activity += 1
         finally:
             tasks.settle()
-            tasks.wake_a_sender()  # another task may have a chunk that waits
+            tasks.writer.wake_a_sender()  # another task may have a chunk that waits
         await self._connection._take_turns()
 
     async def __aexit__(
@@ -88,7 +88,7 @@ class SendStream:
         elif tasks.endpoint.is_open and not tasks.endpoint.cancel_message():
             tasks.endpoint.close(CloseCode.INTERNAL_ERROR, "a message was left unfinished")
         tasks.settle()
-        tasks.wake_a_sender()
+        tasks.writer.wake_a_sender()
         return False
 
 
@@ -113,17 +113,19 @@ class ReceiveStream:
         connection, tasks = self._connection, self._connection._tasks
         connection._check_single_receiver()
         await trio.lowlevel.checkpoint_if_cancelled()
-        connection._is_receiving = tasks.is_streaming = True
-        tasks.is_message_wanted = False  # whatever an earlier receive() has wanted
+        connection._is_receiving = tasks.inbox.is_streaming = True
+        tasks.inbox.is_message_wanted = False  # whatever an earlier receive() has wanted
         try:
-            while not tasks.inbox and tasks.endpoint.incoming.partial_type is None:
+            while not tasks.inbox.messages and tasks.endpoint.incoming.partial_type is None:
                 await self._wait()
         except BaseException:
             self._leave()
             raise
         self._is_over = False
         self.type = (
-            tasks.inbox[0].type if tasks.inbox else tasks.endpoint.incoming.partial_type or ""
+            tasks.inbox.messages[0].type
+            if tasks.inbox.messages
+            else tasks.endpoint.incoming.partial_type or ""
         )
         return self
 
@@ -139,14 +141,14 @@ class ReceiveStream:
         tasks = self._connection._tasks
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._is_over:
-            message = tasks.take()
+            message = tasks.inbox.take()
             if message is not None:  # the message is complete; this is what is left of it
                 self._is_over = True
                 self._connection._messages_received += 1
                 if message.size:
                     await self._connection._take_turns()
                     return message.payload
-            elif part := tasks.take_part():
+            elif part := tasks.inbox.take_part():
                 await self._connection._take_turns()
                 return part.decode() if self.type == "text" else part
             else:
@@ -155,10 +157,10 @@ class ReceiveStream:
 
     async def _wait(self) -> None:
         """Wait for more of the message, or for its beginning."""
-        if self._connection._tasks.is_receiver_waiting:
+        if self._connection._tasks.inbox.is_receiver_waiting:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._connection._check_receivable(in_message=not self._is_over)
-        await self._connection._tasks.wait_for_message(in_parts=True)
+        await self._connection._tasks.inbox.wait(in_parts=True)
 
     async def __aexit__(
         self,
@@ -169,12 +171,12 @@ class ReceiveStream:
         tasks = self._connection._tasks
         if not self._is_over:
             self._is_over = True
-            if tasks.take() is None:
+            if tasks.inbox.take() is None:
                 tasks.endpoint.incoming.skip()
         self._leave()
         return False
 
     def _leave(self) -> None:
         tasks = self._connection._tasks
-        self._connection._is_receiving = tasks.is_streaming = False
-        tasks.app.unpark_all()
+        self._connection._is_receiving = tasks.inbox.is_streaming = False
+        tasks.inbox.app.unpark_all()

@@ -206,8 +206,11 @@ class Endpoint:
     def refuse(self, error: PeerError) -> bool:
         """Fail the connection for `error` in this place of the stream; return whether it is held.
 
-        As `step()` does for what it finds, for an owner who has rules of its own.
+        As `step()` does for what it finds, for an owner who has rules of its own.  Behind an end
+        that is held already nothing counts.
         """
+        if self.held is not None:
+            return True
         if self._hold_end and self.is_open and error.close_code != CloseCode.ABNORMAL_CLOSURE:
             self.held = error
             return True
