@@ -312,7 +312,10 @@ class Connection(trio.abc.Channel[str | bytes]):
             raise
 
     async def wait_closed(self) -> None:
-        """Wait until the connection has ended and its stream is closed, whoever closes it."""
+        """Wait until the connection has ended and its stream is closed, whoever closes it.
+
+        While messages wait unread, and reading has stopped for it, the peer's end is not seen.
+        """
         await self._tasks.ended.wait()
 
     @property

@@ -1,0 +1,58 @@
+"""A chat: what one says, all get; and nobody has to wait for a slow reader.
+
+Run it:  python examples/chat_server.py [port]            (8765 unless given; 0 for a free one)
+Join it: python -m websockets "ws://localhost:8765/?name=ann"   (and once more as somebody else)
+"""
+
+import sys
+from urllib.parse import parse_qs
+
+import trio
+
+from trio_wsendpoint import CloseCode, Connection, ConnectionClosed, serve_endpoint
+
+
+class Room:
+    """Those who are here; `nursery` is where those who must leave are shown out."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self.members: set[Connection] = set()
+        self._nursery = nursery
+
+    def broadcast(self, text: str) -> None:
+        """Give `text` to every member now, without waiting for any of them."""
+        for member in tuple(self.members):
+            try:
+                member.send_nowait(text)
+            except trio.WouldBlock:  # 64 KiB wait for this one already: see Limits.send_buffer
+                self.members.remove(member)
+                self._nursery.start_soon(member.aclose, CloseCode.POLICY_VIOLATION, "too slow")
+            except ConnectionClosed:
+                self.members.remove(member)  # its own task is about to notice
+
+    async def join(self, connection: Connection) -> None:
+        """Be the handler of one member."""
+        names = parse_qs(connection.request.query).get("name", ["somebody"])
+        name = names[0].strip(" *")[:20] or "somebody"
+        self.members.add(connection)
+        self.broadcast(f"* {name} is here")
+        try:
+            async for message in connection:
+                if isinstance(message, str):
+                    self.broadcast(f"{name}: {message}")
+        finally:
+            self.members.discard(connection)
+            self.broadcast(f"* {name} has left")
+
+
+async def main(port: int) -> None:
+    async with trio.open_nursery() as nursery, serve_endpoint(Room(nursery).join, port) as server:
+        print("listening on", *server.urls, flush=True)
+        await trio.sleep_forever()
+
+
+if __name__ == "__main__":
+    try:
+        trio.run(main, int(sys.argv[1]) if sys.argv[1:] else 8765)
+    except* KeyboardInterrupt:
+        pass

@@ -1,0 +1,59 @@
+"""`make demo`: a page to talk in, with a chat and an echo behind it, all on one port.
+
+Run it: python examples/demo.py [port]     (8765 unless given), and open the address that it prints
+in two browser windows.  Ctrl-C ends it within three seconds.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+import trio
+from chat_server import Room
+from echo_server import echo
+
+from trio_wsendpoint import Connection, Request, Response, Timeouts, serve_endpoint
+
+PAGE = Path(__file__).with_name("demo.html").read_bytes()
+HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": "default-src 'unsafe-inline'; connect-src 'self' ws: wss:",
+    "Cache-Control": "no-store",
+}
+
+
+async def answer(request: Request) -> Response | None:
+    """Look at each request before it is accepted: the page, a WebSocket, or 404."""
+    if request.is_upgrade:
+        return None if request.path in {"/", "/chat", "/echo"} else Response(404)
+    return Response(200, HEADERS, PAGE) if request.path == "/" else Response(404)
+
+
+async def main(port: int) -> None:
+    async with trio.open_nursery() as nursery:
+        room = Room(nursery)
+
+        async def talk(connection: Connection) -> None:
+            await (room.join if connection.request.path == "/chat" else echo)(connection)
+
+        async with serve_endpoint(
+            talk, port, process_request=answer, timeouts=Timeouts(grace=3)
+        ) as server:
+            print(
+                f"Open http://localhost:{server.port}/ in two windows; Ctrl-C ends it", flush=True
+            )
+            with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    break
+            # Leaving the block tells everyone 1001; a second Ctrl-C would not wait for them.
+
+
+if __name__ == "__main__":
+    failure = None
+    try:
+        trio.run(main, int(sys.argv[1]) if sys.argv[1:] else 8765)
+    except* KeyboardInterrupt:
+        pass
+    except* OSError as errors:  # the port is taken
+        failure = str(errors.exceptions[0])
+    sys.exit(failure)

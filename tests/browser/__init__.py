@@ -1,0 +1,1 @@
+"""Tests with a real browser: Debian's chromium, driven through our own client."""

@@ -1,0 +1,1 @@
+"""Tests that run the examples, each as a program of its own."""

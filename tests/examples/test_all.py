@@ -1,0 +1,53 @@
+"""What is true of every example."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.examples.programs import EXAMPLES, running
+
+NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_short_and_says_what_it_shows_and_how_to_run_it(name: str) -> None:
+    source = (EXAMPLES / name).read_text()
+    assert len(source.splitlines()) <= 60
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    assert f"examples/{name}" in docstring
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_test_runs_it(name: str) -> None:
+    tests = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    assert any(f'"{name}"' in text for text in tests), f"no test runs {name}"
+
+
+def test_the_select_loop_does_without_trio() -> None:
+    tree = ast.parse((EXAMPLES / "select_loop.py").read_text())
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    } | {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert "trio" not in imported
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert used >= {
+        "check_heartbeat",
+        "get_write_queue_size",
+        "flush_write_queue",
+        "get_next_message",
+        "shift_write_queue",
+        "is_closed",
+    }
+
+
+async def test_the_heartbeat_test_passes() -> None:
+    name = "heartbeat_test.py"
+    async with running("-m", "pytest", "-q", EXAMPLES / name) as program:
+        assert await program.wait() == 0, program.output
+    assert "1 passed" in program.output

@@ -1,0 +1,214 @@
+"""README.md and docs/ are true: their code runs, their tables are those of the library.
+
+Each block of code of the README is run as a program of its own, with only the port changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import trio
+from trio.testing import MockClock, lockstep_stream_pair
+
+from tests.examples.programs import PATIENCE, ROOT, running
+from trio_wsendpoint import (
+    Connection,
+    ConnectionLost,
+    Heartbeat,
+    Limits,
+    ServerLimits,
+    Timeouts,
+    connect_endpoint,
+)
+from trio_wsendpoint.testing import connection_pair
+
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's blocks of code in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+SERVE, CONNECT, ACCEPT, RUN, TEST, SANS_IO = blocks("python")
+
+
+def write(tmp_path: Path, source: str, *, name: str = "block.py") -> Path:
+    path = tmp_path / name
+    path.write_text(source)
+    return path
+
+
+# ---- the code ----------------------------------------------------------------------------------
+
+
+async def test_the_server_and_the_client_talk_to_each_other(tmp_path: Path) -> None:
+    server_path = write(tmp_path, SERVE.replace("8765", "0"), name="server.py")
+    async with running("-W", "error", server_path) as server:
+        url = await server.read_url()
+        assert "ws://localhost:8765" in CONNECT
+        client_path = write(tmp_path, CONNECT.replace("ws://localhost:8765", url))
+        async with running("-W", "error", client_path) as client:
+            assert await client.wait() == 0, client.output
+        assert client.output == "hello\n"
+
+
+async def test_accept_endpoint(tmp_path: Path) -> None:
+    # It prints no address, so one that is free now has to do.
+    async with (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] as listener:
+        port = listener.socket.getsockname()[1]
+    path = write(tmp_path, ACCEPT.replace("8765", str(port)))
+    async with running("-W", "error", path) as server:
+        with trio.fail_after(PATIENCE):
+            async with await connect_when_ready(port) as stream:
+                await stream.send_all(b"GET / HTTP/1.0\r\n\r\n")
+            await server.read_until("\n")
+            async with connect_endpoint(f"ws://localhost:{port}") as connection:
+                await connection.send("hello")
+                assert await connection.receive() == "HELLO"
+
+
+async def connect_when_ready(port: int) -> trio.SocketStream:
+    """Connect to a server that is about to listen."""
+    while True:
+        try:
+            return await trio.open_tcp_stream("localhost", port)
+        except OSError:
+            await trio.sleep(0.05)
+
+
+async def test_run_endpoint(tmp_path: Path) -> None:
+    async with running("-W", "error", write(tmp_path, RUN)) as program:
+        assert await program.wait() == 0, program.output
+    assert program.output == "welcome to /chat\n"
+
+
+async def test_the_testing_kit(tmp_path: Path) -> None:
+    async with running("-m", "pytest", "-q", write(tmp_path, TEST, name="test_it.py")) as program:
+        assert await program.wait() == 0, program.output
+    assert "1 passed" in program.output
+
+
+async def test_without_trio(tmp_path: Path) -> None:
+    async with running("-W", "error", write(tmp_path, SANS_IO)) as program:
+        assert await program.wait() == 0, program.output
+    assert program.output == "text hello\n"
+
+
+def test_every_block_is_one_that_is_run_here() -> None:
+    assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"python", "sh"}
+    assert len(re.findall(r"^ *```", README, re.MULTILINE)) == 2 * len(
+        blocks("python") + blocks("sh")
+    )
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+def test_a_command_is_one_of_the_makefile(line: str) -> None:
+    # Run for real by .ci/run, and by whoever runs this.
+    assert re.fullmatch(r"make \w+", line)
+    subprocess.run([*line.split(), "--dry-run"], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_first_screen_has_what_it_is_and_how_to_begin() -> None:
+    screen = "\n".join(README.splitlines()[:50])
+    for part in (SERVE, CONNECT, "make demo", "make test"):
+        assert part in screen
+
+
+# ---- what it claims ----------------------------------------------------------------------------
+
+
+def value_of(text: str) -> float | None:
+    """Return what a default in the table stands for."""
+    if text == "none":
+        return None
+    number, _, unit = text.partition(" ")
+    return float(number) * {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}[unit]
+
+
+def test_the_defaults_are_those_of_the_options() -> None:
+    told = {
+        name: value_of(default)
+        for name, default in re.findall(
+            r"^\| `((?:Limits|Timeouts|Heartbeat|ServerLimits)\.\w+)` \| (.+?) \|",
+            README,
+            re.MULTILINE,
+        )
+    }
+    assert told == {
+        f"{group.__name__}.{field.name}": getattr(group(), field.name)
+        for group in (Limits, Timeouts, Heartbeat, ServerLimits)
+        for field in dataclasses.fields(group)
+    }
+
+
+def test_two_peers_that_only_send_are_parted_by_the_write_timeout() -> None:
+    async def send_for_ever(connection: Connection) -> None:
+        while True:
+            await connection.send(bytes(10_000))
+
+    async def main() -> None:
+        started = trio.current_time()
+        ended: list[float] = []
+
+        async def run(connection: Connection) -> None:
+            with pytest.raises(ConnectionLost):
+                await send_for_ever(connection)
+            ended.append(trio.current_time() - started)
+
+        # A stream that holds nothing: the buffers are those of the two connections.
+        async with connection_pair(streams=lockstep_stream_pair()) as pair:
+            async with trio.open_nursery() as nursery:
+                for connection in pair:
+                    nursery.start_soon(run, connection)
+            assert ended[0] == Timeouts().write
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+# ---- the other documents -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def closing_diagram() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "closing_diagram", ROOT / "docs" / "closing_diagram.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_closing_page_shows_the_table_that_the_library_runs_by(
+    closing_diagram: ModuleType,
+) -> None:
+    page = (ROOT / "docs" / "closing.md").read_text()
+    assert page == closing_diagram.render(page), "run docs/closing_diagram.py"
+    assert "OPEN --> CLOSE_SENT: we close" in page
+
+
+def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> None:
+    page = (ROOT / "docs" / "closing.md").read_text()
+    wrong = page.replace("OPEN --> CLOSE_SENT: we close", "OPEN --> CLOSED: we close")
+    assert wrong != page
+    assert closing_diagram.render(wrong) == page
+    with pytest.raises(ValueError, match="no place for the table"):
+        closing_diagram.render(page.replace("<!-- end of table -->", ""))
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in DOCUMENTS])
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("# ")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in link and not link.startswith("#"):
+            assert (path.parent / link.partition("#")[0]).exists(), link
