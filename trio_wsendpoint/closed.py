@@ -42,7 +42,7 @@ class ConnectionClosed(WebSocketError):
 
 
 class ConnectionEnded(ConnectionClosed, trio.EndOfChannel):
-    """The peer closed the connection in order (1000, 1001, or no code); nothing was lost."""
+    """The peer closed the connection in order: with 1000, 1001, or no code."""
 
 
 class ConnectionLost(ConnectionClosed, trio.BrokenResourceError):

@@ -1,0 +1,22 @@
+"""Every test here runs under a clock that jumps, unless it talks to somebody else's library."""
+
+from __future__ import annotations
+
+from inspect import iscoroutinefunction
+from pathlib import Path
+
+import pytest
+
+from tests.streams.helpers import run_under_mock_clock
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Put our runner before the one that pytest-trio's `trio_mode` appends."""
+    for item in items:
+        if (
+            item.path.parent == Path(__file__).parent
+            and iscoroutinefunction(item.obj)
+            and not list(item.iter_markers("peer"))
+            and not list(item.iter_markers("browser"))
+        ):
+            item.add_marker(pytest.mark.trio(run=run_under_mock_clock), append=False)

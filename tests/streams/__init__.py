@@ -1,0 +1,1 @@
+"""Tests of `send_stream` and `receive_stream`: deterministic, without sockets."""
