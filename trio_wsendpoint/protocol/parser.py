@@ -140,7 +140,7 @@ class Parser:
         chunk = bytes(data)
         if not chunk or self._error is not None:
             return  # nothing, or nothing that will be looked at
-        if self._position == len(self._chunk):
+        if self._position == len(self._chunk) and not self._later:
             self._chunk, self._position = chunk, 0
         else:
             self._later.append(chunk)
