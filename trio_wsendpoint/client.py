@@ -11,7 +11,8 @@ from typing import Unpack
 
 import trio
 
-from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
 from trio_wsendpoint.opening import HandshakeTimeout, open_as_client
 from trio_wsendpoint.settings import ConnectOptions, ConnectSettings

@@ -19,12 +19,14 @@ import trio
 
 from trio_wsendpoint.admission import Admission
 from trio_wsendpoint.closed import ConnectionClosed
-from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.listening import accept_streams, addresses
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import logger_for, open_as_server, peer_address, refuse_stream
+from trio_wsendpoint.opening import open_as_server, refuse_stream
+from trio_wsendpoint.peer import logger_for, peer_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.settings import Logger, ServeSettings

@@ -12,7 +12,8 @@ from typing import Literal, Unpack
 
 import trio
 
-from trio_wsendpoint.connection import Connection, ConnectionContext
+from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.listening import open_tcp_listeners
 from trio_wsendpoint.nurseries import BlockNursery
