@@ -18,6 +18,7 @@ from trio_wsendpoint.errors import (
     PeerError,
     PolicyViolation,
     ProtocolError,
+    RateExceeded,
     UnexpectedEOF,
 )
 from trio_wsendpoint.options import Limits
@@ -773,3 +774,16 @@ def test_an_error_of_out_inside_on_close():
         endpoint.get_next_message()
     assert endpoint.closing.sent is None
     assert endpoint.get_write_queue_size() == 0
+
+
+def test_an_owner_may_refuse_by_rules_of_its_own():
+    endpoint = ServerEndpoint()
+    assert not endpoint.refuse(RateExceeded("too many"))
+    assert endpoint.state is State.FAILED
+    assert endpoint.shift_write_queue() == CloseFrame(1013, "too many")
+    held = ServerEndpoint(hold_end=True)
+    assert held.refuse(RateExceeded("too many"))
+    assert held.refuse(ProtocolError("behind it, nothing counts"))
+    assert held.is_open
+    held.release_end()
+    assert held.shift_write_queue() == CloseFrame(1013, "too many")

@@ -273,3 +273,9 @@ def test_received_closes_that_are_right(payload: bytes):
 def test_received_closes_that_are_wrong(payload: bytes, error: type[Exception], text: str):
     with pytest.raises(error, match=text):
         received_close(payload).check_received()
+
+
+@pytest.mark.parametrize("code", ["1000", "SUCCESS", 1000.0])
+def test_a_close_code_is_an_int(code: Any):
+    with pytest.raises(TypeError, match=r"a close code is an int, as CloseCode\.SUCCESS"):
+        CloseFrame(code)

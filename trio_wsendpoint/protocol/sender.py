@@ -14,7 +14,6 @@ from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.closing import Closing, Event
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import (
-    MAX_HEADER,
     BinaryFrame,
     Buffer,
     CloseFrame,
@@ -205,11 +204,8 @@ class Sender:
 
     @property
     def size(self) -> int:
-        """Bytes that wait, each frame with its payload and the longest header."""
-        waiting = self._queue.size
-        if self._next is not None:
-            waiting += len(self._next.payload) + MAX_HEADER
-        return waiting
+        """Bytes that wait."""
+        return self._queue.size + (0 if self._next is None else len(self._next.payload))
 
     @property
     def has_pong(self) -> bool:
