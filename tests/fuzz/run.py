@@ -1,9 +1,9 @@
 """Fuzz the targets with atheris: `python -m tests.fuzz.run --minutes 20 [TARGET ...]`.
 
 Targets run two at a time, each in a process of its own, starting from the corpus of the
-repository.  What a run finds beyond it (inputs that reach new code) is merged into that corpus,
-the smallest first and at most `KEEP` of them.  A crash is printed with its input in base64, and
-the exit code is 1: fix it, and add the line to the corpus.
+repository.  What a run finds beyond it (inputs that reach new code, made as small as it could)
+is added to that corpus, the smallest first, up to `KEEP` in all.  A crash is printed with its
+input in base64, and the exit code is 1: fix it, and add the line to the corpus.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ def run(target: str, minutes: float) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "corpus").mkdir()
-        (folder / "merged").mkdir()
         (folder / "crashes").mkdir()
         for number, data in enumerate(corpus_files.load(target)):
             (folder / "corpus" / f"seed{number:04}").write_bytes(data)
@@ -62,11 +61,9 @@ def run(target: str, minutes: float) -> bool:
         if crashes or fuzzed.returncode:
             print(fuzzed.stderr[-3000:], flush=True)
             return False
-        merged = [*command, *options, "-merge=1", str(folder / "merged"), str(folder / "corpus")]
-        subprocess.run(merged, capture_output=True, check=True)
-        found = [path.read_bytes() for path in (folder / "merged").iterdir()]
-        found.sort(key=len)
-        corpus_files.save(target, [*corpus_files.load(target), *found][:KEEP])
+        known = corpus_files.load(target)
+        found = {path.read_bytes() for path in (folder / "corpus").iterdir()} - set(known)
+        corpus_files.save(target, [*known, *sorted(found, key=len)][:KEEP])
     return True
 
 

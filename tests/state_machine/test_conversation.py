@@ -447,6 +447,23 @@ class Conversation(RuleBasedStateMachine):
         player.endpoint.fail(UnexpectedEOF("reset by peer"))
         player.model.fail(EOF)
 
+    @precondition(lambda self: "owner" in self.troubles)
+    @rule(name=NAMES, close=CLOSES)
+    def lose_behind_a_close(self, name: str, close: tuple[int | None, str]) -> None:
+        """Lose an endpoint that has the other's Close frame, held perhaps."""
+        far = "server" if name == "client" else "client"
+        self.close(far, close)
+        self.carry(far)
+        self.lose(name)
+
+    @rule(name=NAMES, beats=st.integers(1, 3))
+    def beat_and_answer(self, name: str, beats: int) -> None:
+        far = "server" if name == "client" else "client"
+        for _ in range(beats):
+            self.check_heartbeat(name)
+        self.carry(name)
+        self.carry(far)
+
     @rule(name=NAMES, callback=CALLBACKS)
     def arm(self, name: str, callback: str) -> None:
         """Have a callback raise when it is called next."""

@@ -1,4 +1,4 @@
-"""What the machine has found, each as short as it can be told."""
+"""The table of the model, and what the machine has found, each as short as it can be told."""
 
 from __future__ import annotations
 
@@ -11,6 +11,29 @@ from hypothesis import strategies as st
 from tests.protocol.wire import BINARY, CLOSE, TEXT, close_payload, drain, examples, from_client
 from trio_wsendpoint.errors import PolicyViolation
 from trio_wsendpoint.protocol import CloseFrame, Frame, Parser, PingFrame, ServerEndpoint
+from trio_wsendpoint.protocol.closing import TRANSITIONS
+
+from .model import TABLE
+
+#: The library's words for the events of the model.
+WORDS = {
+    "we close": "we close",
+    "peer closes": "the peer closes",
+    "answer leaves": "our answer leaves",
+    "bytes end": "the bytes end",
+    "we fail": "we fail the connection",
+}
+
+
+def test_the_model_has_the_same_table() -> None:
+    table = {
+        (state.value, event.value): following.value
+        for state, events in TRANSITIONS.items()
+        for event, following in events.items()
+    }
+    assert {
+        (state, WORDS[event]): following for (state, event), following in TABLE.items()
+    } == table
 
 
 def test_pieces_that_come_between_two_frames_stay_in_order() -> None:

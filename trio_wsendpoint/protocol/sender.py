@@ -14,6 +14,7 @@ from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.closing import Closing, Event
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import (
+    MAX_HEADER,
     BinaryFrame,
     Buffer,
     CloseFrame,
@@ -204,8 +205,9 @@ class Sender:
 
     @property
     def size(self) -> int:
-        """Bytes that wait."""
-        return self._queue.size + (0 if self._next is None else len(self._next.payload))
+        """Bytes that wait, each frame with its payload and the longest header."""
+        held = 0 if self._next is None else len(self._next.payload) + MAX_HEADER
+        return self._queue.size + held
 
     @property
     def has_pong(self) -> bool:
