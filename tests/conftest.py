@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import ssl
 
 import hypothesis
+import pytest
+import trustme
 
 # A shell ignores SIGINT in what it starts in the background, and so would the programs that the
 # tests start and interrupt: they inherit it.
@@ -20,3 +23,22 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def ca():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_context(ca):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost", "127.0.0.1", "example.test").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_context(ca):
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context

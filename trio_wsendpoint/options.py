@@ -105,7 +105,8 @@ class Timeouts:
     `write`: how long the peer may accept nothing while we have something to write.
     `answer`: how long a violation or a Close of the peer waits, after the last message before it
     was handed to the app, for the app's answer.
-    `close`: the whole closing, from the moment that either Close frame is there.
+    `close`: the whole closing, once it has begun; and, before that, how long a violation or a
+    Close of the peer waits for messages that nobody takes.
     `linger`: how long we go on reading after our last byte, so that the Close frame arrives.
     `grace`: how long a server that stops lets its connections finish.
     """

@@ -93,7 +93,6 @@ class Parser:
         self.frame_types = _STANDARD
         for frame_type in frame_types:
             self.register(frame_type)
-        self._source = source
         self._read = getattr(source, "read1", None) or getattr(source, "read", None)
         self._read_size = read_size
         # The bytes at hand are one chunk and a place in it, and the chunks behind it.  Chunks
