@@ -53,7 +53,7 @@ def serve(kind: str) -> None:
     """Serve, and answer each line on standard input with the counts and the memory."""
     import trio
 
-    from trio_wsendpoint import Connection, Timeouts, serve_endpoint
+    from trio_wsendpoint import Connection, Heartbeat, Timeouts, serve_endpoint
 
     async def handler(connection: Connection) -> None:
         if kind == "echo":
@@ -68,7 +68,12 @@ def serve(kind: str) -> None:
     async def main() -> None:
         timeouts = Timeouts(open=3600, write=3600)
         async with serve_endpoint(
-            handler, 0, host="127.0.0.1", heartbeat=None, deflate=Deflate(), timeouts=timeouts
+            handler,
+            0,
+            host="127.0.0.1",
+            heartbeat=Heartbeat(interval=3600),
+            deflate=Deflate(),
+            timeouts=timeouts,
         ) as server:
             print(json.dumps({"port": server.port}), flush=True)
             async with trio.open_nursery() as nursery:
@@ -138,8 +143,8 @@ def full(port: int) -> socket.socket:
 
 PHASES = (
     Phase("before the 101", 200, 64, half_opened),
-    Phase("idle", 500, 32, opened),
-    Phase("idle, compression agreed", 500, 35, lambda port: opened(port, deflate=True)),
+    Phase("idle", 500, 40, opened),
+    Phase("idle, compression agreed", 500, 40, lambda port: opened(port, deflate=True)),
     Phase("idle, compression used", 200, 96, compressed),
     Phase("busy, the app does not read", 40, 256, full, "deaf"),
     Phase("busy, the peer does not read", 40, 256, opened, "talker"),
