@@ -21,7 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "options", "_version"),
     ("protocol",),
     ("extensions", "handshake"),
-    ("closed", "settings", "nurseries", "rates"),
+    ("closed", "settings", "nurseries", "rates", "transport"),
     ("inbox", "pings", "peer", "streams", "admission", "listening"),
     ("reader", "writer", "heartbeat"),
     ("tasks",),
