@@ -62,6 +62,7 @@ from trio_wsendpoint.protocol import (
     TextFrame,
     UnfinishedStream,
 )
+from trio_wsendpoint.protocol.coding import codec_kind
 from trio_wsendpoint.server import EndpointServer, ServerStatistics
 from trio_wsendpoint.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.streams import ReceiveStream, SendStream
@@ -127,6 +128,7 @@ __all__ = [
     "WebSocketError",
     "__version__",
     "accept_endpoint",
+    "codec_kind",
     "connect_endpoint",
     "run_endpoint",
     "serve_endpoint",

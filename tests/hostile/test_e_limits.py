@@ -46,7 +46,7 @@ from trio_wsendpoint import (
     TextFrame,
     Timeouts,
 )
-from trio_wsendpoint.protocol.masking import apply_mask, rotate_mask
+from trio_wsendpoint.protocol.coding import apply_mask, rotate_mask
 from trio_wsendpoint.testing import connection_pair
 
 

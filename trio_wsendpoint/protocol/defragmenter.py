@@ -11,6 +11,8 @@ has encoded.  Only `endpoint` imports this module.
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from trio_wsendpoint.errors import MessageTooBig, PolicyViolation, ProtocolError
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.extension import MessageExtension
@@ -72,13 +74,18 @@ class Defragmenter:
         self._replaced = 0  # bytes that came besides, of frames that smaller ones stand for
         self._cuts: Cuts | None = None
         self._whole: bytes | None = None  # the payload, as long as it is one piece
-        self._buffer: bytearray | None = None  # the payload, when it is more
+        self._buffer: BytesIO | None = None  # the payload, when it is more
         self._decoder: MessageExtension | None = None  # if the message is encoded
         self._wire = bytearray()  # what was fed, of an encoded message
         self._utf8: Utf8Validator | None = None
         self._taken = 0  # bytes of the payload that take_part() has handed out, or skip() dropped
         self._is_partial = False  # take_part() has been called
         self._is_skipped = False
+
+    @property
+    def message_size(self) -> int:
+        """The most bytes of payload that a message may have."""
+        return self._limits.message_size
 
     @property
     def in_message(self) -> bool:
@@ -94,7 +101,7 @@ class Defragmenter:
     def partial_size(self) -> int:
         """Bytes of that message that wait for it to be complete, or for `take_part`."""
         if self._buffer is not None:
-            return len(self._buffer)
+            return self._buffer.tell()
         return len(self._whole or b"")
 
     @property
@@ -106,8 +113,11 @@ class Defragmenter:
     @property
     def has_part(self) -> bool:
         """Whether `take_part` would return anything."""
-        data = self._whole or b"" if self._buffer is None else self._buffer
-        return len(data) > (incomplete_tail(data) if self._utf8 is not None else 0)
+        if self._utf8 is None:
+            return self.partial_size > 0
+        # At most three bytes are an unfinished character.
+        data = self._whole or b"" if self._buffer is None else bytes(self._buffer.getbuffer()[-4:])
+        return len(data) > incomplete_tail(data)
 
     def take_part(self) -> bytes:
         """Take out what there is of the message that has begun; of a text, whole characters.
@@ -116,7 +126,7 @@ class Defragmenter:
         """
         if self._first is None:
             return b""
-        data = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        data = self._payload
         kept = incomplete_tail(data) if self._utf8 is not None else 0
         cut = len(data) - kept
         self._buffer, self._whole = None, data[cut:]
@@ -226,7 +236,7 @@ class Defragmenter:
         if self._is_skipped:
             self.discard()
             return None
-        payload = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        payload = self._payload
         wire = None if self._decoder is None or self._is_partial else bytes(self._wire)
         message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
         self.discard()
@@ -238,10 +248,19 @@ class Defragmenter:
         if self._is_skipped:
             self._taken += len(piece)
         elif self._buffer is not None:
-            self._buffer += piece
+            self._buffer.write(piece)
         elif not self._whole:
             self._whole = piece
         else:
-            self._buffer = bytearray(self._whole)
-            self._buffer += piece
+            self._buffer = BytesIO()
+            self._buffer.write(self._whole)
+            self._buffer.write(piece)
             self._whole = None
+
+    @property
+    def _payload(self) -> bytes:
+        """What there is of the message: the buffer's own bytes, which it hands over uncopied.
+
+        A second buffer of a large message would cost more than all else that is done to it.
+        """
+        return self._whole or b"" if self._buffer is None else self._buffer.getvalue()

@@ -135,7 +135,7 @@ class Endpoint:
 
     def receive_data(self, data: Buffer) -> None:
         """Push the next bytes from the peer; those behind its close or violation are dropped."""
-        if self.held is None and self.closing.expects_frames:
+        if self.held is None and (self.closing.state is State.OPEN or self.closing.expects_frames):
             self.parser.receive_data(data)
 
     def receive_eof(self) -> None:
@@ -153,7 +153,7 @@ class Endpoint:
         """
         self._check_open()
         has_pulled = False
-        while self.is_open:
+        while self.closing.state is State.OPEN:
             outcome = self.step()
             if isinstance(outcome, Message):
                 return outcome
@@ -194,10 +194,11 @@ class Endpoint:
         """
         if self.held is not None:
             return Progress.HELD
-        if not self.closing.expects_frames:
+        if self.closing.state is not State.OPEN and not self.closing.expects_frames:
             return Progress.ENDED
         try:
-            return self._step()
+            outcome = self._receiver.step()
+            return self._act_on(outcome) if isinstance(outcome, ControlFrame) else outcome
         except PeerError as error:
             if self.refuse(error):
                 return Progress.HELD
@@ -217,21 +218,18 @@ class Endpoint:
         self.fail(error)
         return False
 
-    def _step(self) -> Message | Progress:
-        outcome = self._receiver.step()
-        if not isinstance(outcome, ControlFrame):
-            return outcome
+    def _act_on(self, frame: ControlFrame) -> Progress:
         self.control_frames += 1
-        if isinstance(outcome, CloseFrame):
+        if isinstance(frame, CloseFrame):
             if self._hold_end and self.is_open:
-                self.held = outcome
+                self.held = frame
                 return Progress.HELD
-            self._receive_close(outcome)
+            self._receive_close(frame)
         elif self.is_open:
             # After our close the peer's pings and pongs are passed over: nothing may follow it.
-            if isinstance(outcome, PongFrame) and self.pong_listener is not None:
-                self.pong_listener(outcome)
-            getattr(self, f"on_{outcome.type}")(outcome)
+            if isinstance(frame, PongFrame) and self.pong_listener is not None:
+                self.pong_listener(frame)
+            getattr(self, f"on_{frame.type}")(frame)
         return Progress.HANDLED
 
     def _receive_close(self, frame: CloseFrame) -> None:
@@ -407,7 +405,7 @@ class Endpoint:
         self._sender.add_frame(frame)
 
     def _check_open(self) -> None:
-        if not self.is_open:
+        if self.closing.state is not State.OPEN:
             raise EndpointClosed(self.closing.explain())
 
     # ---- the write queue ---------------------------------------------------------------------

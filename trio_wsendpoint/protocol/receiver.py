@@ -13,15 +13,17 @@ Only `endpoint` imports this module.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum
 
 from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.protocol.closing import Closing
+from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.parser import Parser
+from trio_wsendpoint.protocol.utf8 import check_text
 
 __all__ = ["Progress", "Receiver"]
 
@@ -51,6 +53,7 @@ class Receiver:
         self._on_data_frame = on_data_frame
         self._frame: Frame | None = None  # whose payload is coming in
         self._inflating = False
+        self._most = min(defragmenter.message_size, sys.maxsize)
 
     def discard(self) -> None:
         """Forget the message that has begun: it will not be wanted."""
@@ -61,6 +64,8 @@ class Receiver:
         """Handle one frame, or a part of one."""
         frame = self._frame
         if frame is None:
+            if self._joins and (message := self._take_message()) is not None:
+                return message
             frame = self._parser.begin_frame()
             if frame is None:
                 if self._parser.at_eof:
@@ -76,7 +81,17 @@ class Receiver:
     @property
     def _joins(self) -> bool:
         """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
-        return self._on_data_frame is None and self._closing.is_open
+        return self._on_data_frame is None and self._closing.state is State.OPEN
+
+    def _take_message(self) -> Message | None:
+        """Take a message that is one plain frame and has come whole: the shorter way, or None."""
+        found = self._parser.read_message(self._most)
+        if found is None:
+            return None
+        frame, payload = found
+        if frame.type == "text":
+            check_text(payload)
+        return Message.received(frame, payload, None)
 
     def _join(self) -> Message | Progress:
         if not self._inflating:

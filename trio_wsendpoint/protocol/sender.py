@@ -112,9 +112,15 @@ class Sender:
             size = len(payload)
             if self._extension.wants(first.type, size):
                 payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
-        for frame in self._cut(first, payload, rsv):
+        if len(payload) <= self._fragment_size:
+            frame = first.received(True, rsv, self.make_mask())
+            frame.payload = bytes(payload)
             self._queue.add(frame)
-        self._write_if_blocking()
+        else:
+            for frame in self._cut(first, payload, rsv):
+                self._queue.add(frame)
+        if self._output is not None:
+            self._write_if_blocking()
 
     def begin_message(self, kind: str, *, compress: bool) -> None:
         """Begin a "text" or "binary" message whose chunks follow; nothing is queued yet."""
@@ -160,7 +166,7 @@ class Sender:
         return self._chunk_type is None and not self._in_message
 
     def _check_between_messages(self) -> None:
-        if not self.is_between_messages:
+        if self._chunk_type is not None or self._in_message:
             raise LocalError("a message is being sent in fragments: end it first")
 
     def _cut(

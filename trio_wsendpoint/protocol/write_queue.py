@@ -40,17 +40,17 @@ class WriteQueue:
         if self.is_ended:
             raise EndpointClosed(f"a {frame.type} frame cannot follow the end of all that is sent")
         self.size += len(frame.payload) + MAX_HEADER
-        if isinstance(frame, PongFrame):
+        if not frame.is_control:
+            self._data.append(frame)
+        elif isinstance(frame, PongFrame):
             if self._pong is not None:
                 self.size -= len(self._pong.payload) + MAX_HEADER
             self._pong = frame
         elif isinstance(frame, CloseFrame):
             self._close = frame
             self.is_ended = True
-        elif frame.is_control:
-            self._control.append(frame)
         else:
-            self._data.append(frame)
+            self._control.append(frame)
 
     @property
     def has_pong(self) -> bool:
