@@ -18,6 +18,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,17 @@ class CannotCompileError(Exception):
 
 def _run_compiler(name: str, source: Path, folder: Path) -> Path:
     """Compile one extension module from C into `folder`; return the library."""
-    from setuptools import Distribution, Extension
-
-    extension = Extension(
+    setuptools: Any = import_module("setuptools")
+    extension = setuptools.Extension(
         name,
         [str(source)],
         py_limited_api=True,
         define_macros=[("Py_LIMITED_API", LIMITED_API)],
         extra_compile_args=[] if os.name == "nt" else ["-O3", "-g0"],
     )
-    command: Any = Distribution({"ext_modules": [extension]}).get_command_obj("build_ext")
+    command: Any = setuptools.Distribution({"ext_modules": [extension]}).get_command_obj(
+        "build_ext"
+    )
     command.build_lib, command.build_temp = str(folder), str(folder / "objects")
     command.ensure_finalized()
     try:
@@ -61,8 +63,8 @@ def check_compiler() -> None:
     if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
         raise CannotCompileError("this interpreter does not have CPython's limited API")
     try:
-        import setuptools  # noqa: F401
-        from Cython.Build import cythonize  # noqa: F401
+        import_module("setuptools")
+        import_module("Cython.Build")
     except ImportError as error:
         raise CannotCompileError(str(error)) from error
     with tempfile.TemporaryDirectory() as folder:
@@ -81,8 +83,7 @@ def hash_source() -> str:
 
 def compile_codec(folder: Path) -> Path:
     """Compile `codec.py` into `folder`; return the library."""
-    from Cython.Build import cythonize
-
+    cythonize: Any = import_module("Cython.Build").cythonize
     # A copy, so that nothing is left beside the source, and the module can say what it is made of.
     copy = folder / PACKAGE / "_codec.py"
     copy.parent.mkdir(parents=True)
@@ -131,14 +132,10 @@ class CodecBuildHook(BuildHookInterface[Any]):
 
 
 def _platform() -> str:
-    from packaging.tags import sys_tags
-
+    tags: Any = import_module("packaging.tags")
     # A wheel that was not built in a manylinux image must not say so.
-    return next(
-        tag.platform
-        for tag in sys_tags()
-        if not tag.platform.startswith(("manylinux", "musllinux"))
-    )
+    names = (str(tag.platform) for tag in tags.sys_tags())
+    return next(name for name in names if not name.startswith(("manylinux", "musllinux")))
 
 
 def build_in_place() -> int:

@@ -109,7 +109,8 @@ def other_pythons() -> Iterator[tuple[str, Path]]:
     """Yield version and path of the other interpreters that the library supports, one of each."""
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
     found = [*versions.glob("3.*/bin/python3")]
-    found += [Path(path) for minor in range(11, 16) if (path := shutil.which(f"python3.{minor}"))]
+    named = [shutil.which(f"python3.{minor}") for minor in range(11, 16)]
+    found += [Path(name) for name in named if name is not None]
     seen = {f"{sys.version_info[0]}.{sys.version_info[1]}"}
     for path in sorted(found):
         told = run(path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").stdout.strip()

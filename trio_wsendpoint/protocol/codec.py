@@ -42,7 +42,7 @@ _LONG = 768
 #: More bytes than these are masked in turns, in the processor's cache.
 _CACHED = 65536
 #: 0x00000001_00000001...: a mask times this is the mask repeated; by the number of repetitions.
-_ONES = [sum(1 << 32 * place for place in range(count)) for count in range(_LONG // 4 + 1)]
+_ONES = [int.from_bytes(b"\1\0\0\0" * count, "little") for count in range(_LONG // 4 + 1)]
 #: 0x...0101: a byte times this is the byte 256 times; and the table that translates to itself.
 _EACH = int.from_bytes(b"\x01" * 256, "little")
 _SAME = int.from_bytes(range(256), "little")
