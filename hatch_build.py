@@ -12,6 +12,7 @@ Python, and fails where there are and `codec.py` does not compile.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -83,18 +84,20 @@ def hash_source() -> str:
 
 def compile_codec(folder: Path) -> Path:
     """Compile `codec.py` into `folder`; return the library."""
+    setuptools: Any = import_module("setuptools")
     cythonize: Any = import_module("Cython.Build").cythonize
     # A copy, so that nothing is left beside the source, and the module can say what it is made of.
-    copy = folder / PACKAGE / "_codec.py"
+    copy = folder / PACKAGE / "codec.py"
     copy.parent.mkdir(parents=True)
     text = (ROOT / PACKAGE / "codec.py").read_text(encoding="utf-8")
     copy.write_text(f'{text}\nSOURCE_HASH = "{hash_source()}"\n', encoding="utf-8")
-    for package in (copy.parent, copy.parent.parent):
-        (package / "__init__.py").touch()  # by which Cython finds the module's full name
-    [extension] = cythonize(
-        [str(copy)], quiet=True, compiler_directives={"warn.unreachable": False}
-    )
-    return _run_compiler(MODULE, Path(extension.sources[0]), folder)
+    with contextlib.chdir(folder):  # from where the names in tracebacks are written
+        [extension] = cythonize(
+            [setuptools.Extension(MODULE, [f"{PACKAGE}/codec.py"])],
+            quiet=True,
+            compiler_directives={"warn.unreachable": False},
+        )
+    return _run_compiler(MODULE, folder / extension.sources[0], folder)
 
 
 class CodecBuildHook(BuildHookInterface[Any]):
