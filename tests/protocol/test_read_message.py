@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ class CustomFrame(DataFrame):
     type = "custom"
 
 
-def parser_with(*wire: bytes, masked: bool | None = True, **options: int) -> Parser:
+def parser_with(*wire: bytes, masked: bool | None = True, **options: Any) -> Parser:
     parser = Parser(masked=masked, frame_types=[CustomFrame], **options)
     for piece in wire:
         parser.receive_data(piece)
