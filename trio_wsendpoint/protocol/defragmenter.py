@@ -11,11 +11,14 @@ has encoded.  Only `endpoint` imports this module.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trio_wsendpoint.errors import MessageTooBig, PolicyViolation, ProtocolError
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
 from trio_wsendpoint.protocol.message import Cuts, Message
+from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
 
 __all__ = ["Defragmenter"]
@@ -28,7 +31,10 @@ _NO_FRAME = ContinuationFrame()
 
 
 class Defragmenter:
-    """Joins the frames of one direction, within `limits`."""
+    """Joins the frames of one direction, within `limits`.
+
+    `message_listener(type, size)`, if there is one, is called for each message that is complete.
+    """
 
     __slots__ = (
         "_buffer",
@@ -46,17 +52,24 @@ class Defragmenter:
         "_replaced",
         "_size",
         "_taken",
+        "_traffic",
         "_utf8",
         "_whole",
         "_wire",
         "inflated",
+        "message_listener",
     )
 
     def __init__(
-        self, limits: Limits | None = None, extension: MessageExtension | None = None
+        self,
+        limits: Limits | None = None,
+        extension: MessageExtension | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._extension = extension
+        self._traffic = traffic or Traffic()
+        self.message_listener: Callable[[str, int], object] | None = None
         #: Bytes that have come out of the extension so far, for those who share their time.
         self.inflated = 0
         self.discard()
@@ -96,6 +109,11 @@ class Defragmenter:
         if self._buffer is not None:
             return len(self._buffer)
         return len(self._whole or b"")
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of payload of the frame that is coming in, as far as they have come."""
+        return self._received - self._frame_start
 
     @property
     def held_size(self) -> int:
@@ -193,6 +211,7 @@ class Defragmenter:
         else:
             if not self._is_partial:
                 self._wire += piece
+            self._traffic.encoded_received += len(piece)
             self._decoder.feed(piece, final=self._frame.fin and not self._size)
 
     def inflate(self) -> bool:
@@ -204,6 +223,7 @@ class Defragmenter:
         # gets further than that.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
         self.inflated += len(piece)
+        self._traffic.plain_received += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
                 f"a message that inflates to more than {self._limits.message_size} bytes"
@@ -229,6 +249,8 @@ class Defragmenter:
         payload = self._whole or b"" if self._buffer is None else bytes(self._buffer)
         wire = None if self._decoder is None or self._is_partial else bytes(self._wire)
         message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
+        if self.message_listener is not None:
+            self.message_listener(message.type, self._taken + len(payload))
         self.discard()
         return message
 

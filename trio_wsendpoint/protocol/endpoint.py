@@ -42,6 +42,7 @@ from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.ping_store import PingStore
 from trio_wsendpoint.protocol.receiver import Progress, Receiver
 from trio_wsendpoint.protocol.sender import Sender
+from trio_wsendpoint.protocol.traffic import Traffic
 
 __all__ = ["ClientEndpoint", "Endpoint", "Progress", "ServerEndpoint"]
 
@@ -103,14 +104,16 @@ class Endpoint:
         self.closing = Closing()
         #: The peer's close or violation that waits for `release_end()`.
         self.held: CloseFrame | PeerError | None = None
-        #: How many control frames have come.
-        self.control_frames = 0
+        #: What has gone either way, in numbers.
+        self.traffic = Traffic()
         #: Called with each pong before `on_pong`, for an owner who measures round trips.
         self.pong_listener: Callable[[PongFrame], object] | None = None
         self._hold_end = hold_end
         self._closes_on_unrecognized_pong = unrecognized_pong == "close"
-        self._defragmenter = Defragmenter(limits, extension)
-        self._receiver = Receiver(self.closing, parser, self._defragmenter, on_data_frame)
+        self._defragmenter = Defragmenter(limits, extension, self.traffic)
+        self._receiver = Receiver(
+            self.closing, parser, self._defragmenter, on_data_frame, self.traffic
+        )
         self._pings = PingStore(random_bytes)
         self._beats = 0  # pings of check_heartbeat() since the peer was last known to live
         self._sender = Sender(
@@ -121,7 +124,30 @@ class Endpoint:
             fragment_size=limits.fragment_size,
             extension=extension,
             random_bytes=random_bytes,
+            traffic=self.traffic,
         )
+
+    def listen(
+        self,
+        *,
+        frame_sent: Callable[[Frame, int], object] | None = None,
+        frame_received: Callable[[Frame, int], object] | None = None,
+        message_sent: Callable[[str, int], object] | None = None,
+        message_received: Callable[[str, int], object] | None = None,
+    ) -> None:
+        """Have these called from now on, each in the middle of what it tells of; None for none.
+
+        `frame_*(frame, size)`: a frame leaves, or has come whole; `size` is the bytes of its
+        payload on the wire, which a data frame that came does not have in itself.
+        `message_*(type, size)`: a message was queued by `send_message()` or its last chunk, or is
+        complete; `size` is the bytes of its payload, not compressed.
+
+        They must neither raise nor call this endpoint.
+        """
+        self._sender.frame_listener = frame_sent
+        self._sender.message_listener = message_sent
+        self._receiver.frame_listener = frame_received
+        self._defragmenter.message_listener = message_received
 
     def _check_handlers(self, parser: Parser) -> None:
         for frame_type in parser.frame_types.values():
@@ -221,7 +247,6 @@ class Endpoint:
         outcome = self._receiver.step()
         if not isinstance(outcome, ControlFrame):
             return outcome
-        self.control_frames += 1
         if isinstance(outcome, CloseFrame):
             if self._hold_end and self.is_open:
                 self.held = outcome
@@ -257,6 +282,11 @@ class Endpoint:
             self._receive_close(held)
         elif held is not None:
             self.fail(held)
+
+    @property
+    def control_frames(self) -> int:
+        """How many control frames have come."""
+        return self.traffic.control_received
 
     @property
     def incoming(self) -> Defragmenter:
@@ -365,6 +395,7 @@ class Endpoint:
         """
         self._check_open()
         if self._beats >= self.max_pings:
+            self.closing.is_given_up = True
             self.close(CloseCode.PROTOCOL_ERROR, f"Unanswered ping(s): {self._beats}")
         else:
             self._beats += 1

@@ -22,6 +22,7 @@ from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.parser import Parser
+from trio_wsendpoint.protocol.traffic import Traffic
 
 __all__ = ["Progress", "Receiver"]
 
@@ -36,7 +37,14 @@ class Progress(Enum):
 
 
 class Receiver:
-    """Steps through what the parser has, for as long as the peer may send."""
+    """Steps through what the parser has, for as long as the peer may send.
+
+    `frame_listener(frame, size)` is called for each frame that has come whole, before anything
+    comes of it: its header, and the bytes of its payload.
+    """
+
+    #: None unless somebody listens; on the class, so that silence costs nothing.
+    frame_listener: Callable[[Frame, int], object] | None = None
 
     def __init__(
         self,
@@ -44,7 +52,9 @@ class Receiver:
         parser: Parser,
         defragmenter: Defragmenter,
         on_data_frame: Callable[[DataFrame], DataFrame | None] | None,
+        traffic: Traffic | None = None,
     ) -> None:
+        self._traffic = traffic or Traffic()
         self._closing = closing
         self._parser = parser
         self._defragmenter = defragmenter
@@ -70,7 +80,7 @@ class Receiver:
             if isinstance(frame, DataFrame) and self._joins:
                 self._defragmenter.begin(frame, self._parser.remaining)
         if isinstance(frame, DataFrame) and self._joins:
-            return self._join()
+            return self._join(frame)
         return self._finish(frame)
 
     @property
@@ -78,18 +88,22 @@ class Receiver:
         """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
         return self._on_data_frame is None and self._closing.is_open
 
-    def _join(self) -> Message | Progress:
+    def _join(self, frame: DataFrame) -> Message | Progress:
         if not self._inflating:
             before = self._parser.remaining
             piece = self._parser.read_payload()
             if before and not piece:
                 return Progress.NEED_DATA
+            self._traffic.wire_received += len(piece)
             self._defragmenter.feed(piece)
         # An encoded piece is decoded a part at a time: a step is short whatever it contains.
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
             return Progress.HANDLED
         self._frame = None
+        self._traffic.frames_received += 1
+        if self.frame_listener is not None:
+            self.frame_listener(frame, self._defragmenter.frame_size)
         return self._defragmenter.end() or Progress.HANDLED
 
     def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
@@ -100,8 +114,13 @@ class Receiver:
         if not finish(frame):
             return Progress.NEED_DATA if self._parser.remaining == before else Progress.HANDLED
         self._frame = None
+        self._traffic.frames_received += 1
+        if self.frame_listener is not None:
+            self.frame_listener(frame, len(frame.payload))
         if isinstance(frame, ControlFrame):
+            self._traffic.note_control_received(frame.type)
             return frame
+        self._traffic.wire_received += len(frame.payload)
         if is_skipped or self._on_data_frame is None or not isinstance(frame, DataFrame):
             return Progress.HANDLED
         replacement = _check_replacement(frame, self._on_data_frame(frame))

@@ -28,6 +28,7 @@ from trio_wsendpoint.protocol.frames import (
 )
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.output import Output
+from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
 __all__ = ["Sender"]
@@ -40,7 +41,15 @@ _MASKS_DRAWN = 32
 
 
 class Sender:
-    """The write queue, what fills it and what empties it."""
+    """The write queue, what fills it and what empties it.
+
+    `frame_listener(frame, size)` is called for each frame that leaves, `message_listener(type,
+    size)` for each message that is queued: its payload's bytes, before it was encoded.
+    """
+
+    #: None unless somebody listens; on the class, so that silence costs nothing.
+    frame_listener: Callable[[Frame, int], object] | None = None
+    message_listener: Callable[[str, int], object] | None = None
 
     def __init__(
         self,
@@ -52,8 +61,10 @@ class Sender:
         fragment_size: int,
         extension: MessageExtension | None,
         random_bytes: Callable[[int], bytes],
+        traffic: Traffic | None = None,
     ) -> None:
         self._closing = closing
+        self._traffic = traffic or Traffic()
         self._masks = masks
         self._output = None if out is None else Output(out)
         self._before_send_frame = before_send_frame
@@ -66,6 +77,7 @@ class Sender:
         self._in_message = False
         self._chunk_type: type[DataFrame] | None = None  # of the message whose chunks follow
         self._chunk_encoder: MessageExtension | None = None
+        self._chunk_size = 0  # bytes of the chunks so far
 
     # ---- in ----------------------------------------------------------------------------------
 
@@ -105,15 +117,21 @@ class Sender:
         else:
             for frame in frames:
                 self.add_frame(frame)
+            if self.message_listener is not None:
+                self.message_listener(message.type, message.size)
 
     def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
         rsv = 0
-        if compress and self._extension is not None:
-            size = len(payload)
-            if self._extension.wants(first.type, size):
-                payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
+        size = len(payload)
+        if compress and self._extension is not None and self._extension.wants(first.type, size):
+            payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
+            self._traffic.plain_sent += size
+            self._traffic.encoded_sent += len(payload)
         for frame in self._cut(first, payload, rsv):
             self._queue.add(frame)
+        self._traffic.payload_sent += size
+        if self.message_listener is not None:
+            self.message_listener(first.type, size)
         self._write_if_blocking()
 
     def begin_message(self, kind: str, *, compress: bool) -> None:
@@ -125,6 +143,7 @@ class Sender:
         extension = self._extension
         wanted = compress and extension is not None and extension.wants(kind, sys.maxsize)
         self._chunk_encoder = extension if wanted else None
+        self._chunk_size = 0
 
     def add_chunk(self, data: str | Buffer, *, final: bool) -> None:
         """Queue the next chunk of the message that was begun; `final` ends it."""
@@ -135,8 +154,13 @@ class Sender:
             raise TypeError(f"a chunk of a {first.type} message cannot be {type(data).__name__}")
         payload = data.encode() if isinstance(data, str) else _flat(data)
         rsv = 0
+        size = len(payload)
+        self._chunk_size += size
+        self._traffic.payload_sent += size
         if self._chunk_encoder is not None:
             payload = self._chunk_encoder.encode(payload, final=final, flush=not final)
+            self._traffic.plain_sent += size
+            self._traffic.encoded_sent += len(payload)
             rsv = 0 if self._in_message else self._chunk_encoder.rsv
         if final or len(payload):  # an empty chunk would be a frame for nothing
             kind = ContinuationFrame if self._in_message else first
@@ -145,6 +169,8 @@ class Sender:
             self._in_message = not final
         if final:
             self._chunk_type = None
+            if self.message_listener is not None:
+                self.message_listener(first.type, self._chunk_size)
         self._write_if_blocking()
 
     def cancel_message(self) -> bool:
@@ -190,6 +216,7 @@ class Sender:
                     + " a fragmented message"
                 )
             self._in_message = not frame.fin
+            self._traffic.payload_sent += len(frame.payload)
         own = frame.received(frame.fin, frame.rsv, self.make_mask())
         own.payload = frame.payload
         self._queue.add(own)
@@ -232,6 +259,12 @@ class Sender:
                 # If it raises, the frame stays the next one, and is not shown a second time.
                 self._before_send_frame(self._next)
         frame, self._next = self._next, None
+        if frame is not None:
+            self._traffic.frames_sent += 1
+            if frame.is_control:
+                self._traffic.note_control_sent(frame.type)
+            if self.frame_listener is not None:
+                self.frame_listener(frame, len(frame.payload))
         return frame
 
     def flush(self) -> bool:
