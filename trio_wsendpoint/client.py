@@ -14,6 +14,7 @@ import trio
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.opening import HandshakeTimeout, open_as_client
 from trio_wsendpoint.settings import ConnectOptions, ConnectSettings
 
@@ -55,11 +56,13 @@ def connect_endpoint(
         with trio.move_on_after(settings.timeouts.open):
             transport = await _open_stream(target, stream, ssl_context)
             return await open_as_client(transport, handshake, settings)
-        raise HandshakeTimeout(
+        late = HandshakeTimeout(
             f"{target.host}:{target.port} did not answer within {settings.timeouts.open:g} s"
         )
+        tell_refusal(settings.instruments, late, None, settings.logger)
+        raise late
 
-    return ConnectionContext(open_connection)
+    return ConnectionContext(open_connection, settings.instruments)
 
 
 async def _open_stream(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import Literal
 
 import trio
@@ -28,36 +27,16 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["Connection", "ConnectionStatistics"]
+__all__ = ["Connection"]
 
 #: Messages that a loop may take, or send, without waiting before other tasks get a turn.
 TURN = 64
 #: Pings of the application that may be out at a time.
 MAX_PINGS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionStatistics:
-    """What a connection has done and holds at one moment; sizes in bytes, times in seconds.
-
-    `bytes_*` count what went over the stream, `messages_*` what the application sent and was
-    given; `inbox_*` is what waits for `receive()`, `write_queue_*` what waits to be written.
-    `round_trip` is that of the last `ping()`, or None.
-    """
-
-    messages_sent: int
-    messages_received: int
-    bytes_sent: int
-    bytes_received: int
-    inbox_messages: int
-    inbox_bytes: int
-    write_queue_frames: int
-    write_queue_bytes: int
-    tasks_waiting_send: int
-    round_trip: float | None
 
 
 class Connection(trio.abc.Channel[str | bytes]):
@@ -66,7 +45,8 @@ class Connection(trio.abc.Channel[str | bytes]):
     Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
     `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
     `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
-    `logger` is the connection's own: its records name the peer.
+    `logger` is the connection's own: its records name the peer and `id`, which tells connections
+    apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
 
     It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
@@ -78,11 +58,13 @@ class Connection(trio.abc.Channel[str | bytes]):
         request: Request,
         response: Response,
         subprotocol: str | None,
+        id: str,
     ) -> None:
         self._tasks = tasks
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
+        self.id = id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
         self._thread = threading.get_ident()
@@ -148,7 +130,12 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     def _check_receivable(self, *, in_message: bool = False) -> None:
         tasks = self._tasks
-        if tasks.is_closed_locally or tasks.ended.is_set() or not tasks.endpoint.is_open:
+        if (
+            tasks.is_closed_locally
+            or tasks.farewell is not None
+            or tasks.ended.is_set()
+            or not tasks.endpoint.is_open
+        ):
             raise tasks.error(is_cut_short=in_message)
 
     async def _wait_for_message(self) -> Message:
@@ -327,6 +314,7 @@ class Connection(trio.abc.Channel[str | bytes]):
     def statistics(self) -> ConnectionStatistics:
         """Return what the connection has done and holds, as an immutable object."""
         tasks = self._tasks
+        until = trio.current_time() if tasks.ended_at is None else tasks.ended_at
         return ConnectionStatistics(
             messages_sent=self._messages_sent,
             messages_received=self._messages_received,
@@ -338,6 +326,11 @@ class Connection(trio.abc.Channel[str | bytes]):
             write_queue_bytes=self.endpoint.write_queue_bytes,
             tasks_waiting_send=self._waiting_senders,
             round_trip=tasks.pings.round_trip,
+            opened=tasks.opened_at,
+            age=until - tasks.opened_at,
+            close_code=code_of(self.endpoint.closing),
+            close_cause=cause_of(self.endpoint.closing),
+            **counts_of(self.endpoint.traffic),
         )
 
     def __repr__(self) -> str:

@@ -32,6 +32,8 @@ class Inbox:
         self._limit = limit
         self.messages: deque[Message] = deque()
         self.size = 0
+        #: What comes is dropped: nobody will receive it any more.
+        self.is_shut = False
         #: A task is waiting in `receive()`.
         self.is_receiver_waiting = False
         #: A whole message is wanted: one that is coming in may be joined up to the limit.
@@ -47,6 +49,8 @@ class Inbox:
 
     def put(self, message: Message) -> None:
         """Add a message that is complete."""
+        if self.is_shut:
+            return
         self.messages.append(message)
         self.size += message.held_size + MESSAGE_OVERHEAD
         self.arrivals.unpark()
@@ -93,6 +97,11 @@ class Inbox:
         self.messages.clear()
         self.size = 0
         self.app.unpark_all()
+
+    def shut(self) -> None:
+        """Forget it, and what may still come."""
+        self.is_shut = True
+        self.discard()
 
     @property
     def is_full(self) -> bool:

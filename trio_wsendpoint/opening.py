@@ -30,7 +30,8 @@ from trio_wsendpoint.handshake import (
     serialize_request,
     serialize_response,
 )
-from trio_wsendpoint.peer import logger_for
+from trio_wsendpoint.instruments import tell_refusal
+from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger, ServeSettings
@@ -58,13 +59,17 @@ class HandshakeTimeout(HandshakeError, trio.TooSlowError):
 
 
 async def open_as_server(
-    stream: trio.abc.Stream, settings: AcceptSettings, scope: trio.CancelScope | None = None
+    stream: trio.abc.Stream,
+    settings: AcceptSettings,
+    scope: trio.CancelScope | None = None,
+    logger: ConnectionLogger | None = None,
 ) -> Connection:
     """Read a request from `stream`, and accept it or answer it otherwise.
 
-    `scope` is what a server cancels to drop the opening while it is under way.
+    `scope` is what a server cancels to drop the opening while it is under way; `logger` the
+    connection's, if the server has made one.
     """
-    logger = logger_for(stream, settings.logger)
+    logger = logger or make_logger(stream, settings)
     scope = scope or trio.CancelScope()
     try:
         opening = _ServerOpening(stream, settings, logger)
@@ -74,9 +79,12 @@ async def open_as_server(
         raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
     except (BadRequest, RequestAnswered) as error:
         logger.debug("no connection: %s", error)
+        tell_refusal(settings.instruments, error, logger.address, logger)
         await _answer_and_close(stream, error.response, settings)
         raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
         await trio.aclose_forcefully(stream)
         raise
 
@@ -84,7 +92,9 @@ async def open_as_server(
 class _ServerOpening:
     """One opening, which knows how far it has come when time is up."""
 
-    def __init__(self, stream: trio.abc.Stream, settings: AcceptSettings, logger: Logger) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, settings: AcceptSettings, logger: ConnectionLogger
+    ) -> None:
         self._stream = stream
         self._settings = settings
         self._logger = logger
@@ -115,7 +125,11 @@ class _ServerOpening:
         endpoint.receive_data(self._reader.trailing)
         tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
         return Connection(
-            tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
+            tasks,
+            request=request,
+            response=response,
+            subprotocol=self._handshake.subprotocol,
+            id=self._logger.id,
         )
 
     def _make_endpoint(self) -> Endpoint:
@@ -221,7 +235,7 @@ async def open_as_client(
     stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
 ) -> Connection:
     """Write a request to `stream` and check the answer; the caller keeps the time."""
-    logger = logger_for(stream, settings.logger)
+    logger = make_logger(stream, settings)
     try:
         await _do_tls(stream)
         request = handshake.request()
@@ -233,9 +247,15 @@ async def open_as_client(
         endpoint.receive_data(reader.trailing)
         tasks = _make_tasks(stream, endpoint, settings, logger)
         return Connection(
-            tasks, request=request, response=response, subprotocol=handshake.subprotocol
+            tasks,
+            request=request,
+            response=response,
+            subprotocol=handshake.subprotocol,
+            id=logger.id,
         )
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
         await trio.aclose_forcefully(stream)
         raise
 
@@ -312,8 +332,16 @@ def connect_without_handshake(
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
     endpoint = _make_endpoint(default, settings, None)
-    tasks = _make_tasks(stream, endpoint, settings, logger_for(stream, settings.logger))
-    return Connection(tasks, request=request, response=response, subprotocol=None)
+    logger = make_logger(stream, settings)
+    tasks = _make_tasks(stream, endpoint, settings, logger)
+    return Connection(tasks, request=request, response=response, subprotocol=None, id=logger.id)
+
+
+def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> ConnectionLogger:
+    """Return the logger of the connection over `stream`, with an id drawn for it."""
+    return ConnectionLogger(
+        settings.logger, stream, socket_address(stream), settings.random_bytes(4).hex()
+    )
 
 
 def _make_tasks(

@@ -76,6 +76,12 @@ class Tasks:
         #: Counts messages either way, to tell whether there were any.
         self.activity = 0
         self.ended = trio.Event()  # the stream is closed
+        self.opened_at = trio.current_time()
+        self.ended_at: float | None = None
+        #: Called when the connection has ended, if anybody listens.
+        self.end_listener: Callable[[], object] | None = None
+        #: Code and reason of a server that stops, while its handler may still say goodbye.
+        self.farewell: tuple[int, str] | None = None
 
         self._close_timeout = timeouts.close
         self._linger = timeouts.linger
@@ -152,12 +158,24 @@ class Tasks:
         self.endpoint.fail(aborted)
         self.settle()
 
+    def begin_farewell(self, code: int, reason: str) -> bool:
+        """Tell the app that its server stops: it receives no more, but may say goodbye.
+
+        Returns False, and does nothing, if no task waits in `receive()` that could be told.
+        """
+        if not (self.is_open and self.inbox.is_receiver_waiting):
+            return False
+        self.farewell = code, reason
+        self.inbox.shut()
+        self.wake_all()
+        return True
+
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
         self.is_closed_locally = True
         self.inbox.discard()
         if self.endpoint.is_open:
-            self.endpoint.close(CloseCode.ENDPOINT_UNAVAILABLE)
+            self.endpoint.close(*(self.farewell or (CloseCode.ENDPOINT_UNAVAILABLE,)))
         self.settle()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.
@@ -177,9 +195,11 @@ class Tasks:
             told.insert(0, f"internal error: {self._failure!r}")
         elif self.writer.error is not None:
             told.insert(0, tell_loss(self.writer.error))
+        elif self.farewell is not None and not told:
+            told.append("the server stops")
         facts = "; ".join(told)
         made: ConnectionClosed
-        if self.is_closed_locally:
+        if self.is_closed_locally or (self.farewell is not None and closing.is_open):
             made = ConnectionClosedLocally(facts, closing)
         elif is_clean(closing) and not (sending or is_cut_short) and self._failure is None:
             made = ConnectionEnded(facts, closing)
@@ -217,9 +237,12 @@ class Tasks:
             late = "the peer did not close in time"
             lost = "our answer to its close was lost"
             self.endpoint.fail(UnexpectedEOF(late if closing.received is None else lost))
+        self.ended_at = trio.current_time()
         self.ended.set()
         self.wake_all()
         self.pings.fail(self.error(sending=True))
+        if self.end_listener is not None:
+            self.end_listener()
 
     async def _close_politely(self) -> None:
         """See the Close frames through, then end the bytes: the server first (section 7.1.1)."""

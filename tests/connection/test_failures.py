@@ -98,7 +98,7 @@ async def test_a_callback_that_raises(
         assert await other.ping() == 0
     records = loud_records(caplog)
     assert [record.getMessage() for record in records] == [
-        "[StapledStream] the connection fails with an internal error"
+        f"[StapledStream #{connection.id}] the connection fails with an internal error"
     ]
     assert records[0].levelname == "ERROR"
     assert records[0].exc_info is not None

@@ -142,10 +142,10 @@ async def test_the_logger_is_the_connection_s_own(caplog: pytest.LogCaptureFixtu
         server.logger.info("hello %s", "there")
         client.logger.info("and here")
     assert [(record.name, record.getMessage()) for record in caplog.records[:2]] == [
-        ("trio_wsendpoint.test", "[StapledStream] hello there"),
-        ("trio_wsendpoint", "[StapledStream] and here"),
+        ("trio_wsendpoint.test", f"[StapledStream #{server.id}] hello there"),
+        ("trio_wsendpoint", f"[StapledStream #{client.id}] and here"),
     ]
     adapter = logging.LoggerAdapter(logger, {})
-    async with connection_pair(server={"logger": adapter}) as (_, server):
-        server.logger.info("adapted")
-    assert caplog.records[2].getMessage() == "[StapledStream] adapted"
+    async with connection_pair(server={"logger": adapter}) as (_, other):
+        other.logger.info("adapted")
+    assert caplog.records[2].getMessage() == f"[StapledStream #{other.id}] adapted"

@@ -61,7 +61,7 @@ class CloseCause(StrEnum):
 
 
 #: What our own Close frame says of the cause, if it was we who closed.
-_CAUSES = {
+_CAUSES: dict[int, CloseCause] = {
     CloseCode.PROTOCOL_ERROR: CloseCause.PROTOCOL_ERROR,
     CloseCode.INTERNAL_ERROR: CloseCause.INTERNAL_ERROR,
 }

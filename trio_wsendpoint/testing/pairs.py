@@ -89,8 +89,10 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
 
     async def __aenter__(self) -> ConnectionPair:
         opened = await self._open()
-        for connection in opened:
-            await self._stack.enter_async_context(ConnectionContext(_Opened(connection)))
+        for connection, settings in zip(opened, (self._client, self._server), strict=True):
+            await self._stack.enter_async_context(
+                ConnectionContext(_Opened(connection), settings.instruments)
+            )
         return opened
 
     async def __aexit__(
