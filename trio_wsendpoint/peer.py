@@ -7,6 +7,7 @@ written, if one is.  Imported by `opening` and `server`.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import MutableMapping
 from typing import Any, cast
 
@@ -56,12 +57,9 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if isinstance(address, type):
             return address.__name__
-        # A unix socket's path is the peer's to choose.
-        return _escape(address if isinstance(address, str) else repr(address))
-
-
-def _escape(text: str) -> str:
-    return ascii(text)[1:-1].replace("%", "\\x25")[:200]
+        # A unix socket's path is the peer's to choose; it is bytes if it is an abstract one.
+        path = os.fsdecode(address) if isinstance(address, bytes) else str(address)
+        return ascii(path)[1:-1].replace("%", "\\x25")[:200]
 
 
 def peer_address(address: object) -> str | None:

@@ -58,8 +58,8 @@ class Listeners:
         endpoint.listen(
             frame_sent=lambda frame, size: self.heard.append(("sent", frame.type, size)),
             frame_received=lambda frame, size: self.heard.append(("came", frame.type, size)),
-            message_sent=lambda type, size: self.heard.append(("out", type, size)),
-            message_received=lambda type, size: self.heard.append(("in", type, size)),
+            message_sent=lambda kind, size: self.heard.append(("out", kind, size)),
+            message_received=lambda kind, size: self.heard.append(("in", kind, size)),
         )
 
 
@@ -251,7 +251,7 @@ def test_causes(act: Any, cause: CloseCause | None) -> None:
     assert endpoint.closing.cause is cause
     if cause is not None:  # what came first decides
         endpoint.receive_eof()
-        if not endpoint.closing.is_over:
+        if endpoint.closing.expects_frames:
             with pytest.raises(PeerError):
                 endpoint.get_peer_close()
         assert endpoint.closing.cause is cause

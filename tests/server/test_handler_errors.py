@@ -183,7 +183,7 @@ async def test_a_handler_that_is_not_async(autojump_clock):
 async def test_out_of_run_endpoint(autojump_clock):
     listener, error = MemoryListener(), ValueError("on purpose")
 
-    async def run(task_status):
+    async def run(*, task_status):
         with pytest.raises(ValueError, match="on purpose") as caught:
             await run_endpoint(
                 failing(error),
@@ -194,7 +194,7 @@ async def test_out_of_run_endpoint(autojump_clock):
         assert caught.value is error
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(lambda task_status: run(task_status))
+        await nursery.start(run)
         await open_raw(listener.connect(), request("/0"))
 
 
