@@ -58,13 +58,12 @@ class Connection(trio.abc.Channel[str | bytes]):
         request: Request,
         response: Response,
         subprotocol: str | None,
-        id: str,
     ) -> None:
         self._tasks = tasks
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
-        self.id = id
+        self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
         self._thread = threading.get_ident()

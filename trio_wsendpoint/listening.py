@@ -14,7 +14,7 @@ import trio
 
 from trio_wsendpoint.settings import Logger
 
-__all__ = ["accept_streams", "addresses", "open_tcp_listeners"]
+__all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -59,6 +59,20 @@ def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[t
             if isinstance(name, tuple):  # a Unix socket has a path instead
                 found.append(cast("tuple[str, int]", name[:2]))
     return found
+
+
+def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
+    """Return a URL for each address, once, as `ws://127.0.0.1:8765/`."""
+    urls: list[str] = []
+    for listener in listeners:
+        found = addresses([listener])
+        scheme = "wss" if isinstance(listener, trio.SSLListener) else "ws"
+        for host, port in found:
+            name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+            url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+            if url not in urls:
+                urls.append(url)
+    return tuple(urls)
 
 
 class _SpareDescriptor:

@@ -31,10 +31,10 @@ from trio_wsendpoint.handshake import (
     serialize_response,
 )
 from trio_wsendpoint.instruments import tell_refusal
-from trio_wsendpoint.peer import ConnectionLogger, socket_address
+from trio_wsendpoint.peer import ConnectionLogger, make_logger
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger, ServeSettings
+from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, ServeSettings
 from trio_wsendpoint.tasks import Tasks
 
 __all__ = [
@@ -125,11 +125,7 @@ class _ServerOpening:
         endpoint.receive_data(self._reader.trailing)
         tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
         return Connection(
-            tasks,
-            request=request,
-            response=response,
-            subprotocol=self._handshake.subprotocol,
-            id=self._logger.id,
+            tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
         )
 
     def _make_endpoint(self) -> Endpoint:
@@ -247,11 +243,7 @@ async def open_as_client(
         endpoint.receive_data(reader.trailing)
         tasks = _make_tasks(stream, endpoint, settings, logger)
         return Connection(
-            tasks,
-            request=request,
-            response=response,
-            subprotocol=handshake.subprotocol,
-            id=logger.id,
+            tasks, request=request, response=response, subprotocol=handshake.subprotocol
         )
     except BaseException as error:
         if isinstance(error, HandshakeError):
@@ -332,20 +324,15 @@ def connect_without_handshake(
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
     endpoint = _make_endpoint(default, settings, None)
-    logger = make_logger(stream, settings)
-    tasks = _make_tasks(stream, endpoint, settings, logger)
-    return Connection(tasks, request=request, response=response, subprotocol=None, id=logger.id)
-
-
-def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> ConnectionLogger:
-    """Return the logger of the connection over `stream`, with an id drawn for it."""
-    return ConnectionLogger(
-        settings.logger, stream, socket_address(stream), settings.random_bytes(4).hex()
-    )
+    tasks = _make_tasks(stream, endpoint, settings, make_logger(stream, settings))
+    return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
 def _make_tasks(
-    stream: trio.abc.Stream, endpoint: Endpoint, settings: ConnectionSettings, logger: Logger
+    stream: trio.abc.Stream,
+    endpoint: Endpoint,
+    settings: ConnectionSettings,
+    logger: ConnectionLogger,
 ) -> Tasks:
     return Tasks(
         stream,

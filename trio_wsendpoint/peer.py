@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.settings import Logger
+from trio_wsendpoint.settings import ConnectionSettings, Logger
 
-__all__ = ["ConnectionLogger", "peer_address", "socket_address"]
+__all__ = ["ConnectionLogger", "make_logger", "peer_address", "socket_address"]
 
 #: What a stream over a socket has for an address when its peer is gone already.
 _GONE = "a peer that has gone"
@@ -60,6 +60,13 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
         # A unix socket's path is the peer's to choose; it is bytes if it is an abstract one.
         path = os.fsdecode(address) if isinstance(address, bytes) else str(address)
         return ascii(path)[1:-1].replace("%", "\\x25")[:200]
+
+
+def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> ConnectionLogger:
+    """Return the logger of the connection over `stream`, with an id drawn for it."""
+    return ConnectionLogger(
+        settings.logger, stream, socket_address(stream), settings.random_bytes(4).hex()
+    )
 
 
 def peer_address(address: object) -> str | None:

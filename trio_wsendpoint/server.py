@@ -23,7 +23,7 @@ from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.instruments import tell_refusal
-from trio_wsendpoint.listening import accept_streams, addresses
+from trio_wsendpoint.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.nurseries import BlockNursery
 from trio_wsendpoint.opening import open_as_server, refuse_stream
 from trio_wsendpoint.peer import ConnectionLogger, socket_address
@@ -80,15 +80,7 @@ class EndpointServer:
     @property
     def urls(self) -> tuple[str, ...]:
         """A URL for each address it listens on, as `ws://127.0.0.1:8765/`."""
-        urls: list[str] = []
-        for listener in self.listeners:
-            scheme = "wss" if _is_tls(listener) else "ws"
-            for host, port in addresses([listener]):
-                name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
-                url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
-                if url not in urls:
-                    urls.append(url)
-        return tuple(urls)
+        return urls_of(self.listeners)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -278,8 +270,7 @@ class EndpointServer:
                 finally:
                     del self._connections[connection]
                     self._ending[connection] = None
-        except Exception as error:  # noqa: BLE001 - one connection's failure is its own
-            # That of a logger, too.
+        except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
                 self._note_end(error, logger)
         finally:
@@ -299,7 +290,7 @@ class EndpointServer:
 
     def _give_up_for(self, error: Exception) -> None:
         """End the server if it is to raise what a handler has raised."""
-        if self._settings.on_handler_error == "log" or is_the_end(error):
+        if is_the_end(error) or self._settings.on_handler_error == "log":
             return
         self._failed += 1
         self._errors.append(error)
@@ -342,15 +333,9 @@ class EndpointServer:
         # A handler need not catch what the end of its connection raises: that is no failure.
         if is_the_end(error):
             logger.debug("the handler ended with its connection: %s", error)
-            return
-        if any(error is one for one in self._errors):
-            return  # it will be raised instead
-        self._failed += 1
-        logger.error("the handler failed", exc_info=error)
-
-
-def _is_tls(listener: object) -> bool:
-    return isinstance(listener, trio.SSLListener)
+        elif not any(error is one for one in self._errors):  # which will be raised instead
+            self._failed += 1
+            logger.error("the handler failed", exc_info=error)
 
 
 @trio.lowlevel.enable_ki_protection

@@ -119,7 +119,7 @@ class ServerStatistics(TrafficStatistics):
     write_queue_frames: int = 0
     write_queue_bytes: int = 0
     tasks_waiting_send: int = 0
-    closes: Mapping[CloseCause, int] = field(default_factory=dict, hash=False)
+    closes: Mapping[CloseCause, int] = field(default_factory=dict[CloseCause, int], hash=False)
 
 
 _TRAFFIC = tuple(one.name for one in fields(TrafficStatistics))

@@ -18,7 +18,6 @@ Only `connection` imports this module.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -35,6 +34,7 @@ from trio_wsendpoint.errors import UnexpectedEOF
 from trio_wsendpoint.heartbeat import HeartbeatTask
 from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.peer import ConnectionLogger
 from trio_wsendpoint.pings import Pings
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint
@@ -59,7 +59,7 @@ class Tasks:
         limits: Limits,
         timeouts: Timeouts,
         heartbeat: Heartbeat | None,
-        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        logger: ConnectionLogger,
     ) -> None:
         self.stream = stream
         self.endpoint = endpoint
@@ -175,7 +175,7 @@ class Tasks:
         self.is_closed_locally = True
         self.inbox.discard()
         if self.endpoint.is_open:
-            self.endpoint.close(*(self.farewell or (CloseCode.ENDPOINT_UNAVAILABLE,)))
+            self.endpoint.close(*(self.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")))
         self.settle()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.

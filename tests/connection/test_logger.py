@@ -12,8 +12,7 @@ import trio.testing
 
 from tests.connection.helpers import served
 from trio_wsendpoint import connect_endpoint
-from trio_wsendpoint.opening import make_logger
-from trio_wsendpoint.peer import ConnectionLogger, peer_address
+from trio_wsendpoint.peer import ConnectionLogger, make_logger, peer_address
 from trio_wsendpoint.settings import ConnectSettings
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
 

@@ -221,4 +221,5 @@ async def test_no_code_before_it_is_known() -> None:
         now = connection.statistics()
         assert (now.close_code, now.close_cause) == (None, CloseCause.LOCAL)
         await peer.answer_close()
+        await settle()
         assert connection.statistics().close_code == 1000
