@@ -16,7 +16,7 @@ DEV := $(VENV)/dev.stamp
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
 
-.PHONY: help demo test check conformance fuzz format clean
+.PHONY: help demo test check conformance fuzz bench format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
+	@echo "make bench   speed and memory beside other libraries, 10 minutes; BENCH=--quick 1 minute"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -50,6 +51,12 @@ conformance: $(DEV)
 fuzz: $(DEV)
 	$(PIP) install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
+
+# A library that cannot be installed is not measured; the others are.
+bench: $(DEV)
+	$(PIP) install --quiet --editable '.[bench]' || \
+		for peer in aiohttp picows uvloop; do $(PIP) install --quiet $$peer || true; done
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: $(DEV)
 	$(BIN)/ruff format .

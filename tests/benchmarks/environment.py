@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import ssl
@@ -15,12 +15,12 @@ def describe(core: int | None, compiled: list[str]) -> dict[str, str]:
     """Return lines by name; `core` is the one that all is pinned to."""
     versions = [f"{name} {found}" for name in TOLD if (found := version(name)) is not None]
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": ", ".join(versions),
         "TLS": ssl.OPENSSL_VERSION,
         "compiled modules of trio_wsendpoint": ", ".join(compiled) or "none",
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
         "pinned": "not pinned" if core is None else "server and load on one core",
     }

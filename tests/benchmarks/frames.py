@@ -14,7 +14,16 @@ MASK = b"\x1f\x9c\x63\xe8"
 VARIETY = 32
 
 #: Characters of one to four bytes, as in real text.
-WORDS = ("naïve ", "Größe ", "данные ", "メッセージ ", "the frame ", "of a message ", "🙂 ", "żółć ")
+WORDS = (
+    "naïve ",
+    "Größe ",
+    "данные ",
+    "メッセージ ",
+    "the frame ",
+    "of a message ",
+    "🙂 ",
+    "żółć ",
+)
 
 
 def payloads(size: int, *, text: bool, deflate: bool) -> list[bytes]:

@@ -194,7 +194,10 @@ class Load:
     # ---- rounds ------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> int:
-        """Keep the server busy for about `seconds`; return how often it did what it is to do."""
+        """Keep the server busy for about `seconds`; return how often it did its work: once or more.
+
+        Nothing is under way when it returns.
+        """
         end = time.perf_counter() + seconds
         kind = self.work["kind"]
         if kind == "handshake":
@@ -212,7 +215,7 @@ class Load:
         sock.settimeout(None)
         frame, echo, clock = self.frames[0], self.echo, time.perf_counter
         done = 0
-        while clock() < end:
+        while not done or clock() < end:
             sock.send(frame)
             left = echo
             while left:
@@ -257,7 +260,7 @@ class Load:
         connections, epoll, clock = self.connections, self.epoll, time.perf_counter
         first = next(iter(connections.values()))
         done = 0
-        while clock() < end:
+        while not done or clock() < end:
             first.push(1)
             left = len(connections)
             while left:
@@ -272,7 +275,7 @@ class Load:
     def run_handshakes(self, end: float) -> int:
         """Open, say goodbye, and wait for the server to close."""
         done = 0
-        while time.perf_counter() < end:
+        while not done or time.perf_counter() < end:
             with self.connect() as sock:
                 sock.sendall(self.farewell)
                 try:
@@ -285,7 +288,7 @@ class Load:
 
 
 def main() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     told = json.loads(sys.argv[1])
     load = Load(told["work"], told["port"], told["raw"])
@@ -294,8 +297,12 @@ def main() -> None:
         command = json.loads(line)
         started, cpu = time.perf_counter(), time.process_time()
         try:
-            count = load.run(command["run"]) if "run" in command else load.open(command["open"])
-        except Exception as error:
+            count = 0
+            if "open" in command:
+                load.open(command["open"])
+            else:
+                count = load.run(command["run"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no figure
             print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
             return
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu

@@ -47,9 +47,8 @@ def draw(results: Results) -> str:
     rows = math.ceil(len(panels) / COLUMNS)
     width, total = COLUMNS * (WIDTH + PAD) + PAD, TOP + rows * height + PAD // 2
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{total}"'
-        f' viewBox="0 0 {width} {total}" role="img"'
-        ' aria-label="Server CPU for one message, by work and server">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" role="img">',
+        "<title>Server CPU for one message, by work and server</title>",
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{width}" height="{total}" rx="8"/>',
         _text(PAD, 32, "Server CPU for one message, in µs: shorter is better", "head"),

@@ -25,7 +25,7 @@ def render(page: str, results: Results) -> str:
 def number(value: float | None) -> str:
     """Return `value` with about three digits, or a dash."""
     if value is None:
-        return "–"
+        return "-"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

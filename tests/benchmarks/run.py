@@ -155,14 +155,18 @@ def run(told: argparse.Namespace, say: Say) -> Results:
 
 
 def command_of(told: argparse.Namespace) -> str:
-    words = [f"--{name}" for name in ("quick", "no_micro") if getattr(told, name)]
-    for name in ("only", "servers"):
-        if value := getattr(told, name):
-            words.append(f"--{name} {','.join(value)}")
-    for name in ("rounds", "seconds", "core"):
-        if (value := getattr(told, name)) is not None:
-            words.append(f"--{name} {value}")
-    options = " ".join(words).replace("_", "-")
+    """Return what has the same measured again."""
+    words: list[str] = []
+    for name in ("quick", "only", "servers", "rounds", "seconds", "core", "no_micro"):
+        value = getattr(told, name)
+        option = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(option)
+        elif isinstance(value, list) and value:
+            words.append(f"{option} {','.join(value)}")
+        elif isinstance(value, int | float) and value is not False:
+            words.append(f"{option} {value:g}")
+    options = " ".join(words)
     return f'make bench BENCH="{options}"' if options else "make bench"
 
 

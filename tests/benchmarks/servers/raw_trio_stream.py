@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import trio
 
 from tests.benchmarks.servers.common import BACKLOG, HOST, Options, announce, read_options
@@ -19,22 +17,13 @@ async def handler(stream: trio.abc.Stream) -> None:
 
 
 async def main(options: Options) -> None:
-    if options.tls is None:
-        opening = partial(trio.open_tcp_listeners, options.port, host=HOST, backlog=BACKLOG)
-    else:
-        opening = partial(
-            trio.open_ssl_over_tcp_listeners,
-            options.port,
-            options.tls,
-            host=HOST,
-            backlog=BACKLOG,
-            https_compatible=True,
-        )
-    listeners = await opening()
-    first = listeners[0]
-    tcp = first.transport_listener if isinstance(first, trio.SSLListener) else first
+    (tcp,) = await trio.open_tcp_listeners(options.port, host=HOST, backlog=BACKLOG)
     announce(tcp.socket.getsockname()[1])
-    await trio.serve_listeners(handler, listeners)
+    if options.tls is None:
+        await trio.serve_listeners(handler, [tcp])
+    else:
+        tls = trio.SSLListener(tcp, options.tls, https_compatible=True)
+        await trio.serve_listeners(handler, [tls])
 
 
 if __name__ == "__main__":

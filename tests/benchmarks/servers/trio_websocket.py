@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
@@ -18,7 +20,7 @@ async def echo(request: WebSocketRequest) -> None:
 
 
 async def main(options: Options) -> None:
-    connections = {}
+    connections: dict[Any, None] = {}
 
     async def send_to_all(request: WebSocketRequest) -> None:
         connection = await request.accept()
