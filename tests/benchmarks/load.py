@@ -164,13 +164,15 @@ class Load:
         size = len(self.frames[0])
         while not (len(data) >= size if self.raw else connection.walker.payload):
             is_pending = connection.flush()
-            waiting = [connection.sock] if is_pending else []
-            if isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
-                waiting = []
-            elif not any(select.select([connection.sock], waiting, [], PATIENCE)[:2]):
-                raise TimeoutError("no echo")
+            sock = connection.sock
+            if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
+                # Not select.select(), which takes no descriptor above 1023.
+                poll = select.poll()
+                poll.register(sock, select.POLLIN | (select.POLLOUT if is_pending else 0))
+                if not poll.poll(PATIENCE * 1000):
+                    raise TimeoutError("no echo")
             try:
-                piece = connection.sock.recv(CHUNK)
+                piece = sock.recv(CHUNK)
             except (BlockingIOError, ssl.SSLWantReadError):
                 continue
             if not piece:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,13 @@ def test_a_server_with_other_options_has_no_figure(tmp_path):
                 load.ask('{"open": 1}')
         finally:
             load.end()
+
+
+def test_there_can_be_many_connections(tmp_path):
+    work = Work(key="connections-1000", title="", connections=1100)  # more than select() takes
+    outcome = measure(work, [PEER["raw_trio"]], replace(SHORT, divisor=1), tmp_path, print)
+    results = Results(command="", environment={}, works={"connections-1000": outcome})
+    assert results.median("connections-1000", "raw_trio") is not None
 
 
 def test_the_figures_are_in_proportion_to_the_work(tmp_path):
