@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks.peers import TOLD, version
 
 
-def describe(core: int | None, compiled: list[str]) -> dict[str, str]:
+def describe(core: int | None) -> dict[str, str]:
     """Return lines by name; `core` is the one that all is pinned to."""
     versions = [f"{name} {found}" for name in TOLD if (found := version(name)) is not None]
     return {
@@ -19,9 +19,9 @@ def describe(core: int | None, compiled: list[str]) -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "libraries": ", ".join(versions),
         "TLS": ssl.OPENSSL_VERSION,
-        "compiled modules of trio_wsendpoint": ", ".join(compiled) or "none",
         "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "CPU": f"{_cpu()}, {os.cpu_count()} cores",
+        "busy cores beside, as the run began": f"{os.getloadavg()[0]:.1f}",
         "pinned": "not pinned" if core is None else "server and load on one core",
     }
 
