@@ -134,8 +134,9 @@ def fail_if_it_leaks(
     if request.session.testsfailed > failures:
         return
     for phase in ("setup", "call"):  # the traceback of a logged error holds its frames
-        for record in caplog.get_records(phase):  # type: ignore[arg-type]
+        for record in caplog.get_records(phase):
             record.msg, record.args, record.exc_info = record.getMessage(), (), None
+    request.node.funcargs.clear()  # pytest-trio's fixtures hold what they have given
     gc.collect()  # a warning that this brings out, pytest raises when this fixture is done
     left = [f"a task: {name}" for name in _tasks_left]
     left += [f"a connection: {one!r}" for one in _living if one not in alive_before]
