@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PORT ?= 8765
 MINUTES ?= 1
+CONNECTIONS ?= 200
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ DEV := $(VENV)/dev.stamp
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
 
-.PHONY: help demo test check conformance fuzz format clean
+.PHONY: help demo test check conformance fuzz soak format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,6 +26,7 @@ help:
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
+	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -50,6 +52,9 @@ conformance: $(DEV)
 fuzz: $(DEV)
 	$(PIP) install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
+
+soak: $(DEV)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --connections $(CONNECTIONS)
 
 format: $(DEV)
 	$(BIN)/ruff format .

@@ -21,8 +21,9 @@ from tests.soak.verdict import Outcome, judge, slope
 __all__ = ["main", "soak"]
 
 ROOT = Path(__file__).parents[2]
-#: The part of a run before the samples count: the allocator and the caches fill.
-WARM_UP = 0.25
+#: The part of a run before the samples count, while the allocator and the caches fill; and the
+#: part of the connections that must have come up by then.
+WARM_UP, FULL = 0.25, 0.95
 #: Seconds that the server has at the end to be rid of everyone.
 SETTLE = 15.0
 COLUMNS = ("s", "open", "closed", "rss", "pss", "blocks", "descriptors", "tasks", "cpu %")
@@ -109,7 +110,7 @@ def soak(seconds: float, connections: int) -> list[Outcome]:
         server.ask()  # the first one opens what stays open
         before = server.ask()
         _row(COLUMNS)
-        samples = []
+        samples: list[dict[str, Any]] = []
         with Process("tests.soak.clients", port, connections, seconds) as clients:
             began = time.monotonic()
             last, busy = began, before["cpu"]
@@ -120,7 +121,8 @@ def soak(seconds: float, connections: int) -> list[Outcome]:
                 now = time.monotonic()
                 load = (sample["cpu"] - busy) / (now - last)
                 last, busy = now, sample["cpu"]
-                if now - began > WARM_UP * seconds:
+                is_full = samples or sample["open"] >= FULL * (mix.total - mix.hostile)
+                if is_full and now - began > WARM_UP * seconds:
                     samples.append(sample)
                 shown = (sample[name] for name in COLUMNS[1:-1])
                 _row((round(now - began, 1), *shown, round(100 * load)))

@@ -106,7 +106,7 @@ class Pace:
     @classmethod
     def of(cls, seconds: float) -> Pace:
         """Return the pace of a run of so many seconds."""
-        return cls(beat=max(0.4, min(3.0, seconds / 12)), sample=max(0.5, min(5.0, seconds / 12)))
+        return cls(beat=max(1.0, min(3.0, seconds / 12)), sample=max(0.5, min(5.0, seconds / 12)))
 
     @property
     def is_quiet(self) -> bool:

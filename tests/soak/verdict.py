@@ -14,6 +14,8 @@ MOST_GROWTH = 10.0
 #: KiB by which the resident memory steps up and down whatever the load: arenas of the allocator,
 #: and a large message more or less.  A growth that comes to less in all is not told from these.
 NOISE = 1024.0
+#: Closed connections below which nothing can be told.
+FEWEST = 1000
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _growth(samples: Sequence[dict[str, Any]]) -> Outcome:
     grown = rate.rate * closed / 1000
     if rate.rate <= MOST_GROWTH and rate.error < math.inf:
         verdict = "holds"
-    elif grown > NOISE and rate.rate - 2 * rate.error > MOST_GROWTH:
+    elif closed >= FEWEST and grown > NOISE and rate.rate - 2 * rate.error > MOST_GROWTH:
         verdict = "broken"
     else:
         verdict = "undecided, run for longer"
