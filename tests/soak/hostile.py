@@ -22,7 +22,7 @@ REQUEST = (
 )
 MASK = b"\0\0\0\0"
 #: How long a hostile peer waits, at most, for the server to be done with it; seconds.
-PATIENCE = 30
+PATIENCE = 60
 
 Attack = Callable[[trio.SocketStream, str, Pace], Awaitable[None]]
 
@@ -87,7 +87,7 @@ async def _deaf(stream: trio.SocketStream, name: str, pace: Pace) -> None:
     """Read nothing of what the server sends, for longer than it allows."""
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     await _open(stream, name)
-    await trio.sleep(4 * max(1, pace.beat))
+    await trio.sleep(4 * pace.write)
 
 
 async def _vanish(stream: trio.SocketStream, name: str, pace: Pace) -> None:

@@ -106,7 +106,12 @@ class Pace:
     @classmethod
     def of(cls, seconds: float) -> Pace:
         """Return the pace of a run of so many seconds."""
-        return cls(beat=max(1.0, min(3.0, seconds / 12)), sample=max(0.5, min(5.0, seconds / 12)))
+        return cls(beat=max(1.0, min(10.0, seconds / 40)), sample=max(0.5, min(5.0, seconds / 12)))
+
+    @property
+    def write(self) -> float:
+        """How long a peer may accept nothing."""
+        return min(3.0, self.beat)
 
     @property
     def is_quiet(self) -> bool:

@@ -135,7 +135,7 @@ async def _serve(pace: Pace) -> None:
         deflate=Deflate(),
         heartbeat=Heartbeat(interval=pace.beat, max_pings=2),
         limits=Limits(control_rate=200),
-        timeouts=Timeouts(open=max(2, pace.beat), write=max(1.0, pace.beat)),
+        timeouts=Timeouts(open=2, write=pace.write),
     )
     async with served as server:
         print(json.dumps({"port": server.port}), flush=True)
