@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 WARM_UP, FULL = 0.25, 0.95
 #: Seconds that the server has at the end to be rid of everyone.
 SETTLE = 15.0
-COLUMNS = ("s", "open", "closed", "rss", "pss", "blocks", "descriptors", "tasks", "cpu %")
+COLUMNS = ("s", "open", "closed", "rss", "private", "blocks", "descriptors", "tasks", "cpu %")
 
 
 class Process:
@@ -104,7 +104,7 @@ def _settled(server: Process, before: dict[str, Any]) -> dict[str, Any]:
 def soak(seconds: float, connections: int) -> list[Outcome]:
     """Soak for so long with so many, print what comes of it, and return the bounds."""
     pace, mix = Pace.of(seconds), Mix.of(connections)
-    print(f"{seconds:g} s, {mix.total} at a time: {mix}; rss and pss in KiB")
+    print(f"{seconds:g} s, {mix.total} at a time: {mix}; rss and private in KiB")
     with Process("tests.soak.server", seconds) as server:
         port = server.read()["port"]
         server.ask()  # the first one opens what stays open
@@ -131,11 +131,17 @@ def soak(seconds: float, connections: int) -> list[Outcome]:
             told = clients.read()
         after = _settled(server, before)
         _row(("at rest", *(after[name] for name in COLUMNS[1:-1]), ""))
-    _report(samples, after, told)
+    _report(before, samples, after, told)
     return list(judge(before, samples, after, told))
 
 
-def _report(samples: list[dict[str, Any]], after: dict[str, Any], told: dict[str, Any]) -> None:
+def _report(
+    before: dict[str, Any],
+    samples: list[dict[str, Any]],
+    after: dict[str, Any],
+    told: dict[str, Any],
+) -> None:
+    """Print what has happened."""
     print("\nhow the server saw them end:")
     for how, count in sorted(after["closes"].items()):
         print(f"  {count:>7}  {how}")
@@ -148,7 +154,9 @@ def _report(samples: list[dict[str, Any]], after: dict[str, Any], told: dict[str
     print(f"  without a connection: {refused}")
     for line in [*after["unexplained"], *told["unexplained"]][:20]:
         print(f"  unexplained: {line}")
+    print(f"rss, KiB per 1,000 closed: {slope(samples, 'rss')}")
     print(f"objects per 1,000 closed: {slope(samples, 'blocks')}")
+    print(f"objects at rest: {before['blocks']} before, {after['blocks']} after")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -71,7 +71,7 @@ def samples(rate: float, noise: float, closed: int = 100_000) -> list[dict[str, 
     """Samples of a server that grows by `rate` KiB for every 1,000 of its closed connections."""
     chance = random.Random(3)
     return [
-        {"closed": n, "rss": 50_000 + rate * n / 1000 + chance.uniform(-noise, noise)}
+        {"closed": n, "private": 50_000 + rate * n / 1000 + chance.uniform(-noise, noise)}
         for n in range(0, closed, closed // 100)
     ]
 
@@ -81,16 +81,16 @@ GROWING = samples(50, 100)
 
 @pytest.mark.parametrize("rate", [-3.0, 0.0, 7.5, 50.0])
 def test_the_slope_is_that_of_the_samples(rate: float) -> None:
-    exact = slope(samples(rate, 0), "rss")
+    exact = slope(samples(rate, 0), "private")
     assert exact.rate == pytest.approx(rate)
     assert exact.error == pytest.approx(0, abs=1e-6)
-    rough = slope(samples(rate, 300), "rss")
+    rough = slope(samples(rate, 300), "private")
     assert abs(rough.rate - rate) < 3 * rough.error < 3.0
 
 
 def test_two_samples_have_no_slope() -> None:
-    assert slope(GROWING[:2], "rss").error == math.inf
-    assert slope([GROWING[0]] * 5, "rss").error == math.inf
+    assert slope(GROWING[:2], "private").error == math.inf
+    assert slope([GROWING[0]] * 5, "private").error == math.inf
 
 
 @pytest.mark.parametrize(

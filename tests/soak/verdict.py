@@ -11,7 +11,7 @@ __all__ = ["MOST_GROWTH", "Outcome", "Slope", "judge", "slope"]
 
 #: KiB that the server may grow by for every 1,000 connections that were closed.
 MOST_GROWTH = 10.0
-#: KiB by which the resident memory steps up and down whatever the load: arenas of the allocator,
+#: KiB by which the private memory steps up and down whatever the load: arenas of the allocator,
 #: and a large message more or less.  A growth that comes to less in all is not told from these.
 NOISE = 1024.0
 #: Closed connections below which nothing can be told.
@@ -57,7 +57,7 @@ class Outcome:
 
 
 def _growth(samples: Sequence[dict[str, Any]]) -> Outcome:
-    rate = slope(samples, "rss")
+    rate = slope(samples, "private")
     closed = samples[-1]["closed"] - samples[0]["closed"] if samples else 0
     grown = rate.rate * closed / 1000
     if rate.rate <= MOST_GROWTH and rate.error < math.inf:
