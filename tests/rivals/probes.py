@@ -35,8 +35,8 @@ __all__ = ["CHECKPOINTS", "OUTCOMES", "PROBES", "SCHEDULES", "Probe", "probe", "
 OUTCOMES = ("corrupt", "hung", "closed", "fine")
 CHECKPOINTS = range(1, 31)
 SCHEDULES = range(8)
-#: Seconds, by the clock of the run, after which whatever waits is hung: twice the longest of the
-#: three libraries' own deadlines, 20 s of silence and 20 s for a pong and 10 s to close.
+#: Seconds, by the clock of the run, after which whatever waits is hung.  The longest that one of
+#: the libraries takes by its own deadlines is 60 s, for a peer that answers no ping.
 DEADLINE = 100.0
 MIB = 1024 * 1024
 
