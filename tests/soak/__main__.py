@@ -130,17 +130,13 @@ def soak(seconds: float, connections: int) -> list[Outcome]:
             clients.finish()
             told = clients.read()
         after = _settled(server, before)
+        _row(("before", *(before[name] for name in COLUMNS[1:-1]), ""))
         _row(("at rest", *(after[name] for name in COLUMNS[1:-1]), ""))
-    _report(before, samples, after, told)
+    _report(samples, after, told)
     return list(judge(before, samples, after, told))
 
 
-def _report(
-    before: dict[str, Any],
-    samples: list[dict[str, Any]],
-    after: dict[str, Any],
-    told: dict[str, Any],
-) -> None:
+def _report(samples: list[dict[str, Any]], after: dict[str, Any], told: dict[str, Any]) -> None:
     """Print what has happened."""
     print("\nhow the server saw them end:")
     for how, count in sorted(after["closes"].items()):
@@ -156,7 +152,6 @@ def _report(
         print(f"  unexplained: {line}")
     print(f"rss, KiB per 1,000 closed: {slope(samples, 'rss')}")
     print(f"objects per 1,000 closed: {slope(samples, 'blocks')}")
-    print(f"objects at rest: {before['blocks']} before, {after['blocks']} after")
 
 
 def main(arguments: list[str] | None = None) -> int:

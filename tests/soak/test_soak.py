@@ -56,6 +56,7 @@ def test_a_bound_that_is_broken_is_told(
 # ---- the verdict -------------------------------------------------------------------------------
 
 REST = {
+    "blocks": 100_000,
     "descriptors": 11,
     "tasks": 5,
     "open": 0,
@@ -116,6 +117,7 @@ def test_growth(measured: list[dict[str, float]], verdict: str) -> None:
     [
         ({"descriptors": 12}, {}, "descriptors at the end"),
         ({"tasks": 4}, {}, "tasks at the end"),
+        ({"blocks": 102_003}, {}, "objects more at the end"),
         ({"open": 1}, {}, "connections at the end"),
         ({"opening": 1}, {}, "connections at the end"),
         ({"closed": 99}, {}, "handlers that ended"),

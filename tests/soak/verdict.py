@@ -14,6 +14,10 @@ MOST_GROWTH = 10.0
 #: KiB by which the private memory steps up and down whatever the load: arenas of the allocator,
 #: and a large message more or less.  A growth that comes to less in all is not told from these.
 NOISE = 1024.0
+#: Objects that the server may have more of at rest than before it had met anyone: caches, which
+#: fill once, and the counters of the soak itself; and more for every 1,000 closed connections.  A
+#: heap grows in pieces and shrinks badly, but objects are counted exactly.
+CACHED, MOST_OBJECTS = 2000, 20
 #: Closed connections below which nothing can be told.
 FEWEST = 1000
 
@@ -87,6 +91,10 @@ def judge(
     warm-up; `clients`: what they say of themselves.
     """
     yield _growth(samples)
+    most = CACHED + MOST_OBJECTS * after["closed"] // 1000
+    more = after["blocks"] - before["blocks"]
+    verdict = "holds" if more <= most else "broken"
+    yield Outcome("objects more at the end", str(more), f"at most {most}", verdict)
     yield _equal("descriptors at the end", after["descriptors"], before["descriptors"])
     yield _equal("tasks at the end", after["tasks"], before["tasks"])
     yield _equal("connections at the end", after["open"] + after["opening"], 0)
