@@ -24,6 +24,7 @@ from trio_wsendpoint import (
     ConnectionEnded,
     Deflate,
     HandshakeError,
+    Timeouts,
     connect_endpoint,
 )
 
@@ -40,6 +41,9 @@ DEFLATES = (
     Deflate(context_takeover=False, peer_context_takeover=False),
     Deflate(window_bits=10, peer_window_bits=10),
 )
+
+#: On a machine that is busy with something else they are patient.
+PATIENT = Timeouts(open=60, close=60, write=120)
 
 Talk = Callable[[Connection], Awaitable[None]]
 
@@ -90,7 +94,8 @@ class Crowd:
         """Connect, talk until it is done or time to leave, and close; note any other end."""
         try:
             url = f"ws://127.0.0.1:{self._port}/{path}"
-            async with connect_endpoint(url, heartbeat=None, **options) as connection:
+            visit = connect_endpoint(url, heartbeat=None, timeouts=PATIENT, **options)
+            async with visit as connection:
                 self.opened += 1
                 with trio.CancelScope() as stay:
                     self._stays.add(stay)
