@@ -4,6 +4,9 @@
 PYTHON ?= python3
 PORT ?= 8765
 MINUTES ?= 1
+CONNECTIONS ?= 200
+SEEDS ?= 64
+SCHEDULES ?= 1000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,25 +19,40 @@ DEV := $(VENV)/dev.stamp
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
 
-.PHONY: help demo test check conformance fuzz format clean
+# The codec, compiled in place or found not to be.
+CODEC := build/codec.stamp
+
+# What the codec is beneath.
+ON_CODEC := tests/protocol tests/seed tests/extensions tests/state_machine tests/differential \
+	tests/fuzz tests/hostile
+
+.PHONY: help demo test check compile conformance fuzz torture soak bench format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a chat and an echo to try in a browser; PORT=$(PORT)"
 	@echo "make test    all tests, with branch coverage"
+	@echo "make compile the codec, in place, if there is a C compiler; make test does it too"
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
+	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
+	@echo "make bench   speed and memory beside other libraries, 10 minutes; BENCH=--quick 1 minute"
+	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES)"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
 demo: $(RUN)
 	@$(BIN)/python examples/demo.py $(PORT)
 
-test: $(DEV)
+# With the compiled codec, if there is a compiler; and again, what runs on it, with the pure one.
+test: $(DEV) compile
 	$(BIN)/python -m coverage run -m pytest -rfEs
+	TRIO_WSENDPOINT_PURE=1 $(BIN)/python -m pytest -q $(ON_CODEC)
 	$(BIN)/python -m coverage report --include='$(SANS_IO)' --fail-under=100
 	$(BIN)/python -m coverage report --omit='$(SANS_IO)' --fail-under=95
+
+compile: $(DEV) $(CODEC)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
@@ -51,11 +69,24 @@ fuzz: $(DEV)
 	$(PIP) install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
+soak: $(DEV)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --connections $(CONNECTIONS)
+
+# A library that cannot be installed is not measured; the others are.
+bench: $(DEV) compile
+	$(PIP) install --quiet --editable '.[bench]' || \
+		for peer in aiohttp picows uvloop; do $(PIP) install --quiet $$peer || true; done
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+torture: $(DEV)
+	$(BIN)/python -m tests.torture --seeds $(SEEDS) --schedules $(SCHEDULES)
+
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
+	rm -f trio_wsendpoint/protocol/_codec.*.so trio_wsendpoint/protocol/_codec.pyd
 	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
 
 # pip comes last into a new .venv, so that one that was left half made is made again.
@@ -63,6 +94,11 @@ $(RUN): pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable .
 	@touch $@
+
+# Where nothing can be compiled, this says so and succeeds.
+$(CODEC): trio_wsendpoint/protocol/codec.py hatch_build.py $(DEV)
+	$(BIN)/python hatch_build.py
+	@mkdir -p $(@D) && touch $@
 
 $(DEV): pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)

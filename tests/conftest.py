@@ -9,6 +9,12 @@ import hypothesis
 import pytest
 import trustme
 
+from tests.leaks import fail_if_it_leaks, watch_runs
+
+__all__ = ["fail_if_it_leaks"]
+
+watch_runs()
+
 # A shell ignores SIGINT in what it starts in the background, and so would the programs that the
 # tests start and interrupt: they inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

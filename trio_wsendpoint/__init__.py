@@ -14,7 +14,7 @@ from trio_wsendpoint.closed import (
     ConnectionEnded,
     ConnectionLost,
 )
-from trio_wsendpoint.connection import Connection, ConnectionStatistics
+from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.errors import (
     BadRequest,
     BadResponse,
@@ -38,11 +38,13 @@ from trio_wsendpoint.errors import (
 )
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import Headers, Request, Response
+from trio_wsendpoint.instruments import Instrument
 from trio_wsendpoint.opening import HandshakeTimeout
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
     ClientEndpoint,
+    CloseCause,
     CloseCode,
     CloseFrame,
     ContinuationFrame,
@@ -62,8 +64,10 @@ from trio_wsendpoint.protocol import (
     TextFrame,
     UnfinishedStream,
 )
-from trio_wsendpoint.server import EndpointServer, ServerStatistics
+from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server import EndpointServer
 from trio_wsendpoint.serving import accept_endpoint, run_endpoint, serve_endpoint
+from trio_wsendpoint.statistics import ConnectionStatistics, ServerStatistics, TrafficStatistics
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 
 __all__ = [
@@ -71,6 +75,7 @@ __all__ = [
     "BadResponse",
     "BinaryFrame",
     "ClientEndpoint",
+    "CloseCause",
     "CloseCode",
     "CloseFrame",
     "Connection",
@@ -92,6 +97,7 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "Heartbeat",
+    "Instrument",
     "InvalidCloseCode",
     "InvalidFrame",
     "InvalidPayload",
@@ -122,11 +128,13 @@ __all__ = [
     "TLSFailed",
     "TextFrame",
     "Timeouts",
+    "TrafficStatistics",
     "UnexpectedEOF",
     "UnfinishedStream",
     "WebSocketError",
     "__version__",
     "accept_endpoint",
+    "codec_kind",
     "connect_endpoint",
     "run_endpoint",
     "serve_endpoint",

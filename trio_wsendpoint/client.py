@@ -14,8 +14,10 @@ import trio
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.opening import HandshakeTimeout, open_as_client
 from trio_wsendpoint.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.tls import over_tls
 
 __all__ = ["connect_endpoint"]
 
@@ -55,11 +57,13 @@ def connect_endpoint(
         with trio.move_on_after(settings.timeouts.open):
             transport = await _open_stream(target, stream, ssl_context)
             return await open_as_client(transport, handshake, settings)
-        raise HandshakeTimeout(
+        late = HandshakeTimeout(
             f"{target.host}:{target.port} did not answer within {settings.timeouts.open:g} s"
         )
+        tell_refusal(settings.instruments, late, None, settings.logger)
+        raise late
 
-    return ConnectionContext(open_connection)
+    return ConnectionContext(open_connection, instruments=settings.instruments)
 
 
 async def _open_stream(
@@ -72,10 +76,7 @@ async def _open_stream(
     if ssl_context is None:
         return stream
     try:
-        # Close frames say where the conversation ends: a missing close_notify takes nothing away.
-        return trio.SSLStream(
-            stream, ssl_context, server_hostname=target.host, https_compatible=True
-        )
+        return over_tls(stream, ssl_context, server_hostname=target.host)
     except BaseException:  # a context that is not a client's, for one
         await trio.aclose_forcefully(stream)
         raise

@@ -8,6 +8,8 @@ Imported by `tasks` and its parts, and by everyone who catches.
 
 from __future__ import annotations
 
+from typing import cast
+
 import trio
 
 from trio_wsendpoint.errors import WebSocketError
@@ -21,6 +23,7 @@ __all__ = [
     "ConnectionEnded",
     "ConnectionLost",
     "is_clean",
+    "is_the_end",
     "tell_loss",
 ]
 
@@ -63,6 +66,14 @@ def is_clean(closing: Closing) -> bool:
         and closing.received is not None
         and closing.code in {CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS}
     )
+
+
+def is_the_end(error: BaseException) -> bool:
+    """Tell whether `error` says nothing but that a connection ended, in a group or not."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return all(map(is_the_end, inner))
+    return isinstance(error, ConnectionClosed)
 
 
 def tell_loss(error: Exception) -> str:

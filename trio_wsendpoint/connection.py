@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import Literal
 
 import trio
@@ -28,36 +27,16 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["Connection", "ConnectionStatistics"]
+__all__ = ["Connection"]
 
 #: Messages that a loop may take, or send, without waiting before other tasks get a turn.
 TURN = 64
 #: Pings of the application that may be out at a time.
 MAX_PINGS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionStatistics:
-    """What a connection has done and holds at one moment; sizes in bytes, times in seconds.
-
-    `bytes_*` count what went over the stream, `messages_*` what the application sent and was
-    given; `inbox_*` is what waits for `receive()`, `write_queue_*` what waits to be written.
-    `round_trip` is that of the last `ping()`, or None.
-    """
-
-    messages_sent: int
-    messages_received: int
-    bytes_sent: int
-    bytes_received: int
-    inbox_messages: int
-    inbox_bytes: int
-    write_queue_frames: int
-    write_queue_bytes: int
-    tasks_waiting_send: int
-    round_trip: float | None
 
 
 class Connection(trio.abc.Channel[str | bytes]):
@@ -66,7 +45,8 @@ class Connection(trio.abc.Channel[str | bytes]):
     Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
     `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
     `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
-    `logger` is the connection's own: its records name the peer.
+    `logger` is the connection's own: its records name the peer and `id`, which tells connections
+    apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
 
     It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
@@ -83,6 +63,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
+        self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
         self._thread = threading.get_ident()
@@ -103,20 +84,40 @@ class Connection(trio.abc.Channel[str | bytes]):
         `ConnectionLost` after anything else, `ConnectionClosedLocally` after our `aclose()`, and
         `trio.BusyResourceError` if another task is receiving.  If cancelled, nothing was taken.
         """
-        return (await self.receive_message()).payload
+        return (await self._next_message()).payload
+
+    async def __anext__(self) -> str | bytes:
+        """Return the next message; an orderly close by the peer ends the iteration."""
+        try:
+            return (await self._next_message()).payload
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
 
     async def receive_message(self) -> Message:
         """Return the next message with its type and the frames that it came in.
 
         Raises and is cancelled as `receive`.
         """
-        self._check_single_receiver()
+        return await self._next_message()
+
+    async def _next_message(self) -> Message:
+        if self._is_receiving or threading.get_ident() != self._thread:
+            self._check_single_receiver()
         await trio.lowlevel.checkpoint_if_cancelled()
-        message = self._tasks.inbox.take()
-        if message is not None:
+        tasks = self._tasks
+        inbox, reader = tasks.inbox, tasks.reader
+        message: Message | None = None
+        if inbox.messages or (reader.has_more and not inbox.is_shut):
             await self._take_turns()
-        else:
-            message = await self._wait_for_message()
+            message = inbox.take() if inbox.messages else reader.take_message()
+        if message is None:
+            self._is_receiving = True
+            try:
+                while message is None:
+                    self._check_receivable()
+                    message = await reader.wait_for_app() or inbox.take()
+            finally:
+                self._is_receiving = False
         self._messages_received += 1
         return message
 
@@ -130,6 +131,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         if message is None:
             self._check_receivable()
             self._tasks.inbox.want()
+            self._tasks.call_reader()
             raise trio.WouldBlock
         self._messages_received += 1
         return message.payload
@@ -148,21 +150,13 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     def _check_receivable(self, *, in_message: bool = False) -> None:
         tasks = self._tasks
-        if tasks.is_closed_locally or tasks.ended.is_set() or not tasks.endpoint.is_open:
+        if (
+            tasks.is_closed_locally
+            or tasks.farewell is not None
+            or tasks.has_ended
+            or not tasks.endpoint.is_open
+        ):
             raise tasks.error(is_cut_short=in_message)
-
-    async def _wait_for_message(self) -> Message:
-        tasks = self._tasks
-        self._is_receiving = True
-        try:
-            while True:
-                self._check_receivable()
-                await tasks.inbox.wait()
-                message = tasks.inbox.take()
-                if message is not None:
-                    return message
-        finally:
-            self._is_receiving = False
 
     # ---- sending -----------------------------------------------------------------------------
 
@@ -211,14 +205,29 @@ class Connection(trio.abc.Channel[str | bytes]):
             raise trio.WouldBlock
         self._commit(value, compress)
 
+    # A Ctrl-C in its middle would leave half of it done.
+    @trio.lowlevel.enable_ki_protection
     def _commit(self, value: str | Buffer, compress: bool) -> None:
+        tasks = self._tasks
+        writer = tasks.writer
+        # While the app has more to answer, its answers are queued, and leave together.
+        has_more = tasks.inbox.messages or tasks.reader.has_more
+        data: bytes | None = None
         try:
-            self.endpoint.send_message(value, compress=compress)
+            if not has_more and writer.is_free:
+                data = self.endpoint.encode_message(value, compress=compress)
+            if data is None:
+                self.endpoint.send_message(value, compress=compress)
             self._messages_sent += 1
-            self._tasks.activity += 1
+            tasks.activity += 1
         finally:
-            self._tasks.settle()
-            self._tasks.writer.wake_a_sender()
+            if data is not None:
+                writer.write_message(data)
+            elif has_more and tasks.is_open:
+                writer.call()
+            else:
+                tasks.settle()
+            writer.wake_a_sender()
 
     async def _wait_for_turn(self) -> None:
         """Wait in line; return when it is our turn and there is room, without a pause since."""
@@ -226,7 +235,10 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks = self._tasks
         await trio.lowlevel.checkpoint_if_cancelled()
         if not self._waiting_senders and tasks.writer.has_room:
-            await self._take_turns()
+            self._turn += 1
+            if self._turn < TURN and tasks.is_open:
+                return
+            await self._end_turn()
         if not tasks.is_open:
             raise tasks.error(sending=True)
         if not self._waiting_senders and tasks.writer.has_room:
@@ -236,7 +248,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         self._waiting_senders += 1
         try:
             while True:
-                await tasks.writer.room.park()
+                await tasks.writer.room.wait()
                 if not tasks.is_open:
                     raise tasks.error(sending=True)
                 if tasks.writer.has_room:
@@ -252,8 +264,11 @@ class Connection(trio.abc.Channel[str | bytes]):
         """
         self._turn += 1
         if self._turn >= TURN:
-            self._turn = 0
-            await trio.lowlevel.cancel_shielded_checkpoint()
+            await self._end_turn()
+
+    async def _end_turn(self) -> None:
+        self._turn = 0
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     # ---- the rest ----------------------------------------------------------------------------
 
@@ -274,6 +289,7 @@ class Connection(trio.abc.Channel[str | bytes]):
             payload = self.endpoint.ping()
             ping = tasks.pings.waiting[payload] = Ping()
             tasks.settle()
+            tasks.call_reader()
             try:
                 await ping.done.wait()
             finally:
@@ -300,11 +316,11 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks.settle()
         tasks.wake_all()
         try:
-            await tasks.ended.wait()
+            await tasks.wait_ended()
         except BaseException:
             tasks.abort()
             with trio.CancelScope(shield=True):  # a few steps, none of which waits for the peer
-                await tasks.ended.wait()
+                await tasks.wait_ended()
             raise
 
     async def wait_closed(self) -> None:
@@ -312,7 +328,8 @@ class Connection(trio.abc.Channel[str | bytes]):
 
         While messages wait unread, and reading has stopped for it, the peer's end is not seen.
         """
-        await self._tasks.ended.wait()
+        self._tasks.call_reader()
+        await self._tasks.wait_ended()
 
     @property
     def state(self) -> State:
@@ -327,6 +344,7 @@ class Connection(trio.abc.Channel[str | bytes]):
     def statistics(self) -> ConnectionStatistics:
         """Return what the connection has done and holds, as an immutable object."""
         tasks = self._tasks
+        until = trio.current_time() if tasks.ended_at is None else tasks.ended_at
         return ConnectionStatistics(
             messages_sent=self._messages_sent,
             messages_received=self._messages_received,
@@ -338,6 +356,11 @@ class Connection(trio.abc.Channel[str | bytes]):
             write_queue_bytes=self.endpoint.write_queue_bytes,
             tasks_waiting_send=self._waiting_senders,
             round_trip=tasks.pings.round_trip,
+            opened=tasks.opened_at,
+            age=until - tasks.opened_at,
+            close_code=code_of(self.endpoint.closing),
+            close_cause=cause_of(self.endpoint.closing),
+            **counts_of(self.endpoint.traffic),
         )
 
     def __repr__(self) -> str:

@@ -1,77 +1,192 @@
-"""The heartbeat task: pings a silent peer, and gives it up; and lets go of what idles.
+"""The heartbeat task: looks after every connection of a server, or the one of a client.
 
-It judges the peer only by time in which we were reading.  Only `tasks` imports this module.
+* It pings a peer that has been silent for `Heartbeat.interval`, and gives it up after
+  `max_pings`.  It judges a peer only by time in which we were reading.
+* It has the reader task read where the app has not for a while: so pings are answered, and a
+  close is seen, whatever the app does.
+* It lets go of what compression can make again, where no message has passed for a while.
+
+One task for all, because an idle connection should cost what it needs.  Imported by `tasks`,
+`context` and `server`.
 """
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
 import trio
 
 from trio_wsendpoint.options import Heartbeat
+from trio_wsendpoint.waiters import Waiter
 
-if TYPE_CHECKING:  # it makes these
+if TYPE_CHECKING:  # they have one
     from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["HeartbeatTask"]
+__all__ = ["HeartbeatTask", "Pulse"]
 
 #: Seconds without a message after which compression frees what it can make again.
 IDLE = 60.0
+#: Seconds after which the app is looked for: the task reads when it has been away for one to two.
+TICK = 0.03
+
+
+class Pulse:
+    """What the heartbeat knows of one connection."""
+
+    __slots__ = ("active", "interval", "last_beat", "seen_activity", "tasks")
+
+    def __init__(self, tasks: Tasks, options: Heartbeat | None) -> None:
+        self.tasks: Tasks | None = tasks  # None when it is over
+        self.interval = float("inf") if options is None else options.interval
+        self.last_beat = -float("inf")
+        self.seen_activity = 0
+        self.active = trio.current_time()
+
+    def plan(self, tasks: Tasks) -> float:
+        """Return when the next ping is due."""
+        return max(tasks.reader.heard, self.last_beat) + self.interval
 
 
 class HeartbeatTask:
-    """Beats for one connection, whose `tasks` it belongs to; without `options`, no pings."""
+    """Beats for those that were `add`ed, from the first until the last was `remove`d."""
 
-    def __init__(self, tasks: Tasks, options: Heartbeat | None) -> None:
-        self._tasks = tasks
-        self._endpoint = tasks.endpoint
-        self._reader = tasks.reader
-        self._options = options
-        self._seen_activity = 0
-        self._active = trio.current_time()
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._plan: list[tuple[float, int, float, Pulse]] = []  # a heap: when to look at whom
+        self._count = 0
+        self._pulses: dict[Pulse, None] = {}
+        self._away: dict[Tasks, int] = {}  # where nobody reads, and since which tick
+        self._tick = 0
+        self._ticks_at = float("inf")
+        self._is_running = False
+        self._scope = trio.CancelScope()
+        self._changed = Waiter()
 
+    # ---- what connections tell it ------------------------------------------------------------
+
+    def add(self, pulse: Pulse) -> None:
+        """Look after a connection from now on."""
+        self._pulses[pulse] = None
+        if pulse.tasks is not None:
+            self._schedule(pulse, pulse.tasks)
+        if self._is_running:
+            self._changed.wake()
+        else:
+            self._is_running = True
+            self._nursery.start_soon(self.run, name="trio_wsendpoint heartbeat")
+
+    def remove(self, pulse: Pulse) -> None:
+        """Look after it no longer; what was planned for it is passed over when its time comes."""
+        tasks, pulse.tasks = pulse.tasks, None
+        if tasks is not None:
+            del self._pulses[pulse]
+            self._away.pop(tasks, None)
+            if not self._pulses or len(self._plan) > 2 * len(self._pulses) + 64:
+                self._plan = [entry for entry in self._plan if entry[-1].tasks is not None]
+                heapq.heapify(self._plan)
+            if not self._pulses:
+                self._changed.wake()
+
+    def note_away(self, tasks: Tasks) -> None:
+        """Nobody reads there: the app does something else."""
+        self._away[tasks] = self._tick
+        if self._ticks_at == float("inf"):
+            self._ticks_at = trio.current_time() + TICK
+            self._changed.wake()
+
+    def note_reading(self, tasks: Tasks) -> None:
+        """Somebody reads there."""
+        self._away.pop(tasks, None)
+
+    # ---- the task ----------------------------------------------------------------------------
+
+    # A Ctrl-C that comes while it runs is for the main task.
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
-        """Beat until the connection closes."""
-        interval = float("inf") if self._options is None else self._options.interval
-        last_beat = -float("inf")
-        while self._endpoint.is_open:
-            planned = max(self._reader.heard, last_beat) + interval
-            awake = planned
-            if self._endpoint.extension is not None:
-                # However rare the beats are: what it holds is looked at four times as often as
-                # it may be held idle.
-                awake = min(planned, trio.current_time() + IDLE / 4)
-            await trio.sleep_until(awake)
-            # After a stall of the whole process the peer's bytes may be there, but unread: the
-            # reader gets its turn before the peer is judged.
-            await trio.lowlevel.checkpoint()
-            now = trio.current_time()
-            self._release_if_idle(now)
-            if now < planned:
+        """Beat until there is nobody to look after."""
+        with trio.CancelScope(shield=True) as self._scope:
+            while self._pulses:
+                planned = self._plan[0][0] if self._plan else float("inf")
+                with trio.move_on_at(min(planned, self._ticks_at)) as scope:
+                    await self._changed.wait()
+                if scope.cancelled_caught:
+                    # After a stall of the whole process the peers' bytes may be there, but
+                    # unread: the readers get their turn before a peer is judged.
+                    await trio.lowlevel.checkpoint()
+                    self._look(trio.current_time())
+        self._is_running = False
+        for pulse in list(self._pulses):  # it was cancelled: nobody looks after these any longer
+            if pulse.tasks is not None:
+                pulse.tasks.abort("the heartbeat task was cancelled")
+
+    def cancel(self) -> None:
+        """Cancel the task, for tests of what then happens."""
+        self._scope.cancel()
+
+    def _look(self, now: float) -> None:
+        if now >= self._ticks_at:
+            self._take_over()
+        while self._plan and self._plan[0][0] <= now:
+            _, _, planned, pulse = heapq.heappop(self._plan)
+            tasks = pulse.tasks
+            if tasks is None:
                 continue
-            if self._reader.is_paused:
-                self._reader.heard = now
-                self._show_life()
-            elif max(self._reader.heard, last_beat) + interval <= now and self._endpoint.is_open:
-                if now > planned + interval:
-                    # The process was asleep for longer than a beat: ask before judging.
-                    self._endpoint.reset_heartbeat()
-                last_beat = now
-                self._endpoint.check_heartbeat()
-                self._tasks.settle()
+            try:
+                self._look_at(pulse, tasks, planned, now)
+            except Exception as error:  # noqa: BLE001 - an override of the endpoint's: its own end
+                tasks.crash(error)
+            if pulse.tasks is not None and tasks.endpoint.is_open:
+                self._schedule(pulse, tasks)
 
-    def _release_if_idle(self, now: float) -> None:
-        """Free what compression can make again, when no message has passed for a while."""
-        if self._tasks.activity != self._seen_activity:
-            self._seen_activity, self._active = self._tasks.activity, now
-        elif now - self._active >= IDLE and self._endpoint.extension is not None:
-            self._endpoint.extension.release()
+    def _schedule(self, pulse: Pulse, tasks: Tasks) -> None:
+        planned = awake = pulse.plan(tasks)
+        if tasks.endpoint.extension is not None:
+            # However rare the beats are: what it holds is looked at four times as often as it
+            # may be held idle.
+            awake = min(planned, trio.current_time() + IDLE / 4)
+        if awake < float("inf"):
+            self._count += 1  # entries of the same time in the order in which they came
+            heapq.heappush(self._plan, (awake, self._count, planned, pulse))
 
-    def _show_life(self) -> None:
-        """Send a ping that needs no answer: the peer's own wait unread, while we do not read."""
-        endpoint = self._endpoint
-        if endpoint.is_open and endpoint.held is None and not endpoint.get_write_queue_size():
-            endpoint.ping()
-            endpoint.reset_heartbeat()
-            self._tasks.settle()
+    def _take_over(self) -> None:
+        """Have the reader task read where the app has been away for a whole tick."""
+        for tasks, since in list(self._away.items()):
+            if since < self._tick:
+                tasks.reader.spare(2 * TICK)
+                tasks.reader.call()
+                del self._away[tasks]
+        self._tick += 1
+        self._ticks_at = trio.current_time() + TICK if self._away else float("inf")
+
+    def _look_at(self, pulse: Pulse, tasks: Tasks, planned: float, now: float) -> None:
+        _release_if_idle(pulse, tasks, now)
+        if now < planned:
+            return
+        if tasks.reader.is_paused:
+            tasks.reader.heard = now
+            _show_life(tasks)
+        elif pulse.plan(tasks) <= now and tasks.endpoint.is_open:
+            if now > planned + pulse.interval:
+                # The process was asleep for longer than a beat: ask before judging.
+                tasks.endpoint.reset_heartbeat()
+            pulse.last_beat = now
+            tasks.endpoint.check_heartbeat()
+            tasks.settle()
+
+
+def _release_if_idle(pulse: Pulse, tasks: Tasks, now: float) -> None:
+    """Free what compression can make again, when no message has passed for a while."""
+    if tasks.activity != pulse.seen_activity:
+        pulse.seen_activity, pulse.active = tasks.activity, now
+    elif now - pulse.active >= IDLE and tasks.endpoint.extension is not None:
+        tasks.endpoint.extension.release()
+
+
+def _show_life(tasks: Tasks) -> None:
+    """Send a ping that needs no answer: the peer's own wait unread, while we do not read."""
+    endpoint = tasks.endpoint
+    if endpoint.is_open and endpoint.held is None and not endpoint.get_write_queue_size():
+        endpoint.ping()
+        endpoint.reset_heartbeat()
+        tasks.settle()

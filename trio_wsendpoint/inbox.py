@@ -1,7 +1,7 @@
 """What was received and not yet taken: whole messages, and the beginning of the next one.
 
-The reader `put`s messages and waits in `app` when it `is_full`; the application takes them and
-waits in `wait()`.  Imported by `tasks`, `reader`, `connection` and `streams`.
+Whoever reads `put`s messages and, if that is the reader task, waits in `app` when the inbox
+`is_full`; the application takes them.  Imported by `tasks`, `reader`, `connection` and `streams`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 import trio
-from trio.lowlevel import ParkingLot
 
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.message import Message
+from trio_wsendpoint.waiters import Waiter
 
 __all__ = ["MESSAGE_OVERHEAD", "Inbox"]
 
@@ -27,11 +27,28 @@ class Inbox:
     `Limits.receive_buffer`.  `size` is the bytes that the messages count.
     """
 
+    __slots__ = (
+        "_incoming",
+        "_limit",
+        "app",
+        "are_parts_wanted",
+        "arrivals",
+        "handed_over",
+        "is_message_wanted",
+        "is_receiver_waiting",
+        "is_shut",
+        "is_streaming",
+        "messages",
+        "size",
+    )
+
     def __init__(self, incoming: Defragmenter, limit: int) -> None:
         self._incoming = incoming
         self._limit = limit
-        self.messages: deque[Message] = deque()
+        self.messages: deque[Message] | tuple[()] = ()  # a deque when the first one comes
         self.size = 0
+        #: What comes is dropped: nobody will receive it any more.
+        self.is_shut = False
         #: A task is waiting in `receive()`.
         self.is_receiver_waiting = False
         #: A whole message is wanted: one that is coming in may be joined up to the limit.
@@ -42,14 +59,18 @@ class Inbox:
         self.are_parts_wanted = False
         #: When something was last handed over.
         self.handed_over = -float("inf")
-        self.arrivals = ParkingLot()  # the app waits here for a message or the end
-        self.app = ParkingLot()  # the reader waits here for the app to take something
+        self.arrivals = Waiter()  # the app waits here for a message or the end
+        self.app = Waiter()  # the reader task waits here for the app to take something
 
     def put(self, message: Message) -> None:
         """Add a message that is complete."""
+        if self.is_shut:
+            return
+        if isinstance(self.messages, tuple):
+            self.messages = deque()
         self.messages.append(message)
         self.size += message.held_size + MESSAGE_OVERHEAD
-        self.arrivals.unpark()
+        self.arrivals.wake()
 
     def take(self) -> Message | None:
         """Take the oldest message out of the inbox, or None."""
@@ -59,7 +80,7 @@ class Inbox:
         self.size -= message.held_size + MESSAGE_OVERHEAD
         self.is_message_wanted = False
         self.handed_over = trio.current_time()
-        self.app.unpark_all()
+        self.app.wake()
         return message
 
     def take_part(self) -> bytes:
@@ -67,32 +88,35 @@ class Inbox:
         part = self._incoming.take_part()
         if part:
             self.handed_over = trio.current_time()
-            self.app.unpark_all()
+            self.app.wake()
         return part
 
     def want(self) -> None:
         """Let a message that is coming in be joined to its end: somebody has asked for one."""
         self.is_message_wanted = True
-        self.app.unpark_all()
+        self.app.wake()
 
-    async def wait(self, *, in_parts: bool = False) -> None:
-        """Wait until there may be a message, or a part of one, or the connection has ended."""
+    def expect(self, *, in_parts: bool) -> None:
+        """Note that the app waits: for a message, or for a part of one."""
         self.is_receiver_waiting = True
         self.is_message_wanted = not in_parts
         self.are_parts_wanted = in_parts
-        self.app.unpark_all()
-        try:
-            await self.arrivals.park()
-        finally:
-            self.is_receiver_waiting = False
-            self.is_message_wanted = False
-            self.are_parts_wanted = False
+        self.app.wake()
+
+    def expect_no_more(self) -> None:
+        """Note that the app waits no longer."""
+        self.is_receiver_waiting = self.is_message_wanted = self.are_parts_wanted = False
 
     def discard(self) -> None:
         """Forget what was received and not read: after a local close nobody will."""
-        self.messages.clear()
+        self.messages = ()
         self.size = 0
-        self.app.unpark_all()
+        self.app.wake()
+
+    def shut(self) -> None:
+        """Forget it, and what may still come."""
+        self.is_shut = True
+        self.discard()
 
     @property
     def is_full(self) -> bool:
@@ -111,5 +135,5 @@ class Inbox:
 
     def wake_all(self) -> None:
         """Let whoever waits look again."""
-        self.arrivals.unpark_all()
-        self.app.unpark_all()
+        self.arrivals.wake()
+        self.app.wake()

@@ -13,8 +13,9 @@ from typing import Any, cast
 import trio
 
 from trio_wsendpoint.settings import Logger
+from trio_wsendpoint.tls import TLSListener
 
-__all__ = ["accept_streams", "addresses", "open_tcp_listeners"]
+__all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -52,13 +53,27 @@ def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[t
     found: list[tuple[str, int]] = []
     for listener in listeners:
         inner: Any = listener  # a Trio listener of any kind, which may wrap another
-        while isinstance(inner, trio.SSLListener):
+        while isinstance(inner, (TLSListener, trio.SSLListener)):
             inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
         if isinstance(inner, trio.SocketListener):
             name: object = inner.socket.getsockname()
             if isinstance(name, tuple):  # a Unix socket has a path instead
                 found.append(cast("tuple[str, int]", name[:2]))
     return found
+
+
+def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
+    """Return a URL for each address, once, as `ws://127.0.0.1:8765/`."""
+    urls: list[str] = []
+    for listener in listeners:
+        found = addresses([listener])
+        scheme = "wss" if isinstance(listener, (TLSListener, trio.SSLListener)) else "ws"
+        for host, port in found:
+            name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+            url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+            if url not in urls:
+                urls.append(url)
+    return tuple(urls)
 
 
 class _SpareDescriptor:

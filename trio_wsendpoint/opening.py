@@ -30,11 +30,13 @@ from trio_wsendpoint.handshake import (
     serialize_request,
     serialize_response,
 )
-from trio_wsendpoint.peer import logger_for
+from trio_wsendpoint.instruments import tell_refusal
+from trio_wsendpoint.peer import ConnectionLogger, make_logger
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, Logger, ServeSettings
+from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, ServeSettings
 from trio_wsendpoint.tasks import Tasks
+from trio_wsendpoint.tls import TLSTransport
 
 __all__ = [
     "HandshakeTimeout",
@@ -58,13 +60,17 @@ class HandshakeTimeout(HandshakeError, trio.TooSlowError):
 
 
 async def open_as_server(
-    stream: trio.abc.Stream, settings: AcceptSettings, scope: trio.CancelScope | None = None
+    stream: trio.abc.Stream,
+    settings: AcceptSettings,
+    scope: trio.CancelScope | None = None,
+    logger: ConnectionLogger | None = None,
 ) -> Connection:
     """Read a request from `stream`, and accept it or answer it otherwise.
 
-    `scope` is what a server cancels to drop the opening while it is under way.
+    `scope` is what a server cancels to drop the opening while it is under way; `logger` the
+    connection's, if the server has made one.
     """
-    logger = logger_for(stream, settings.logger)
+    logger = logger or make_logger(stream, settings)
     scope = scope or trio.CancelScope()
     try:
         opening = _ServerOpening(stream, settings, logger)
@@ -74,9 +80,12 @@ async def open_as_server(
         raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
     except (BadRequest, RequestAnswered) as error:
         logger.debug("no connection: %s", error)
+        tell_refusal(settings.instruments, error, logger.address, logger)
         await _answer_and_close(stream, error.response, settings)
         raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
         await trio.aclose_forcefully(stream)
         raise
 
@@ -84,7 +93,9 @@ async def open_as_server(
 class _ServerOpening:
     """One opening, which knows how far it has come when time is up."""
 
-    def __init__(self, stream: trio.abc.Stream, settings: AcceptSettings, logger: Logger) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, settings: AcceptSettings, logger: ConnectionLogger
+    ) -> None:
         self._stream = stream
         self._settings = settings
         self._logger = logger
@@ -191,7 +202,7 @@ async def refuse_stream(
 
 
 def _is_tls(stream: trio.abc.Stream) -> bool:
-    return isinstance(stream, trio.SSLStream)
+    return isinstance(stream, (TLSTransport, trio.SSLStream))
 
 
 async def _answer_and_close(
@@ -221,7 +232,7 @@ async def open_as_client(
     stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
 ) -> Connection:
     """Write a request to `stream` and check the answer; the caller keeps the time."""
-    logger = logger_for(stream, settings.logger)
+    logger = make_logger(stream, settings)
     try:
         await _do_tls(stream)
         request = handshake.request()
@@ -235,7 +246,9 @@ async def open_as_client(
         return Connection(
             tasks, request=request, response=response, subprotocol=handshake.subprotocol
         )
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
         await trio.aclose_forcefully(stream)
         raise
 
@@ -259,7 +272,7 @@ async def _read_response(
 
 
 async def _do_tls(stream: trio.abc.Stream) -> None:
-    if not isinstance(stream, trio.SSLStream):
+    if not isinstance(stream, (TLSTransport, trio.SSLStream)):
         return
     try:
         await stream.do_handshake()
@@ -312,12 +325,15 @@ def connect_without_handshake(
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
     endpoint = _make_endpoint(default, settings, None)
-    tasks = _make_tasks(stream, endpoint, settings, logger_for(stream, settings.logger))
+    tasks = _make_tasks(stream, endpoint, settings, make_logger(stream, settings))
     return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
 def _make_tasks(
-    stream: trio.abc.Stream, endpoint: Endpoint, settings: ConnectionSettings, logger: Logger
+    stream: trio.abc.Stream,
+    endpoint: Endpoint,
+    settings: ConnectionSettings,
+    logger: ConnectionLogger,
 ) -> Tasks:
     return Tasks(
         stream,

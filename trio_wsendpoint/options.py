@@ -109,6 +109,8 @@ class Timeouts:
     Close of the peer waits for messages that nobody takes.
     `linger`: how long we go on reading after our last byte, so that the Close frame arrives.
     `grace`: how long a server that stops lets its connections finish.
+    `goodbye`: of this, how long it leaves a connection open for sending whose handler it has told
+    by ending its `receive()`, if that does not close it or return before.
     """
 
     open: float = 10.0
@@ -117,6 +119,7 @@ class Timeouts:
     close: float = 5.0
     linger: float = 1.0
     grace: float = 10.0
+    goodbye: float = 1.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,63 +1,89 @@
 """Who is at the other end of a stream: for the log, and for counting by address.
 
-Imported by `opening` and `server`.
+The address is asked for once, while the stream is there, and made into text when a record is
+written, if one is.  Imported by `opening` and `server`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import MutableMapping
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.settings import Logger
+from trio_wsendpoint.settings import ConnectionSettings, Logger
+from trio_wsendpoint.tls import AnyTLSStream, TLSTransport
 
-__all__ = ["logger_for", "peer_address", "peer_name"]
+__all__ = ["ConnectionLogger", "make_logger", "peer_address", "socket_address"]
+
+#: What a stream over a socket has for an address when its peer is gone already.
+_GONE = "a peer that has gone"
+_UNNAMED = "a unix socket"
 
 
 class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
-    """Writes to the library's logger, and names the connection's peer before each record."""
+    """Writes to the library's logger, and puts the connection's peer and id before each record.
+
+    `id` tells the connections of one program apart; see `Connection.id`.
+    """
+
+    def __init__(self, logger: Logger, stream: trio.abc.Stream, address: object, id: str) -> None:
+        # Not the base's, which makes a dict for each.  An adapter may stand on another one,
+        # which then has its say too.
+        self.logger = cast("logging.Logger", logger)
+        self.id = id
+        self._address = type(stream) if address is None else address
+
+    @property
+    def address(self) -> str | None:
+        """The IP address of the peer, or None if it has none."""
+        return peer_address(self._address)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[str, MutableMapping[str, Any]]:
-        """Put the peer before the message."""
-        return f"[{(self.extra or {}).get('peer')}] {msg}", kwargs
+        """Put peer and id before the message; called only for a record that is written."""
+        return f"[{self.peer} #{self.id}] {msg}", kwargs
+
+    @property
+    def peer(self) -> str:
+        """The address of the peer as `host:port`, or what the stream calls itself."""
+        address = self._address
+        if isinstance(address, tuple):
+            host, port = cast("tuple[str, int]", address[:2])
+            # Without a zone, as in fe80::1%eth0: logging would take what follows % for a format.
+            host = host.partition("%")[0]
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if isinstance(address, type):
+            return address.__name__
+        # A unix socket's path is the peer's to choose; it is bytes if it is an abstract one.
+        path = os.fsdecode(address) if isinstance(address, bytes) else str(address)
+        return ascii(path)[1:-1].replace("%", "\\x25")[:200]
 
 
-def logger_for(stream: trio.abc.Stream, logger: Logger) -> Logger:
-    """Return the logger of the connection over `stream`."""
-    # An adapter may stand on another one, which then has its say too.
-    return ConnectionLogger(cast("logging.Logger", logger), {"peer": peer_name(stream)})
+def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> ConnectionLogger:
+    """Return the logger of the connection over `stream`, with an id drawn for it."""
+    return ConnectionLogger(
+        settings.logger, stream, socket_address(stream), settings.random_bytes(4).hex()
+    )
 
 
-def peer_name(stream: trio.abc.Stream) -> str:
-    """Return the address of the peer as `host:port`, or what the stream calls itself."""
-    address = _socket_address(stream)
-    if isinstance(address, tuple):
-        host, port = cast("tuple[str, int]", address[:2])
-        # Without a zone, as in fe80::1%eth0: logging would take what follows the % for a format.
-        host = host.partition("%")[0]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return type(stream).__name__ if address is None else str(address)
-
-
-def peer_address(stream: trio.abc.Stream) -> str | None:
-    """Return the IP address of the peer, or None if it has none."""
-    address = _socket_address(stream)
+def peer_address(address: object) -> str | None:
+    """Return the IP address in what `socket_address` returned, or None if it has none."""
     return cast("str", address[0]) if isinstance(address, tuple) else None
 
 
-def _socket_address(stream: trio.abc.Stream) -> object:
+def socket_address(stream: trio.abc.Stream) -> object:
     """Return what `getpeername()` says; None if the stream is not over a socket."""
     transport: Any = stream  # a Trio stream of any kind, which may wrap another
-    while isinstance(transport, trio.SSLStream):
-        transport = cast("trio.SSLStream[trio.abc.Stream]", transport).transport_stream
+    while isinstance(transport, (TLSTransport, trio.SSLStream)):
+        transport = cast("AnyTLSStream", transport).transport_stream
     if not isinstance(transport, trio.SocketStream):
         return None
     try:
         address: object = transport.socket.getpeername()
     except OSError:
-        return "a peer that has gone"
-    return address or "a unix socket"
+        return _GONE
+    return address or _UNNAMED

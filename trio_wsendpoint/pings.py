@@ -6,6 +6,8 @@ task that waits gets its outcome from one of them.  Imported by `tasks`, `writer
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import outcome
 import trio
 
@@ -35,12 +37,14 @@ class Ping:
 class Pings:
     """Those of one connection, by their payloads, in the order in which they leave."""
 
-    __slots__ = ("round_trip", "waiting")
+    __slots__ = ("listener", "round_trip", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[bytes, Ping] = {}
         #: Seconds that the last ping took, or None.
         self.round_trip: float | None = None
+        #: Called with each round trip, if anybody listens.
+        self.listener: Callable[[float], object] | None = None
 
     def note(self, payload: bytes) -> None:
         """Note that a ping leaves now; until now it may have waited behind a message."""
@@ -68,6 +72,8 @@ class Pings:
                 del self.waiting[payload]
                 round_trip = self.round_trip = now - ping.started
                 ping.settle(outcome.Value(round_trip))
+                if self.listener is not None:
+                    self.listener(round_trip)
 
     def fail(self, error: Exception) -> None:
         """Give everyone who waits `error`."""

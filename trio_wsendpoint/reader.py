@@ -1,12 +1,16 @@
-"""The reader task: bytes from the stream, through the endpoint, into the inbox.
+"""Bytes from the stream, through the endpoint, into the inbox: by whoever leads the reading.
 
-It never waits for the write side.  It stops reading while the inbox is full, and lets a close or
-a violation of the peer wait until what came before it is answered, within deadlines of its own.
-Only `tasks` imports this module.
+While the app waits in `receive()` and the stream need not wait, it leads the reading itself, which
+spares a task switch a message.  Otherwise the reader task does: over a stream that has to wait,
+after the app has been away for a while, while a ping is out, and when the connection closes.
+Neither waits for the write side.  The task stops reading while the inbox is full, and lets a
+close or a violation of the peer wait until what came before it is answered, within deadlines of
+its own.  Only `tasks` imports this module.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,32 +21,73 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.rates import PeerRate
+from trio_wsendpoint.waiters import Waiter
 
 if TYPE_CHECKING:  # it makes readers
     from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["Reader"]
+__all__ = ["Leader", "Reader"]
 
 #: Bytes asked of the stream at a time.
 CHUNK = 65536
 #: Frames handled before other tasks get a turn.
 BATCH = 64
+#: Reads from a stream that always has more, before other tasks get a turn.
+READS = 8
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
 PONG_TURNS = 8
 #: Bytes that a peer may send after its own Close frame before we stop reading them.
 MAX_AFTER_CLOSE = 65536
 
 
+class Leader(Enum):
+    """Who reads: one at a time."""
+
+    NOBODY = "nobody"
+    APP = "the app, in receive()"
+    TASK = "the reader task"
+
+
+class _Need(Enum):
+    """What the app has to wait for."""
+
+    NOTHING = "there is something for it"
+    DATA = "more bytes"
+    TURN = "a turn of the other tasks"
+
+
 class Reader:
     """Reads for one connection, whose `tasks` it belongs to.
 
-    `peer_done` is set when nothing more is expected of the peer, `eof_seen` when its bytes have
-    ended.  `heard` is when the last ones came; while `is_paused` it is we who do not read.
+    `is_peer_done` is whether nothing more is expected of the peer, `is_eof_seen` whether its
+    bytes have ended.  `heard` is when the last ones came; while `is_paused` it is we who do not
+    read.
     """
+
+    __slots__ = (
+        "_control_frames",
+        "_control_rate",
+        "_endpoint",
+        "_inbox",
+        "_is_called",
+        "_is_drained",
+        "_is_empty",
+        "_message_rate",
+        "_pong_turns",
+        "_reads",
+        "_tasks",
+        "_timeouts",
+        "_work",
+        "bytes_received",
+        "heard",
+        "is_eof_seen",
+        "is_paused",
+        "is_peer_done",
+        "leader",
+    )
 
     def __init__(self, tasks: Tasks, limits: Limits, timeouts: Timeouts) -> None:
         self._tasks = tasks
-        self._stream = tasks.stream
         self._endpoint = tasks.endpoint
         self._inbox = tasks.inbox
         self._timeouts = timeouts
@@ -50,35 +95,188 @@ class Reader:
         self._control_frames = 0  # how many of the endpoint's have been counted
         self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._pong_turns = 0  # that the pong which waits has been given
+        self._reads = 0  # without a wait between them
+        # The endpoint has handled all that has come.
+        self._is_drained = tasks.endpoint.parser.is_drained
+        self._is_empty = False  # the stream most likely has no more at hand
+        self._work = Waiter()  # the task waits here while it is not needed
+        self._is_called = False  # the task is to lead, as soon as the app does not
+        self.leader = Leader.NOBODY
         self.is_paused = False
         self.heard = trio.current_time()
         self.bytes_received = 0
-        self.peer_done = trio.Event()
-        self.eof_seen = trio.Event()
+        self.is_peer_done = False
+        self.is_eof_seen = False
+
+    # ---- led by the app ----------------------------------------------------------------------
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes have come that are not handled yet."""
+        return not self._is_drained
+
+    @trio.lowlevel.enable_ki_protection
+    def take_message(self) -> Message | None:
+        """Return the next message without waiting if it is here, and easy to take.
+
+        That is what nearly every message is: at hand, whole, one plain frame.  It need not pass
+        the inbox; whatever else there is, `wait_for_app` and the task handle.
+        """
+        if self._is_drained or self.leader is Leader.TASK or self._message_rate is not None:
+            return None
+        message = self._endpoint.take_message()
+        if message is not None:
+            self._tasks.activity += 1
+            self._inbox.handed_over = self.heard
+            self._is_drained = self._endpoint.parser.is_drained
+        return message
+
+    # One function and few calls: each message of a conversation passes here.
+    @trio.lowlevel.enable_ki_protection
+    async def wait_for_app(self, *, in_parts: bool = False) -> Message | None:
+        """Wait until there may be a message, or a part of one, or the connection has ended.
+
+        Return the message if it did not have to pass the inbox.
+        """
+        inbox, tasks = self._inbox, self._tasks
+        stream = tasks.non_blocking
+        inbox.expect(in_parts=in_parts)
+        try:
+            # When writing has broken, the task reads what is left, to the end.
+            if stream is None or self.leader is Leader.TASK or not tasks.is_open:
+                await inbox.arrivals.wait()
+                return None
+            self.leader = Leader.APP
+            tasks.note_reading()
+            has_begun = self._endpoint.incoming.partial_type is not None
+            try:
+                while (need := self._advance_for_app(has_begun)) is not _Need.NOTHING:
+                    if need is _Need.DATA:
+                        await stream.wait_readable()
+                        if self._receive_nowait() and not (in_parts or inbox.is_shut):
+                            message = self.take_message()
+                            if message is not None:
+                                return message
+                    else:
+                        await self._let_others_run()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._lose(error)
+            finally:
+                self._leave_to_others()
+        except Exception as error:  # noqa: BLE001 - a callback; what follows is passed over
+            self.is_peer_done = True
+            tasks.crash(error)
+        finally:
+            inbox.expect_no_more()
+        return None
+
+    def _leave_to_others(self) -> None:
+        """Lead no longer; let the task do so at once if somebody else needs what comes."""
+        self.leader = Leader.NOBODY
+        if self._is_called:
+            self._work.wake()
+        elif self._tasks.is_reading_needed:
+            self.call()
+        else:
+            self._tasks.note_away()
+
+    def _advance_for_app(self, has_begun: bool) -> _Need:
+        """Handle what has come, and read what is here; tell what to wait for."""
+        tasks, inbox = self._tasks, self._inbox
+        while True:
+            progress = Progress.NEED_DATA if self._is_drained else self._pump()
+            tasks.settle()
+            if inbox.messages or inbox.is_shut or not tasks.is_open:
+                return _Need.NOTHING
+            if inbox.are_parts_wanted:
+                incoming = self._endpoint.incoming
+                if incoming.has_part or (incoming.partial_type is not None and not has_begun):
+                    return _Need.NOTHING
+            if progress is Progress.HELD:
+                # All that came before has been taken, and the app asks for more: it has answered.
+                self._endpoint.release_end()
+            elif progress is not Progress.NEED_DATA:
+                return _Need.TURN
+            elif not self._receive_nowait():
+                self._reads = 0
+                return _Need.DATA
+            elif self._is_turn_over:
+                return _Need.TURN
+
+    @property
+    def _is_turn_over(self) -> bool:
+        """Note a read without a wait; tell whether it is time to let others run."""
+        self._reads = (self._reads + 1) % READS
+        return self._reads == 0
+
+    def _receive_nowait(self) -> bool:
+        """Read what is here; return whether there was anything, the end and a loss included."""
+        stream = self._tasks.non_blocking
+        if stream is None or self._is_empty:
+            self._is_empty = False
+            return False
+        try:
+            data = stream.receive_nowait(CHUNK)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._lose(error)
+            return True
+        if data is None:
+            return False
+        self._take(data)
+        return True
+
+    # ---- led by the task ---------------------------------------------------------------------
+
+    def call(self) -> None:
+        """Have the task read, as soon as the app does not."""
+        if not self._is_called:
+            self._is_called = True
+            self._tasks.start_task("reader", self.run)
+            self._work.wake()
+
+    def end(self) -> None:
+        """Have the task read to the end, unless that has been seen: the connection closes."""
+        is_over = self.is_eof_seen and not self._endpoint.closing.expects_frames
+        if is_over and self.leader is not Leader.TASK:
+            self.is_peer_done = True
+            self._tasks.wake_closer()
+        else:
+            self.call()
 
     async def run(self) -> None:
-        """Read until the bytes end, or the connection is closed."""
+        """Read while called, until the bytes end, or the connection is closed."""
         try:
             await self._read_messages()
         except Exception as error:  # noqa: BLE001 - a callback; what follows is still passed over
             self._tasks.crash(error)
         finally:
-            self.peer_done.set()
+            self.is_peer_done = True
             self._tasks.settle()
+            self._tasks.wake_closer()
             self._tasks.wake_all()  # the closing may have begun before, when writing broke
         await self._read_to_the_end()
 
     async def _read_messages(self) -> None:
         """Read until nothing more is expected of the peer."""
-        while True:
+        while not self.is_peer_done:
+            if self.leader is Leader.APP or not self._is_called:
+                await self._work.wait()
+                continue
+            if self.leader is Leader.NOBODY:
+                self.leader = Leader.TASK
+                self._tasks.note_reading()
             progress = self._pump()
             if self._inbox.are_parts_wanted and self._endpoint.incoming.partial_type is not None:
-                self._inbox.arrivals.unpark()
+                self._inbox.arrivals.wake()
             self._tasks.settle()
             if progress is Progress.ENDED:
                 return
-            if progress is Progress.NEED_DATA:
-                await self._receive_some()
+            if self._can_hand_over:
+                self.leader = Leader.NOBODY
+                self._is_called = False
+                self._tasks.note_away()
+            elif progress is Progress.NEED_DATA:
+                self._take_or_lose(await self._receive())
             elif progress is Progress.HELD:
                 await self._wait_for_answers()
                 self._endpoint.release_end()
@@ -87,30 +285,110 @@ class Reader:
             else:
                 await self._let_others_run()
 
+    @property
+    def _can_hand_over(self) -> bool:
+        """Whether the app has been given what it waits for, and may lead from now on."""
+        return (
+            self._inbox.is_receiver_waiting
+            and self._tasks.non_blocking is not None
+            and bool(self._inbox.messages)
+            and self._tasks.is_open
+            and not self._tasks.is_reading_needed
+        )
+
+    async def _receive(self) -> bytes | Exception:
+        """Return the next bytes, `b""` at their end, or what broke the stream."""
+        stream = self._tasks.non_blocking
+        try:
+            if stream is None:
+                return bytes(await self._tasks.stream.receive_some(CHUNK))
+            if self._is_turn_over:
+                await trio.lowlevel.checkpoint()
+            while (data := stream.receive_nowait(CHUNK)) is None:
+                self._reads = 0
+                await stream.wait_readable()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            return error
+        return data
+
+    def _take_or_lose(self, data: bytes | Exception) -> None:
+        if isinstance(data, Exception):
+            self._lose(data)
+        else:
+            self._take(data)
+
+    async def _wait_for_room(self) -> None:
+        """Stop reading until the app has taken enough; the peer is not judged meanwhile."""
+        self.is_paused = True
+        began = trio.current_time()
+        try:
+            while self._is_full:
+                await self._inbox.app.wait()
+        finally:
+            self.is_paused = False
+            self.heard = trio.current_time()
+            self.spare(self.heard - began)
+
+    async def _wait_for_answers(self) -> None:
+        """Let a close or a violation wait until what came before it has been answered.
+
+        That is, until the app has taken every message and asks for another; within
+        `Timeouts.close`, and `Timeouts.answer` since it was given the last one.
+        """
+        inbox = self._inbox
+        self.is_paused = True
+        with trio.move_on_after(self._timeouts.close):
+            while (inbox.messages or inbox.is_part_left) and self._endpoint.held is not None:
+                await inbox.app.wait()
+            with trio.move_on_at(inbox.handed_over + self._timeouts.answer):
+                while not inbox.is_receiver_waiting and self._endpoint.held is not None:
+                    await inbox.app.wait()
+        self.is_paused = False
+
+    async def _read_to_the_end(self) -> None:
+        """Pass over what comes after the end, so that our Close frame is not lost to a reset."""
+        passed = 0
+        peer_closed = self._endpoint.closing.received is not None
+        while not self.is_eof_seen and not (peer_closed and passed > MAX_AFTER_CLOSE):
+            data = await self._receive()
+            if isinstance(data, Exception) or not data:
+                break
+            passed += len(data)
+        self.is_eof_seen = True
+        self._tasks.wake_closer()
+
+    # ---- both --------------------------------------------------------------------------------
+
     def _pump(self) -> Progress:
         """Handle frames that have come: a batch of them at most, and no more than there is room.
 
         A batch ends at a ping, so that its pong leaves before the next one replaces it; and
         with as much inflated as is read at a time.
         """
-        if not self._endpoint.is_pong_waiting:
+        endpoint, inbox, incoming = self._endpoint, self._inbox, self._endpoint.incoming
+        if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
-        enough = self._endpoint.incoming.inflated + CHUNK
+        enough = incoming.inflated + CHUNK
         for _ in range(BATCH):
-            if self._is_full or self._endpoint.incoming.inflated >= enough:
+            if self._is_full or incoming.inflated >= enough:
                 return Progress.HANDLED
             try:
-                progress = self._endpoint.step()
+                progress = endpoint.step()
             except PeerError:
                 return Progress.ENDED
-            if self._endpoint.control_frames != self._control_frames:
-                self._control_frames = self._endpoint.control_frames
-                self._check_control_rate()
             if isinstance(progress, Message):
-                if self._is_in_rate():
+                if self._message_rate is None or self._is_in_rate():
                     self._tasks.activity += 1
-                    self._inbox.put(progress)
-            elif progress is not Progress.HANDLED or self._can_pong_leave:
+                    inbox.put(progress)
+                if endpoint.parser.is_drained and endpoint.held is None and not self._is_full:
+                    self._is_drained = True
+                    return Progress.NEED_DATA
+                continue
+            if endpoint.control_frames != self._control_frames:
+                self._control_frames = endpoint.control_frames
+                self._check_control_rate()
+            if progress is not Progress.HANDLED or self._can_pong_leave:
+                self._is_drained = progress is Progress.NEED_DATA
                 return progress
         return Progress.HANDLED
 
@@ -128,6 +406,12 @@ class Reader:
         self._endpoint.refuse(RateExceeded(f"more than {rate.limit} messages in a second"))
         return False
 
+    def spare(self, seconds: float) -> None:
+        """Allow the peer what it may have sent in these seconds, in which nobody read."""
+        for rate in (self._control_rate, self._message_rate):
+            if rate is not None:
+                rate.spare(seconds)
+
     async def _let_others_run(self) -> None:
         """Give the other tasks a turn, and the writer as many as a pong needs to leave.
 
@@ -144,72 +428,31 @@ class Reader:
         """Whether a pong waits for nothing but the writer's turn, as far as we know."""
         return self._endpoint.is_pong_waiting and self._pong_turns < PONG_TURNS
 
-    async def _receive_some(self) -> None:
-        try:
-            data = await self._stream.receive_some(CHUNK)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self._lose(error)
-            return
+    def _take(self, data: bytes) -> None:
+        """Give what has come to the endpoint; `b""` is the end."""
         if data:
             # Any byte shows that the peer lives, whether or not it is a pong.
             self.heard = trio.current_time()
             self._endpoint.reset_heartbeat()
             self.bytes_received += len(data)
             self._endpoint.receive_data(data)
+            self._is_drained = False
+            # Most likely there is no more, and to ask costs as much as to wait.
+            self._is_empty = len(data) < CHUNK
         else:
             self._endpoint.receive_eof()
-            self.eof_seen.set()
+            self._is_drained = False
+            self.is_eof_seen = True
+            self._tasks.wake_closer()
 
     def _lose(self, error: Exception) -> None:
         lost = UnexpectedEOF(tell_loss(error))
         lost.__cause__ = error
         self._endpoint.fail(lost)
-        self.eof_seen.set()
-
-    async def _wait_for_room(self) -> None:
-        """Stop reading until the app has taken enough; the peer is not judged meanwhile."""
-        self.is_paused = True
-        began = trio.current_time()
-        try:
-            while self._is_full:
-                await self._inbox.app.park()
-        finally:
-            self.is_paused = False
-            self.heard = trio.current_time()
-            for rate in (self._control_rate, self._message_rate):
-                if rate is not None:
-                    rate.spare(self.heard - began)
-
-    async def _wait_for_answers(self) -> None:
-        """Let a close or a violation wait until what came before it has been answered.
-
-        That is, until the app has taken every message and asks for another; within
-        `Timeouts.close`, and `Timeouts.answer` since it was given the last one.
-        """
-        self.is_paused = True
-        with trio.move_on_after(self._timeouts.close):
-            while (
-                self._inbox.messages or self._inbox.is_part_left
-            ) and self._endpoint.held is not None:
-                await self._inbox.app.park()
-            with trio.move_on_at(self._inbox.handed_over + self._timeouts.answer):
-                while not self._inbox.is_receiver_waiting and self._endpoint.held is not None:
-                    await self._inbox.app.park()
-        self.is_paused = False
-
-    async def _read_to_the_end(self) -> None:
-        """Pass over what comes after the end, so that our Close frame is not lost to a reset."""
-        passed = 0
-        peer_closed = self._endpoint.closing.received is not None
-        while not self.eof_seen.is_set() and not (peer_closed and passed > MAX_AFTER_CLOSE):
-            try:
-                data = await self._stream.receive_some(CHUNK)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                break
-            if not data:
-                break
-            passed += len(data)
-        self.eof_seen.set()
+        self._is_drained = False  # what is held is to be handled
+        self.is_eof_seen = True
+        self._tasks.settle()
+        self._tasks.wake_closer()
 
     @property
     def _is_full(self) -> bool:

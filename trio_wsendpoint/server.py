@@ -2,7 +2,8 @@
 
 The connections live in a shielded scope, so that leaving the block, or cancelling it, does not
 tear them: `EndpointServer.aclose` stops accepting, tells every peer 1001, waits `grace` seconds
-for the handlers, then cancels them.  What one connection raises is logged there and stays there.
+for the handlers, then cancels them.  What one connection raises is logged there and stays there,
+unless `on_handler_error="raise"` lets it end the server.
 
 Imported by `serving`, which starts it.
 """
@@ -12,46 +13,30 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
 
 import trio
 
 from trio_wsendpoint.admission import Admission
-from trio_wsendpoint.closed import ConnectionClosed
+from trio_wsendpoint.closed import is_the_end
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
-from trio_wsendpoint.listening import accept_streams, addresses
+from trio_wsendpoint.heartbeat import HeartbeatTask
+from trio_wsendpoint.instruments import tell_refusal
+from trio_wsendpoint.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.nurseries import BlockNursery
 from trio_wsendpoint.opening import open_as_server, refuse_stream
-from trio_wsendpoint.peer import logger_for, peer_address
+from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.settings import Logger, ServeSettings
+from trio_wsendpoint.statistics import ServerStatistics, Totals
 
-__all__ = ["EndpointServer", "Handler", "ServerStatistics"]
+__all__ = ["EndpointServer", "Handler"]
 
 #: What a server runs for each connection.
 Handler = Callable[[Connection], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerStatistics:
-    """How many connections a server has, and has had.
-
-    `connections`: open now, `opening`: in their opening handshake now.  `accepted`: streams
-    accepted so far, `opened`: handshakes that succeeded, `failed`: handlers that raised,
-    `refused`: streams that were over a limit of `ServerLimits`.
-    """
-
-    connections: int
-    opening: int
-    accepted: int
-    opened: int
-    failed: int
-    refused: int
 
 
 class EndpointServer:
@@ -70,12 +55,17 @@ class EndpointServer:
         self._settings = settings
         self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
+        self._ending: dict[Connection, None] = {}  # whose handlers have ended, and not yet they
+        self._totals = Totals()
+        self._errors: list[Exception] = []  # of handlers, to be raised at the end
+        self._block: trio.CancelScope | None = None
         self._openings: dict[trio.CancelScope, trio.abc.Stream] = {}  # the oldest first
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
+        self._heartbeat: HeartbeatTask | None = None
         self._admission = Admission(settings.server_limits)
         self._accepted = self._opened = self._failed = 0
         self._refused = self._refusing = 0
@@ -92,15 +82,7 @@ class EndpointServer:
     @property
     def urls(self) -> tuple[str, ...]:
         """A URL for each address it listens on, as `ws://127.0.0.1:8765/`."""
-        urls: list[str] = []
-        for listener in self.listeners:
-            scheme = "wss" if _is_tls(listener) else "ws"
-            for host, port in addresses([listener]):
-                name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
-                url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
-                if url not in urls:
-                    urls.append(url)
-        return tuple(urls)
+        return urls_of(self.listeners)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -108,8 +90,13 @@ class EndpointServer:
         return tuple(self._connections)
 
     def statistics(self) -> ServerStatistics:
-        """Return how many connections it has and has had, as an immutable object."""
+        """Return how many connections it has and has had, as an immutable object.
+
+        It looks at each connection that is open: about 10 ms for a thousand.
+        """
+        present = (*self._connections, *self._ending)
         return ServerStatistics(
+            **self._totals.with_present(connection.statistics() for connection in present),
             connections=len(self._connections),
             opening=len(self._openings),
             accepted=self._accepted,
@@ -136,6 +123,12 @@ class EndpointServer:
         they are cancelled.  Openings under way are refused with 503.  Calling it again waits for
         the end, and may shorten the grace.  If cancelled, the handlers are cancelled at once.
         From inside a handler it does not wait, for that would be to wait for itself.
+
+        A handler that waits in `receive()` is told first: that raises `ConnectionClosedLocally`,
+        and the connection stays open for sending until the handler returns, or closes it with a
+        code of its own, `Timeouts.goodbye` seconds at most.  So its `finally` can send.  Every
+        other connection is closed at once, after which nothing can be sent (RFC 6455 section
+        5.5.1): a handler that is busy otherwise finds that out when it uses the connection.
 
         Raises `InvalidCloseCode` or `ValueError` before anything is done.
         """
@@ -173,8 +166,12 @@ class EndpointServer:
         for scope in (*self._accepting, *self._openings):
             scope.cancel()
         if self._nursery is not None:
+            goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
-                self._nursery.start_soon(_close_connection, connection, code, reason)
+                is_told = connection._tasks.begin_farewell(code, reason)
+                self._nursery.start_soon(
+                    _close_connection, connection, code, reason, goodbye if is_told else 0
+                )
         for listener in self.listeners:
             try:
                 with trio.CancelScope(shield=True):
@@ -188,18 +185,28 @@ class EndpointServer:
     # block; only handlers, which are the user's, can be interrupted themselves.
 
     @trio.lowlevel.enable_ki_protection
-    async def run(self) -> None:
-        """Accept and serve until closed; `serve_endpoint` starts it."""
+    async def run(self, around: trio.CancelScope) -> None:
+        """Accept and serve until closed; `serve_endpoint` starts it, `around` whose block it is.
+
+        Raises what handlers raised, if it is not to be logged: one error as it is, more in a
+        group.
+        """
+        self._block = around
         try:
             with self._scope:
                 block = BlockNursery()
                 self._nursery = await block.enter()
+                self._heartbeat = HeartbeatTask(self._nursery)
                 for listener in self.listeners:
                     self._nursery.start_soon(self._accept, listener)
                 await block.leave(None, None)
         finally:
             self._nursery = None
             self._closed.set()
+        if len(self._errors) > 1:
+            raise ExceptionGroup("handlers failed", self._errors)
+        if self._errors:
+            raise self._errors[0]
 
     @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -213,12 +220,15 @@ class EndpointServer:
         if self._nursery is None:
             raise RuntimeError("a stream was accepted by a server that does not run")
         self._accepted += 1
-        address = peer_address(stream)
+        name = socket_address(stream)
+        logger = ConnectionLogger(self._settings.logger, stream, name, str(self._accepted))
+        address = logger.address
         why = self._admission.admit(address, trio.current_time())
         if why is None:
-            self._nursery.start_soon(self._serve, stream, address)
+            self._nursery.start_soon(self._serve, stream, logger)
             return
         self._note_refusal()
+        tell_refusal(self._settings.instruments, HandshakeError(why), address, logger)
         self._nursery.start_soon(self._refuse, stream, why if self._can_say_no else None)
 
     def _note_refusal(self) -> None:
@@ -245,25 +255,34 @@ class EndpointServer:
             self._refusing -= 1
 
     @trio.lowlevel.enable_ki_protection
-    async def _serve(self, stream: trio.abc.Stream, address: str | None) -> None:
+    async def _serve(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> None:
         """Open a connection over `stream` and run the handler; raises no `Exception`."""
-        logger = logger_for(stream, self._settings.logger)
+        connection: Connection | None = None
+        context = ConnectionContext(
+            lambda: self._open(stream, logger), self._heartbeat, self._settings.instruments
+        )
         try:
-            async with ConnectionContext(lambda: self._open(stream)) as connection:
+            async with context as connection:
                 self._connections[connection] = None
                 if self._farewell is not None and self._nursery is not None:
                     # Its 101 had left when the others were told.
-                    self._nursery.start_soon(_close_connection, connection, *self._farewell)
+                    self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
                 try:
                     await self._handle(connection)
+                except Exception as error:
+                    self._give_up_for(error)
+                    raise
                 finally:
                     del self._connections[connection]
-        except Exception as error:  # noqa: BLE001 - one connection's failure is its own
-            # That of a logger, too.
+                    self._ending[connection] = None
+        except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
                 self._note_end(error, logger)
         finally:
-            self._admission.release(address)
+            if connection is not None:
+                del self._ending[connection]
+                self._totals.add(connection.statistics())
+            self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection
     async def _handle(self, connection: Connection) -> None:
@@ -274,7 +293,18 @@ class EndpointServer:
             )
         await awaitable
 
-    async def _open(self, stream: trio.abc.Stream) -> Connection:
+    def _give_up_for(self, error: Exception) -> None:
+        """End the server if it is to raise what a handler has raised."""
+        if is_the_end(error) or self._settings.on_handler_error == "log":
+            return
+        self._failed += 1
+        self._errors.append(error)
+        if self._nursery is not None and self._block is not None:
+            # By then the connection of the handler is closing with 1011, before the others.
+            self._nursery.start_soon(self.aclose)
+            self._block.cancel()
+
+    async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
         scope = trio.CancelScope()
         self._openings[scope] = stream
         if self._farewell is not None:
@@ -282,7 +312,7 @@ class EndpointServer:
         elif len(self._openings) > self._settings.server_limits.openings:
             self._drop_oldest()
         try:
-            connection = await open_as_server(stream, self._settings, scope)
+            connection = await open_as_server(stream, self._settings, scope, logger)
         finally:
             if self._openings.pop(scope, None) is None:
                 self._refusing -= 1  # it was dropped
@@ -306,27 +336,20 @@ class EndpointServer:
             logger.debug("no connection: %s", error)
             return
         # A handler need not catch what the end of its connection raises: that is no failure.
-        if _is_the_end(error):
+        if is_the_end(error):
             logger.debug("the handler ended with its connection: %s", error)
-            return
-        self._failed += 1
-        logger.error("the handler failed", exc_info=error)
-
-
-def _is_tls(listener: object) -> bool:
-    return isinstance(listener, trio.SSLListener)
-
-
-def _is_the_end(error: BaseException) -> bool:
-    """Tell whether `error` says nothing but that a connection ended, in a group or not."""
-    if isinstance(error, BaseExceptionGroup):
-        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return all(map(_is_the_end, inner))
-    return isinstance(error, ConnectionClosed)
+        elif not any(error is one for one in self._errors):  # which will be raised instead
+            self._failed += 1
+            logger.error("the handler failed", exc_info=error)
 
 
 @trio.lowlevel.enable_ki_protection
-async def _close_connection(connection: Connection, code: int, reason: str) -> None:
+async def _close_connection(connection: Connection, code: int, reason: str, goodbye: float) -> None:
+    """Close `connection`, after `goodbye` seconds in which its handler may do so."""
+    if goodbye:
+        # When the grace is over its handler is cancelled, whose end closes it.
+        with trio.move_on_after(goodbye):
+            await connection.wait_closed()
     # Shielded: when the grace is over its handler is cancelled, and ends it with a goodbye.
     with trio.CancelScope(shield=True):
         await connection.aclose(code, reason)

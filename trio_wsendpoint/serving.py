@@ -20,6 +20,7 @@ from trio_wsendpoint.nurseries import BlockNursery
 from trio_wsendpoint.opening import open_as_server
 from trio_wsendpoint.server import EndpointServer, Handler
 from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, ServeOptions, ServeSettings
+from trio_wsendpoint.tls import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 
@@ -38,7 +39,9 @@ def accept_endpoint(
     closed.  Leaving closes the connection: see `ConnectionContext`.
     """
     settings = AcceptSettings(**options)
-    return ConnectionContext(lambda: open_as_server(stream, settings))
+    return ConnectionContext(
+        lambda: open_as_server(stream, settings), instruments=settings.instruments
+    )
 
 
 def serve_endpoint(
@@ -48,12 +51,17 @@ def serve_endpoint(
 
     `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
     task of its own for each connection, which is closed when it returns.  If it raises, the
-    connection is closed with 1011 and the error is logged once.  The options are those of
-    `ServeOptions`; with `listeners=` there is no port.
+    connection is closed with 1011 and the error is logged once; the end of its connection, a
+    `ConnectionClosed`, is no error.  The options are those of `ServeOptions`; with `listeners=`
+    there is no port.
+
+    With `on_handler_error="raise"` the error is not logged: it cancels the block, the server
+    closes gracefully, and the error comes out of the block as itself; in a group if there are
+    two, one of which may have been raised by another handler meanwhile, or by the block.
 
     Entering raises `OSError` if an address cannot be listened on, `ValueError` or `TypeError`
     for options.  Leaving, or being cancelled, closes the server gracefully, within
-    `Timeouts.grace` seconds: see `EndpointServer.aclose`.
+    `Timeouts.grace` seconds: see `EndpointServer.aclose`, and docs/closing.md for goodbyes.
     """
     settings = ServeSettings(**options)
     if (port is None) is (settings.listeners is None):
@@ -75,10 +83,7 @@ def serve_endpoint(
             opened = await open_tcp_listeners(port or 0, settings.host, settings.backlog)
         if settings.ssl_context is None:
             return opened
-        return [
-            trio.SSLListener(listener, settings.ssl_context, https_compatible=True)
-            for listener in opened
-        ]
+        return [TLSListener(listener, settings.ssl_context) for listener in opened]
 
     return _Serving(handler, settings, open_listeners)
 
@@ -119,7 +124,8 @@ class _Serving(AbstractAsyncContextManager[EndpointServer]):
         listeners = await self._open_listeners()
         self._server = EndpointServer(self._handler, self._settings, listeners)
         self._nursery = BlockNursery()
-        (await self._nursery.enter()).start_soon(self._server.run)
+        nursery = await self._nursery.enter()
+        nursery.start_soon(self._server.run, nursery.cancel_scope)
         return self._server
 
     async def __aexit__(

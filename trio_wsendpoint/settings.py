@@ -19,6 +19,7 @@ import trio
 
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import HeaderItems, OriginPolicy, Origins, Request, Response
+from trio_wsendpoint.instruments import Instrument, check_instruments
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import ExtensionNegotiator
@@ -53,6 +54,7 @@ class ConnectionOptions(TypedDict, total=False):
     except that a pong that nobody asked for is ignored by default (RFC 6455 section 5.5.3).
     `endpoint_class`: a subclass of `ServerEndpoint` or `ClientEndpoint` to use instead.
     `logger`: where the connections' own loggers write to.
+    `instruments`: who is told what the connections do; see `Instrument`.
     """
 
     limits: Limits
@@ -67,6 +69,7 @@ class ConnectionOptions(TypedDict, total=False):
     random_bytes: Callable[[int], bytes]
     endpoint_class: type[Endpoint] | None
     logger: Logger
+    instruments: Sequence[Instrument]
 
 
 class AcceptOptions(ConnectionOptions, total=False):
@@ -89,6 +92,8 @@ class ServeOptions(AcceptOptions, total=False):
     `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
     `listeners`: use these instead of opening a port; they are closed at the end.
     `server_limits`: how many connections to take on, see `ServerLimits`.
+    `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
+    server gracefully and lets the error out of its block.
     """
 
     host: str | None
@@ -96,6 +101,7 @@ class ServeOptions(AcceptOptions, total=False):
     backlog: int | None
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
     server_limits: ServerLimits
+    on_handler_error: Literal["log", "raise"]
 
 
 class ConnectOptions(ConnectionOptions, total=False):
@@ -120,8 +126,10 @@ class ConnectionSettings:
     random_bytes: Callable[[int], bytes] = os.urandom
     endpoint_class: type[Endpoint] | None = None
     logger: Logger = field(default_factory=lambda: logging.getLogger("trio_wsendpoint"))
+    instruments: Sequence[Instrument] = ()
 
     def __post_init__(self) -> None:
+        check_instruments(self.instruments)
         groups = {
             "limits": Limits,
             "timeouts": Timeouts,
@@ -170,11 +178,14 @@ class ServeSettings(AcceptSettings):
     backlog: int | None = None
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
+    on_handler_error: Literal["log", "raise"] = "log"
 
     def __post_init__(self) -> None:
         AcceptSettings.__post_init__(self)
         if not isinstance(self.server_limits, ServerLimits):
             raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
+        if self.on_handler_error not in {"log", "raise"}:
+            raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

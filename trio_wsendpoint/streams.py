@@ -60,7 +60,7 @@ class SendStream:
             raise RuntimeError("a stream is entered with `async with`, once, and then over")
         await trio.lowlevel.checkpoint_if_cancelled()
         while tasks.is_open and not tasks.writer.has_space:
-            await tasks.writer.chunk_room.park()
+            await tasks.writer.chunk_room.wait()
         if not tasks.is_open:
             raise tasks.error(sending=True)
         try:
@@ -160,7 +160,7 @@ class ReceiveStream:
         if self._connection._tasks.inbox.is_receiver_waiting:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._connection._check_receivable(in_message=not self._is_over)
-        await self._connection._tasks.inbox.wait(in_parts=True)
+        await self._connection._tasks.reader.wait_for_app(in_parts=True)
 
     async def __aexit__(
         self,
@@ -179,4 +179,4 @@ class ReceiveStream:
     def _leave(self) -> None:
         tasks = self._connection._tasks
         self._connection._is_receiving = tasks.inbox.is_streaming = False
-        tasks.inbox.app.unpark_all()
+        tasks.inbox.app.wake()

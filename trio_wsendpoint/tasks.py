@@ -1,24 +1,24 @@
 """The tasks of one connection, and the state that they share.
 
-* The **reader** (`reader`) feeds the endpoint and fills the inbox.  It never waits for the write
-  side.
-* The **writer** (`writer`) drains the write queue.  Nothing else writes to the stream.
-* The **heartbeat** (`heartbeat`) pings a silent peer, and gives it up after `max_pings`.
+* The **reader** (`reader`) feeds the endpoint and fills the inbox, where the app does not read
+  itself.  It never waits for the write side.
+* The **writer** (`writer`) drains the write queue, where that takes waiting.
+* The **heartbeat** (`heartbeat`) pings a silent peer, and gives it up after `max_pings`; a server
+  has one for all its connections.
 * The **closer**, here, is started when the connection begins to close, by whichever side; it sees
   to the end within `Timeouts.close`, closes the stream whatever happens, and wakes everyone.
 
-Each runs in a shielded cancel scope of its own, so that cancelling the app does not tear a frame;
-`abort()` ends all of them at once, and each of their waits has a deadline of its own.
-None of them raises an `Exception`: a bug, or a callback that raises, is logged once and closes
-this connection with 1011.
+Each is started when it is first needed and runs in a shielded cancel scope of its own, so that
+cancelling the app does not tear a frame; `abort()` ends all of them at once, and each of their
+waits has a deadline of its own.  None of them raises an `Exception`: a bug, or a callback that
+raises, is logged once and closes this connection with 1011.
 
-Only `connection` imports this module.
+Only `connection` and `context` import this module.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -32,14 +32,17 @@ from trio_wsendpoint.closed import (
     tell_loss,
 )
 from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.heartbeat import HeartbeatTask
+from trio_wsendpoint.heartbeat import HeartbeatTask, Pulse
 from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.peer import ConnectionLogger
 from trio_wsendpoint.pings import Pings
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.reader import Reader
+from trio_wsendpoint.reader import Leader, Reader
+from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.waiters import Waiter, Waiters
 from trio_wsendpoint.writer import Writer
 
 __all__ = ["Tasks"]
@@ -51,6 +54,37 @@ GOODBYE_TURNS = 6
 class Tasks:
     """What runs behind one `Connection`."""
 
+    __slots__ = (
+        "__weakref__",
+        "_close_timeout",
+        "_failure",
+        "_heartbeat",
+        "_is_closing",
+        "_is_torn_down",
+        "_linger",
+        "_nursery",
+        "_patience",
+        "_progress",
+        "_pulse",
+        "_scopes",
+        "activity",
+        "end_listener",
+        "ended",
+        "ended_at",
+        "endpoint",
+        "farewell",
+        "has_ended",
+        "inbox",
+        "is_closed_locally",
+        "logger",
+        "non_blocking",
+        "opened_at",
+        "pings",
+        "reader",
+        "stream",
+        "writer",
+    )
+
     def __init__(
         self,
         stream: trio.abc.Stream,
@@ -59,8 +93,9 @@ class Tasks:
         limits: Limits,
         timeouts: Timeouts,
         heartbeat: Heartbeat | None,
-        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        logger: ConnectionLogger,
     ) -> None:
+        self.non_blocking = non_blocking(stream)
         self.stream = stream
         self.endpoint = endpoint
         self.logger = logger
@@ -68,43 +103,103 @@ class Tasks:
         self.pings = Pings()
         self.reader = Reader(self, limits, timeouts)
         self.writer = Writer(self, limits, timeouts)
-        self.heartbeat = HeartbeatTask(self, heartbeat)
-        self._has_heartbeat = heartbeat is not None or endpoint.extension is not None
+        self._pulse = Pulse(self, heartbeat)
         endpoint.pong_listener = self.pings.answer
         #: The app called `aclose()`, or left the block of the connection.
         self.is_closed_locally = False
         #: Counts messages either way, to tell whether there were any.
         self.activity = 0
-        self.ended = trio.Event()  # the stream is closed
+        self.has_ended = False  # the stream is closed
+        self.ended = Waiters()  # those who wait for that
+        self.opened_at = trio.current_time()
+        self.ended_at: float | None = None
+        #: Called when the connection has ended, if anybody listens.
+        self.end_listener: Callable[[], object] | None = None
+        #: Code and reason of a server that stops, while its handler may still say goodbye.
+        self.farewell: tuple[int, str] | None = None
 
         self._close_timeout = timeouts.close
         self._linger = timeouts.linger
         self._failure: Exception | None = None
         self._is_closing = False
+        self._is_torn_down = False
+        self._heartbeat: HeartbeatTask | None = None
         self._nursery: trio.Nursery | None = None
-        self._scopes: list[trio.CancelScope] = []
-        self._patience = trio.CancelScope(shield=True)
+        self._scopes: dict[str, trio.CancelScope] = {}
+        self._patience: trio.CancelScope | None = None  # of the closer
+        self._progress = Waiter()  # the closer waits here
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Start the tasks in `nursery`."""
+    # ---- the tasks that run ------------------------------------------------------------------
+
+    def start(self, nursery: trio.Nursery, heartbeat: HeartbeatTask) -> None:
+        """Let the tasks run in `nursery`, each when it is needed, looked after by `heartbeat`."""
         self._nursery = nursery
-        nursery.start_soon(self._run, self.reader.run, name="trio_wsendpoint reader")
-        nursery.start_soon(self._run, self.writer.run, name="trio_wsendpoint writer")
-        if self._has_heartbeat:
-            nursery.start_soon(self._run, self.heartbeat.run, name="trio_wsendpoint heartbeat")
+        self._heartbeat = heartbeat
+        heartbeat.add(self._pulse)
+        if self.non_blocking is None:
+            self.reader.call()
+        else:
+            self.note_away()
+
+    def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Start the task `name`, unless it runs already, or did."""
+        if name not in self._scopes and self._nursery is not None and not self._is_torn_down:
+            scope = self._scopes[name] = trio.CancelScope(shield=True)
+            self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
     # A Ctrl-C that came while one of these runs is Trio's to give to the main task: raised here
     # it would tear the connection that it hits.
     @trio.lowlevel.enable_ki_protection
-    async def _run(self, body: Callable[[], Awaitable[None]]) -> None:
-        with trio.CancelScope(shield=True) as scope:
-            self._scopes.append(scope)
-            if self.ended.is_set():
-                return
+    async def _run(
+        self, name: str, scope: trio.CancelScope, body: Callable[[], Awaitable[None]]
+    ) -> None:
+        with scope:
             try:
                 await body()
             except Exception as error:  # noqa: BLE001 - the one place where bugs become 1011
                 self.crash(error)
+        if scope.cancelled_caught and not self._is_torn_down:
+            self.abort(f"the {name} task was cancelled")
+
+    def cancel_task(self, name: str) -> bool:
+        """Cancel the task `name`, for tests of what then happens; False if it does not run."""
+        if self.has_ended:
+            return False
+        if name == "heartbeat":
+            if self._heartbeat is not None:
+                self._heartbeat.cancel()
+            return self._heartbeat is not None
+        scope = self._patience if name == "closer" else self._scopes.get(name)
+        if scope is not None:
+            scope.cancel()
+        return scope is not None
+
+    def note_away(self) -> None:
+        """Nobody reads: the heartbeat is to see that it does not stay so."""
+        if self._heartbeat is not None:
+            self._heartbeat.note_away(self)
+
+    def note_reading(self) -> None:
+        """Somebody reads."""
+        if self._heartbeat is not None:
+            self._heartbeat.note_reading(self)
+
+    @property
+    def is_reading_needed(self) -> bool:
+        """Whether somebody waits for what is to be read, who does not read himself."""
+        return bool(self.pings.waiting or self.ended.count) or self._is_closing
+
+    def call_reader(self) -> None:
+        """See that somebody reads, now that somebody waits for what comes."""
+        if self.reader.leader is Leader.NOBODY:
+            self.reader.call()
+
+    async def wait_ended(self) -> None:
+        """Wait until the stream is closed."""
+        if self.has_ended:
+            await trio.lowlevel.checkpoint()
+        while not self.has_ended:
+            await self.ended.wait()
 
     def crash(self, error: Exception) -> None:
         """End this connection, and only this one: a callback or our own code has raised."""
@@ -121,12 +216,13 @@ class Tasks:
 
     def settle(self) -> None:
         """See to what the endpoint owes, after anything that may have changed it."""
-        if self.endpoint.get_write_queue_size():
-            self.writer.work.unpark()
+        if self.endpoint.has_frames:
+            self.writer.flush()
         if self._is_closing or (self.endpoint.is_open and self.writer.error is None):
             return
         self._is_closing = True
-        self.writer.work.unpark()
+        self.writer.flush()
+        self.reader.end()
         self.wake_all()
         if self._nursery is not None:
             self._nursery.start_soon(self._close, name="trio_wsendpoint closer")
@@ -139,32 +235,55 @@ class Tasks:
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""
         self.inbox.wake_all()
-        self.writer.room.unpark_all()
-        self.writer.chunk_room.unpark_all()
+        self.writer.room.wake_all()
+        self.writer.chunk_room.wake_all()
+        if self.reader.leader is Leader.APP and self.non_blocking is not None:
+            self.non_blocking.interrupt()
+
+    def wake_closer(self) -> None:
+        """Let the closer look how far the others are."""
+        self._progress.wake()
 
     def abort(
         self, why: str = "the connection was aborted", cause: Exception | None = None
     ) -> None:
         """Stop being patient: close the stream now.  Safe at any time, in any task."""
-        self._patience.cancel()
+        self._get_patience().cancel()
         aborted = UnexpectedEOF(why)
         aborted.__cause__ = cause
         self.endpoint.fail(aborted)
         self.settle()
+
+    def _get_patience(self) -> trio.CancelScope:
+        if self._patience is None:
+            self._patience = trio.CancelScope(shield=True)
+        return self._patience
+
+    def begin_farewell(self, code: int, reason: str) -> bool:
+        """Tell the app that its server stops: it receives no more, but may say goodbye.
+
+        Returns False, and does nothing, if no task waits in `receive()` that could be told.
+        """
+        if not (self.is_open and self.inbox.is_receiver_waiting):
+            return False
+        self.farewell = code, reason
+        self.inbox.shut()
+        self.wake_all()
+        return True
 
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
         self.is_closed_locally = True
         self.inbox.discard()
         if self.endpoint.is_open:
-            self.endpoint.close(CloseCode.ENDPOINT_UNAVAILABLE)
+            self.endpoint.close(*(self.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")))
         self.settle()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.
             for _ in range(GOODBYE_TURNS):
                 await trio.lowlevel.checkpoint()
             self.abort()
-            await self.ended.wait()
+            await self.wait_ended()
 
     def error(self, *, sending: bool = False, is_cut_short: bool = False) -> ConnectionClosed:
         """Make the exception that says how the connection ended.
@@ -177,9 +296,11 @@ class Tasks:
             told.insert(0, f"internal error: {self._failure!r}")
         elif self.writer.error is not None:
             told.insert(0, tell_loss(self.writer.error))
+        elif self.farewell is not None and not told:
+            told.append("the server stops")
         facts = "; ".join(told)
         made: ConnectionClosed
-        if self.is_closed_locally:
+        if self.is_closed_locally or (self.farewell is not None and closing.is_open):
             made = ConnectionClosedLocally(facts, closing)
         elif is_clean(closing) and not (sending or is_cut_short) and self._failure is None:
             made = ConnectionEnded(facts, closing)
@@ -194,16 +315,17 @@ class Tasks:
     async def _close(self) -> None:
         try:
             try:
-                with self._patience:
-                    self._patience.deadline = min(
-                        self._patience.deadline, trio.current_time() + self._close_timeout
+                with self._get_patience() as patience:
+                    patience.deadline = min(
+                        patience.deadline, trio.current_time() + self._close_timeout
                     )
                     await self._close_politely()
             finally:
                 with trio.CancelScope(shield=True):
-                    for scope in self._scopes:
+                    self._is_torn_down = True
+                    for scope in self._scopes.values():
                         scope.cancel()
-                    await trio.aclose_forcefully(self.stream)
+                    await trio.aclose_forcefully(self.non_blocking or self.stream)
         except Exception as error:
             with contextlib.suppress(Exception):
                 self.logger.debug("the stream could not be closed in order", exc_info=error)
@@ -217,15 +339,22 @@ class Tasks:
             late = "the peer did not close in time"
             lost = "our answer to its close was lost"
             self.endpoint.fail(UnexpectedEOF(late if closing.received is None else lost))
-        self.ended.set()
+        if self._heartbeat is not None:
+            self._heartbeat.remove(self._pulse)
+        self.ended_at = trio.current_time()
+        self.has_ended = True
+        self.ended.wake_all()
         self.wake_all()
         self.pings.fail(self.error(sending=True))
+        if self.end_listener is not None:
+            self.end_listener()
 
     async def _close_politely(self) -> None:
         """See the Close frames through, then end the bytes: the server first (section 7.1.1)."""
-        await self.writer.done.wait()
-        await self.reader.peer_done.wait()
-        if self.reader.eof_seen.is_set():
+        reader = self.reader
+        while not (self.writer.is_done and reader.is_peer_done):
+            await self._progress.wait()
+        if reader.is_eof_seen:
             return
         is_failed = self.endpoint.state is State.FAILED
         if is_failed or not isinstance(self.endpoint, ClientEndpoint):
@@ -233,8 +362,9 @@ class Tasks:
                 await self.stream.send_eof()
             elif not is_failed:
                 # No bytes of the peer's can follow its Close frame: there is nothing to wait for.
-                await self.stream.aclose()
+                await (self.non_blocking or self.stream).aclose()
                 return
         with trio.move_on_after(self._linger):
-            await self.reader.eof_seen.wait()
-        await self.stream.aclose()
+            while not reader.is_eof_seen:
+                await self._progress.wait()
+        await (self.non_blocking or self.stream).aclose()

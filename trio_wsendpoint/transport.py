@@ -2,19 +2,21 @@
 
 A connection prefers to read and write without waiting, and to wait only when it has to: that
 costs a system call instead of a task switch, and it can be done where a user's cancellation must
-not tear anything.  A stream that can do so is a `NonBlockingStream`; for any other the methods of
-`trio.abc.Stream` do.
+not tear anything.  A stream that can do so is a `NonBlockingStream`, and `SocketTransport` makes
+one of a Trio socket stream.  Any other stream is read and written by the connection's tasks, with
+the methods of `trio.abc.Stream`.
 
 Imported by everything that touches a stream's bytes, and by those who write streams.
 """
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 
 import trio
 
-__all__ = ["NonBlockingStream"]
+__all__ = ["NonBlockingStream", "SocketTransport", "non_blocking"]
 
 
 class NonBlockingStream(trio.abc.Stream):
@@ -26,6 +28,8 @@ class NonBlockingStream(trio.abc.Stream):
     `trio.BrokenResourceError` when the stream broke and `trio.ClosedResourceError` after we have
     closed it, which also wakes those who wait.
     """
+
+    __slots__ = ()
 
     @abstractmethod
     def receive_nowait(self, max_bytes: int) -> bytes | None:
@@ -42,3 +46,100 @@ class NonBlockingStream(trio.abc.Stream):
     @abstractmethod
     async def wait_writable(self) -> None:
         """Wait until `send_nowait` may take something, or raise."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Wake those who wait in `wait_readable` or `wait_writable`, which return early."""
+
+
+class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
+    """The non-blocking form of a `trio.SocketStream`, over the same file descriptor.
+
+    The descriptor stays the stream's own: whoever closes that, nothing is read from a number that
+    has been given to somebody else since.
+    """
+
+    __slots__ = ("_descriptor", "_socket", "_stream")
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._socket = stream.socket
+        self._descriptor = self._socket.fileno()
+
+    # `os.read` and `os.write`, not a second socket object: that would close the descriptor when
+    # it is collected, and by then it may be somebody else's.
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Return what the system has received, `b""` at the end, or None."""
+        self._check_open()
+        try:
+            return os.read(self._descriptor, max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Give the system as much as it takes."""
+        self._check_open()
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    def _check_open(self) -> None:
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError("this socket was already closed")
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read."""
+        try:
+            await trio.lowlevel.wait_readable(self._descriptor)
+        except trio.ClosedResourceError:  # by `interrupt`, or by the end
+            self._check_open()
+
+    async def wait_writable(self) -> None:
+        """Wait until the system takes more."""
+        try:
+            await trio.lowlevel.wait_writable(self._descriptor)
+        except trio.ClosedResourceError:
+            self._check_open()
+
+    def interrupt(self) -> None:
+        """Wake those who wait."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._descriptor)
+
+    # What a stream is asked for beside.
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """As the stream's."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the stream's."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """As the stream's."""
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_eof(self) -> None:
+        """As the stream's."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        await self._stream.aclose()
+
+
+def non_blocking(stream: trio.abc.Stream) -> NonBlockingStream | None:
+    """Return the non-blocking form of `stream`, or None if it has none."""
+    if isinstance(stream, NonBlockingStream):
+        return stream
+    if isinstance(stream, trio.SocketStream) and os.name == "posix":
+        # Elsewhere a socket is no file descriptor.
+        return SocketTransport(stream)
+    return None

@@ -1,7 +1,8 @@
-"""The writer task: frames from the write queue, joined, to the stream.
+"""Frames from the write queue, joined, to the stream.
 
-Nothing else writes to the stream, so a frame that has begun is finished, whoever is cancelled.
-Each write has a deadline of its own.  Only `tasks` imports this module.
+They leave at once where that takes no waiting, and the writer task sees to the rest.
+A frame that has begun is finished, whoever is cancelled: `flush` does not wait, and the task is
+shielded.  Each write of the task has a deadline of its own.  Only `tasks` imports this module.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
-from trio.lowlevel import ParkingLot
 
 from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.frames import Frame, PingFrame
+from trio_wsendpoint.transport import NonBlockingStream
+from trio_wsendpoint.waiters import Waiter, Waiters
 
 if TYPE_CHECKING:  # it makes writers
     from trio_wsendpoint.tasks import Tasks
@@ -23,83 +25,215 @@ __all__ = ["Writer"]
 CHUNK = 65536
 #: Bytes given at a time to a stream that does not say how much of them the peer has taken.
 PIECE = 16384
+#: Writes that `flush` makes before it leaves the rest to the task, which lets others run.
+FLUSHES = 8
 
 
 class Writer:
     """Writes for one connection, whose `tasks` it belongs to.
 
-    `done` is set when nothing will be written any more, `error` is why, if it is not our Close
+    `is_done` is whether nothing will be written any more, `error` is why, if it is not our Close
     frame that has left.
     """
 
+    __slots__ = (
+        "_endpoint",
+        "_is_called",
+        "_is_flushing",
+        "_is_writing",
+        "_limits",
+        "_rest",
+        "_tasks",
+        "_timeouts",
+        "_work",
+        "bytes_sent",
+        "chunk_room",
+        "error",
+        "is_done",
+        "room",
+    )
+
     def __init__(self, tasks: Tasks, limits: Limits, timeouts: Timeouts) -> None:
         self._tasks = tasks
-        self._stream = tasks.stream
         self._endpoint = tasks.endpoint
         self._limits = limits
         self._timeouts = timeouts
-        self.room = ParkingLot()  # send() waits here for its turn, and room in the write queue
-        self.chunk_room = ParkingLot()  # the one that is sending in chunks waits here for room
-        self.work = ParkingLot()  # the task itself waits here for something to write
+        self._work = Waiter()  # the task waits here for something to write
+        self._rest: memoryview | None = None  # of what `flush` has begun to write
+        self._is_called = False  # the task has been woken
+        self._is_writing = False  # it holds a frame that has begun
+        self._is_flushing = False
+        self.room = Waiters()  # send() waits here for its turn, and room in the write queue
+        self.chunk_room = Waiters()  # the one that is sending in chunks waits here for room
         self.bytes_sent = 0
         self.error: Exception | None = None
-        self.done = trio.Event()
+        self.is_done = False
+
+    # ---- without waiting ---------------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    def flush(self) -> None:
+        """Write what waits as far as that takes no waiting; the task writes the rest.
+
+        Raises nothing: a stream that has broken is noted as `error`, one that raises what no
+        stream should fails the connection, as it does in the task.
+        """
+        if self.is_done or self._is_flushing:
+            return
+        stream = self._tasks.non_blocking
+        if stream is None or self._is_writing or self._rest is not None:
+            self.call()
+            return
+        self._is_flushing = True  # a callback may send
+        try:
+            is_all_written = self._write_without_waiting(stream)
+        except Exception as error:  # noqa: BLE001 - who sends is not to get it
+            self._give_up(error)
+            return
+        finally:
+            self._is_flushing = False
+        if not is_all_written:
+            self.call()
+        elif not self._endpoint.is_open:
+            self._finish(None)
+        self.wake_a_sender()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a message may be written at once, because nothing is before it."""
+        return not (
+            self._is_writing
+            or self._is_flushing
+            or self.is_done
+            or self._rest is not None
+            or self._tasks.non_blocking is None
+        )
+
+    @trio.lowlevel.enable_ki_protection
+    def write_message(self, data: bytes) -> None:
+        """Write a whole message, while `is_free`; what is not taken is the task's.  As `flush`."""
+        stream = self._tasks.non_blocking
+        if stream is None:
+            raise RuntimeError("this stream has to wait")
+        try:
+            sent = stream.send_nowait(data)
+        except Exception as error:  # noqa: BLE001 - who sends is not to get it
+            self._give_up(error)
+            return
+        self.bytes_sent += sent
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+            self.call()
+
+    def _give_up(self, error: Exception) -> None:
+        """Write no more: the stream has broken, or raised what no stream should."""
+        if isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
+            self._finish(error)
+        else:
+            self._finish(None)
+            self._tasks.crash(error)
+
+    def _write_without_waiting(self, stream: NonBlockingStream) -> bool:
+        for _ in range(FLUSHES):
+            data = self._next_batch()
+            if data is None:
+                return True
+            sent = stream.send_nowait(data)
+            self.bytes_sent += sent
+            if sent < len(data):
+                self._rest = memoryview(data)[sent:]
+                return False
+            if len(data) < CHUNK:  # else it would be longer
+                return True
+        return not self._endpoint.has_frames
+
+    def call(self) -> None:
+        """Have the task write what waits."""
+        if not self._is_called:
+            self._is_called = True
+            self._tasks.start_task("writer", self.run)
+            self._work.wake()
+
+    def _finish(self, error: Exception | None) -> None:
+        self.error = error
+        self.is_done = True
+        self._rest = None
+        self._work.wake()
+        self._tasks.settle()
+        self._tasks.wake_closer()
+
+    # ---- the task ----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Write until our Close frame has left, or nothing can be written any more."""
+        error: Exception | None = None
         try:
             while await self._write_batch():
                 pass
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            self.error = error
-        except trio.TooSlowError as error:
-            self._tasks.abort(str(error), error)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as broken:
+            error = broken
+        except trio.TooSlowError as late:
+            self._tasks.abort(str(late), late)
         finally:
-            self.done.set()
-            self._tasks.settle()
+            if not self.is_done:
+                self._finish(error)
 
     async def _write_batch(self) -> bool:
         """Write what waits, or wait for something; return False when nothing will follow."""
-        frame = self._shift()
-        if frame is None:
-            if not self._endpoint.is_open:
-                return False
-            await self.work.park()
+        data: bytes | memoryview | None = self._rest
+        self._rest = None
+        if data is None:
+            data = self._next_batch()
+        if data is not None:
+            self._is_writing = True
+            self.wake_a_sender()
+            await self._send(memoryview(data))
+            self._is_writing = False
             return True
-        pieces = [frame.to_bytes()]
-        size = len(pieces[0])
-        # Small frames leave together: a system call costs more than any of them.
-        while size < CHUNK and (frame := self._shift()) is not None:
-            pieces.append(frame.to_bytes())
-            size += len(pieces[-1])
-        self.wake_a_sender()
-        await self._send(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if self.is_done or not self._endpoint.is_open:
+            return False
+        self._is_called = False
+        await self._work.wait()
         return True
 
-    async def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
+    async def _send(self, view: memoryview) -> None:
+        stream = self._tasks.non_blocking
+        while True:
             with trio.move_on_after(self._timeouts.write) as scope:
-                sent = await self._send_some(view)
+                if stream is None:
+                    # Slow progress is progress too: no more is asked at a time than even a slow
+                    # peer takes within `Timeouts.write`.
+                    sent = len(view[:PIECE])
+                    await self._tasks.stream.send_all(view[:PIECE])
+                else:
+                    while not (sent := stream.send_nowait(view)):
+                        await stream.wait_writable()
                 self.bytes_sent += sent
                 view = view[sent:]
             if scope.cancelled_caught:
                 raise trio.TooSlowError(f"the peer accepted nothing for {self._timeouts.write:g} s")
+            if not view:
+                break
+        if stream is not None:
+            await trio.lowlevel.checkpoint()  # a peer that always takes more starves the others
 
-    async def _send_some(self, view: memoryview) -> int:
-        """Write the beginning of `view` and return its length: slow progress is progress too.
+    # ---- both --------------------------------------------------------------------------------
 
-        A socket says how much it took; of any other stream no more is asked at a time than even
-        a slow peer takes within `Timeouts.write`.
-        """
-        if isinstance(self._stream, trio.SocketStream):
-            try:
-                return await self._stream.socket.send(view)
-            except OSError as error:
-                raise trio.BrokenResourceError from error
-        piece = view[:PIECE]
-        await self._stream.send_all(piece)
-        return len(piece)
+    def _next_batch(self) -> bytes | None:
+        """Take frames out of the queue, joined: a system call costs more than a small frame."""
+        frame = self._shift()
+        if frame is None:
+            return None
+        data = frame.to_bytes()
+        size = len(data)
+        if size >= CHUNK or not self._endpoint.has_frames or (frame := self._shift()) is None:
+            return data
+        pieces = [data, frame.to_bytes()]
+        size += len(pieces[-1])
+        while size < CHUNK and (frame := self._shift()) is not None:
+            pieces.append(frame.to_bytes())
+            size += len(pieces[-1])
+        return b"".join(pieces)
 
     def _shift(self) -> Frame | None:
         try:
@@ -113,9 +247,9 @@ class Writer:
 
     def wake_a_sender(self) -> None:
         """Let the task that has waited longest in `send()` go on, if there is room."""
-        if self.has_space:
+        if (self.room.count or self.chunk_room.count) and self.has_space:
             lot = self.room if self._endpoint.is_between_messages else self.chunk_room
-            lot.unpark()
+            lot.wake_one()
 
     @property
     def has_space(self) -> bool:

@@ -12,6 +12,8 @@ import pytest
 import trio
 import trio.testing
 
+from tests.connection.helpers import CurrentForm, Form
+
 
 def run_under_mock_clock(main: Callable[[], Awaitable[Any]], **options: Any) -> Any:
     """Run a test under a clock that passes only when nothing else can happen."""
@@ -30,3 +32,11 @@ def log_level(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Record everything that the library logs."""
     with caplog.at_level(logging.DEBUG, logger="trio_wsendpoint"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def form(request: pytest.FixtureRequest) -> Iterator[Form]:
+    """Let the streams be of the form that the test asks for with `both_forms`, or plain."""
+    CurrentForm.form = getattr(request, "param", "plain")
+    yield CurrentForm.form
+    CurrentForm.form = "plain"

@@ -1,16 +1,22 @@
 """What these tests share: a peer driven by hand, and streams that misbehave on demand.
 
 The peer speaks in frames made by `protocol`, or in raw bytes; it does nothing by itself.
+
+A connection reads and writes over two forms of streams: "plain" ones (`trio.abc.Stream`), with
+its tasks alone, and "non-blocking" ones, with the calls of the app as well.  A module that holds
+for both says `pytestmark = both_forms`; the pairs that are made here are then of the form that
+the test runs with.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -26,7 +32,15 @@ from trio_wsendpoint import (
     accept_endpoint,
     connect_endpoint,
 )
-from trio_wsendpoint.testing import seeded_bytes
+from trio_wsendpoint import testing as kit
+from trio_wsendpoint.testing import (
+    ConnectionPair,
+    MemoryNetwork,
+    MemoryStream,
+    NonBlockingMemoryStream,
+    seeded_bytes,
+)
+from trio_wsendpoint.transport import NonBlockingStream
 
 KEY = base64.b64encode(b"the sample nonce")
 REQUEST = (
@@ -37,6 +51,33 @@ MASK = b"\x37\xfa\x21\x3d"
 SEED = 7
 
 settle = trio.testing.wait_all_tasks_blocked
+
+Form = Literal["plain", "non-blocking"]
+FORMS: tuple[Form, ...] = ("plain", "non-blocking")
+#: Runs a test, or a module, over either form of streams.
+both_forms = pytest.mark.parametrize("form", FORMS, indirect=True)
+#: Bytes that a stream holds for a peer that does not read: any number that a test sends.
+BOUNDLESS = 1 << 40
+#: Seconds after which the reader task reads, at most, where the app does not.
+AWAY = 0.06
+
+
+class CurrentForm:
+    """The form of the streams that are made; the fixture `form` sets it."""
+
+    form: Form = "plain"
+
+
+def is_non_blocking() -> bool:
+    """Whether the test runs over non-blocking streams."""
+    return CurrentForm.form == "non-blocking"
+
+
+async def away() -> None:
+    """Be away from `receive()` until what has come was read, whoever reads it."""
+    if is_non_blocking():
+        await trio.sleep(AWAY)
+    await settle()
 
 
 def response_for(key: bytes) -> bytes:
@@ -102,7 +143,8 @@ class Peer:
         """Take a Close frame, answer it, end our bytes; return what it said."""
         code, reason = await self.expect_close()
         await self.send(CloseFrame(code, reason))
-        await self.end_sending()
+        with contextlib.suppress(trio.BrokenResourceError):  # a server has closed at once
+            await self.end_sending()
         return code, reason
 
     async def end_sending(self) -> None:
@@ -122,6 +164,27 @@ class Peer:
 Streams = tuple[trio.abc.Stream, trio.abc.Stream]
 
 
+def memory_pair() -> Streams:
+    """Return two connected streams that hold any amount."""
+    if is_non_blocking():
+        return MemoryNetwork(capacity=BOUNDLESS).pair()
+    return trio.testing.memory_stream_pair()
+
+
+def tight_pair(capacity: int = 1000) -> Streams:
+    """Return two connected streams that hold next to nothing: `capacity` bytes at most."""
+    if is_non_blocking():
+        return MemoryNetwork(capacity=capacity).pair()
+    return trio.testing.lockstep_stream_pair()
+
+
+def connection_pair(
+    *, streams: Streams | None = None, **options: Any
+) -> AbstractAsyncContextManager[ConnectionPair]:
+    """Return `trio_wsendpoint.testing.connection_pair()`, over streams of the form."""
+    return kit.connection_pair(streams=streams or memory_pair(), **options)
+
+
 @asynccontextmanager
 async def served(
     streams: Streams | None = None, **options: Any
@@ -130,7 +193,7 @@ async def served(
 
     `streams` are to hold what is written, as memory streams do.
     """
-    ours, theirs = streams or trio.testing.memory_stream_pair()
+    ours, theirs = streams or memory_pair()
     peer = Peer(theirs, masks=True)
     await theirs.send_all(REQUEST)
     async with accept_endpoint(ours, **options) as connection:
@@ -144,7 +207,7 @@ async def connected(
     streams: Streams | None = None, **options: Any
 ) -> AsyncIterator[tuple[Connection, Peer]]:
     """Open a client's connection to a peer by hand; yield both."""
-    ours, theirs = streams or trio.testing.memory_stream_pair()
+    ours, theirs = streams or memory_pair()
     peer = Peer(theirs, masks=False)
     options.setdefault("random_bytes", seeded_bytes(SEED))
     await theirs.send_all(response_for(base64.b64encode(seeded_bytes(SEED)(16))))
@@ -174,7 +237,7 @@ class TestStream(trio.abc.Stream):
         self.closes = 0
         self._room: int | None = None
         self._lot = ParkingLot()
-        self._readers = ParkingLot()
+        self._fail_scope = trio.CancelScope()
 
     @property
     def room(self) -> int | None:
@@ -185,10 +248,16 @@ class TestStream(trio.abc.Stream):
         self._room = value
         self._lot.unpark_all()
 
+    @property
+    def unread(self) -> int:
+        """How many bytes wait to be read from it."""
+        if isinstance(self.inner, MemoryStream):
+            return self.inner._incoming.readable
+        return len(self.inner.receive_stream._incoming._data)  # type: ignore[attr-defined]
+
     def fail(self, error: BaseException) -> None:
         """Let the reading that waits raise `error`."""
         self.receive_error = error
-        self._readers.unpark_all()
         self._fail_scope.cancel()
 
     async def send_all(self, data: Any) -> None:
@@ -238,16 +307,59 @@ class HalfStream(TestStream, trio.abc.HalfCloseableStream):
         await self.inner.send_eof()
 
 
+class NonBlockingTestStream(TestStream, NonBlockingStream):
+    """A `TestStream` that also reads and writes without waiting, as sockets do."""
+
+    inner: NonBlockingMemoryStream
+    _interrupts = 0
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        if self.receive_error is not None:
+            raise self.receive_error
+        return self.inner.receive_nowait(self.chop or max_bytes)
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        if self.send_error is not None:
+            raise self.send_error
+        size = len(data) if self._room is None else min(len(data), self._room)
+        if not size:
+            return 0
+        sent = self.inner.send_nowait(data[:size])
+        self.writes.append(bytes(data[:sent]))
+        if self._room is not None:
+            self._room -= sent
+        return sent
+
+    async def wait_readable(self) -> None:
+        with trio.CancelScope() as self._fail_scope:
+            await self.inner.wait_readable()
+
+    async def wait_writable(self) -> None:
+        interrupts = self._interrupts
+        while self._room == 0 and self.send_error is None and self._interrupts == interrupts:
+            await self._lot.park()
+        await self.inner.wait_writable()
+
+    def interrupt(self) -> None:
+        self._interrupts += 1
+        self._lot.unpark_all()
+        self.inner.interrupt()
+
+
+class NonBlockingHalfStream(NonBlockingTestStream, HalfStream):
+    """One that can also end its sending."""
+
+
 def half_pair() -> tuple[HalfStream, trio.abc.Stream]:
     """Return a stream that can be told to misbehave, and its other end."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    return HalfStream(ours), theirs
+    ours, theirs = memory_pair()
+    return (NonBlockingHalfStream if is_non_blocking() else HalfStream)(ours), theirs
 
 
 def plain_pair() -> tuple[TestStream, trio.abc.Stream]:
     """Return such a stream that cannot be half closed, and its other end."""
-    ours, theirs = trio.testing.memory_stream_pair()
-    return TestStream(ours), theirs
+    ours, theirs = memory_pair()
+    return (NonBlockingTestStream if is_non_blocking() else TestStream)(ours), theirs
 
 
 def loud_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -260,6 +372,14 @@ class Clock:
 
     def __init__(self) -> None:
         self._start = trio.current_time()
+
+    def is_at(self, seconds: float, *, times: int = 1) -> bool:
+        """Whether it is so late, or so much later as what came may have waited to be read.
+
+        `times`: how often it may have waited.
+        """
+        late = AWAY * times if is_non_blocking() else 0
+        return seconds <= self.now <= round(seconds + late, 6)
 
     @property
     def now(self) -> float:

@@ -6,7 +6,15 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import TestStream, half_pair, served, settle
+from tests.connection.helpers import (
+    away,
+    both_forms,
+    connection_pair,
+    half_pair,
+    served,
+    settle,
+    tight_pair,
+)
 from trio_wsendpoint import (
     BinaryFrame,
     CloseFrame,
@@ -17,14 +25,10 @@ from trio_wsendpoint import (
     PongFrame,
     TextFrame,
 )
-from trio_wsendpoint.testing import connection_pair
+
+pytestmark = both_forms
 
 OVERHEAD = 128
-
-
-def unread(stream: TestStream) -> int:
-    """Return how many bytes wait in the stream."""
-    return len(stream.inner.receive_stream._incoming._data)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("size", "held"), [(0, 8), (1, 8), (128, 4), (1000, 1)])
@@ -34,19 +38,19 @@ async def test_reading_stops_at_the_receive_buffer(size: int, held: int) -> None
     ours.chop = 100
     async with served((ours, theirs), limits=limits) as (connection, peer):
         await peer.send(*(BinaryFrame(bytes(size)) for _ in range(100)))
-        await settle()
+        await away()
         now = connection.statistics()
         assert now.inbox_messages == held
         assert now.inbox_bytes == held * (size + OVERHEAD)
-        assert unread(ours) > 0
-        before = unread(ours)
+        assert ours.unread > 0
+        before = ours.unread
         await trio.sleep(10)
-        assert unread(ours) == before
+        assert ours.unread == before
         for number in range(100):
             assert await connection.receive() == bytes(size)
             await settle()
             assert connection.statistics().inbox_messages == min(held, 99 - number)
-        assert unread(ours) == 0
+        assert ours.unread == 0
 
 
 async def test_reading_stops_inside_a_message_that_nobody_waits_for() -> None:
@@ -54,8 +58,8 @@ async def test_reading_stops_inside_a_message_that_nobody_waits_for() -> None:
     ours.chop = 100
     async with served((ours, theirs), limits=Limits(receive_buffer=1024)) as (connection, peer):
         await peer.send(BinaryFrame(bytes(5000)), BinaryFrame(b"next"))
-        await settle()
-        assert 3500 < unread(ours) < 4100
+        await away()
+        assert 3500 < ours.unread < 4100
         assert connection.statistics().inbox_messages == 0
         with trio.move_on_after(0):
             await trio.lowlevel.checkpoint()
@@ -65,7 +69,7 @@ async def test_reading_stops_inside_a_message_that_nobody_waits_for() -> None:
 
 async def test_reading_resumes_as_the_app_takes() -> None:
     async with connection_pair(
-        streams=trio.testing.lockstep_stream_pair(),
+        streams=tight_pair(),
         client={"limits": Limits(send_buffer=1)},
         server={"limits": Limits(receive_buffer=1)},
     ) as (client, server):
@@ -95,7 +99,7 @@ async def test_pings_wait_unread_while_the_inbox_is_full_and_are_answered_then()
         await settle()
         await peer.send(PingFrame(b"?"))
         await settle()
-        assert unread(ours) > 0
+        assert ours.unread > 0
         assert await connection.receive() == "a"
         assert await peer.next_frame() == PongFrame(b"?")
 

@@ -13,11 +13,14 @@ import trio.testing
 from tests.connection.helpers import (
     REQUEST,
     Clock,
+    both_forms,
     connected,
+    connection_pair,
     half_pair,
     loud_records,
     served,
     settle,
+    tight_pair,
 )
 from trio_wsendpoint import (
     ConnectionClosedLocally,
@@ -28,7 +31,8 @@ from trio_wsendpoint import (
     Timeouts,
     accept_endpoint,
 )
-from trio_wsendpoint.testing import connection_pair
+
+pytestmark = both_forms
 
 
 async def cancelled_after(turns: int, call: Callable[[], Awaitable[object]]) -> bool:
@@ -57,9 +61,7 @@ async def cancelled_after(turns: int, call: Callable[[], Awaitable[object]]) -> 
 @pytest.mark.parametrize("size", [1, 200_000])
 async def test_a_send_is_whole_or_nothing(size: int) -> None:
     limits = Limits(send_buffer=size, fragment_size=30_000)
-    async with connection_pair(
-        streams=trio.testing.lockstep_stream_pair(), client={"limits": limits}
-    ) as (client, server):
+    async with connection_pair(streams=tight_pair(), client={"limits": limits}) as (client, server):
         sent: list[str | bytes] = []
         received: list[str | bytes] = []
 

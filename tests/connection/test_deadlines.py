@@ -10,6 +10,7 @@ import trio.testing
 
 from tests.connection.helpers import (
     Clock,
+    both_forms,
     connected,
     half_pair,
     loud_records,
@@ -25,6 +26,8 @@ from trio_wsendpoint import (
     TextFrame,
     Timeouts,
 )
+
+pytestmark = both_forms
 
 
 async def test_a_peer_that_stops_reading(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,7 +174,7 @@ async def test_a_peer_that_violates_and_goes_on_sending_gets_to_read_why() -> No
         await trio.sleep(0.5)
         await peer.stream.aclose()
         await connection.wait_closed()
-        assert clock.now == 0.5
+        assert clock.is_at(0.5)
 
 
 async def test_a_peer_that_violates_and_takes_nothing() -> None:

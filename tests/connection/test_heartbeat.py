@@ -8,7 +8,10 @@ import trio.testing
 
 from tests.connection.helpers import (
     Clock,
+    away,
+    both_forms,
     connected,
+    connection_pair,
     half_pair,
     loud_records,
     served,
@@ -23,7 +26,8 @@ from trio_wsendpoint import (
     TextFrame,
     Timeouts,
 )
-from trio_wsendpoint.testing import connection_pair
+
+pytestmark = both_forms
 
 
 @pytest.mark.parametrize("opened", [served, connected])
@@ -193,7 +197,7 @@ async def test_two_of_ours_survive_an_app_that_is_busy_while_its_inbox_is_full()
     async with connection_pair(server={"limits": Limits(receive_buffer=1000)}) as (client, server):
         for _ in range(3_000):
             await client.send("x")
-        await settle()
+        await away()
         assert server.statistics().inbox_bytes >= 1000
         await trio.sleep(1000)
         assert client.is_open

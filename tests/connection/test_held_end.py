@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import Clock, Peer, half_pair, served, settle
+from tests.connection.helpers import Clock, Peer, away, both_forms, half_pair, served, settle
 from trio_wsendpoint import (
     CloseFrame,
     Connection,
@@ -18,6 +18,8 @@ from trio_wsendpoint import (
     TextFrame,
     Timeouts,
 )
+
+pytestmark = both_forms
 
 MASKED = b"\x80\x00\x00\x00\x00"
 #: What ends the stream, and the code that the peer is told.
@@ -110,7 +112,7 @@ async def test_without_a_message_before_it_there_is_nothing_to_wait_for(name: st
         clock = Clock()
         await peer.stream.send_all(ENDS[name][0])
         assert (await peer.expect_close())[0] == ENDS[name][1]
-        assert clock.now == 0
+        assert clock.is_at(0)
         assert not connection.is_open
 
 
@@ -154,7 +156,7 @@ async def test_an_app_that_never_takes_the_messages(name: str, taken: int) -> No
         for _ in range(taken):
             await connection.receive()
         assert (await peer.expect_close())[0] == code
-        assert clock.now == 7
+        assert clock.is_at(7)
         # What was received can still be read.
         assert [await connection.receive() for _ in range(2 - taken)] == ["one", "two"][taken:]
         with pytest.raises(ConnectionEnded if code == 1000 else ConnectionLost):
@@ -165,12 +167,12 @@ async def test_an_app_that_polls() -> None:
     async with served(timeouts=Timeouts(answer=2)) as (connection, peer):
         clock = Clock()
         await peer.stream.send_all(stream_of(peer, ENDS["close"][0]))
-        await settle()
+        await away()
         assert [connection.receive_nowait(), connection.receive_nowait()] == ["one", "two"]
         with pytest.raises(trio.WouldBlock):
             connection.receive_nowait()
         assert (await peer.expect_close())[0] == 1000
-        assert clock.now == 2
+        assert clock.is_at(2)
 
 
 async def test_the_peer_is_not_judged_by_the_heartbeat_meanwhile() -> None:

@@ -6,7 +6,15 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import half_pair, served, settle
+from tests.connection.helpers import (
+    away,
+    both_forms,
+    connection_pair,
+    half_pair,
+    served,
+    settle,
+    tight_pair,
+)
 from trio_wsendpoint import (
     BinaryFrame,
     CloseFrame,
@@ -19,7 +27,8 @@ from trio_wsendpoint import (
     PongFrame,
     TextFrame,
 )
-from trio_wsendpoint.testing import connection_pair
+
+pytestmark = both_forms
 
 
 async def test_async_for_ends_when_the_peer_closes() -> None:
@@ -124,7 +133,7 @@ async def test_bytes_may_come_in_any_pieces(chop: int) -> None:
 async def test_a_loop_of_receives_lets_others_run_once_in_64() -> None:
     async with served(limits=Limits(receive_buffer=1 << 24)) as (connection, peer):
         await peer.send(*(TextFrame("x") for _ in range(1000)))
-        await settle()
+        await away()
         assert connection.statistics().inbox_messages == 1000
         turns = 0
 
@@ -209,7 +218,7 @@ async def test_two_peers_that_send_20_mb_in_pieces_before_they_read() -> None:
     count, size = 305, 65_536
     limits = Limits(receive_buffer=count * (size + 128), send_buffer=1000)
     async with connection_pair(
-        streams=trio.testing.lockstep_stream_pair(),
+        streams=tight_pair(),
         client={"limits": limits},
         server={"limits": limits},
     ) as (one, two):

@@ -12,13 +12,18 @@ import trio.testing
 from tests.connection.helpers import half_pair, served, settle
 from trio_wsendpoint import (
     BinaryFrame,
+    CloseCause,
     CloseFrame,
     ConnectionStatistics,
+    ContinuationFrame,
+    Deflate,
     Limits,
+    PingFrame,
     PongFrame,
     ServerEndpoint,
     State,
     TextFrame,
+    Timeouts,
 )
 from trio_wsendpoint.testing import connection_pair
 
@@ -27,18 +32,9 @@ async def test_what_is_counted() -> None:
     ours, theirs = half_pair()
     async with served((ours, theirs), limits=Limits(send_buffer=10)) as (connection, peer):
         fresh = connection.statistics()
-        assert fresh == ConnectionStatistics(
-            messages_sent=0,
-            messages_received=0,
-            bytes_sent=0,
-            bytes_received=0,
-            inbox_messages=0,
-            inbox_bytes=0,
-            write_queue_frames=0,
-            write_queue_bytes=0,
-            tasks_waiting_send=0,
-            round_trip=None,
-        )
+        assert fresh == ConnectionStatistics(opened=trio.current_time())
+        assert {type(value) for value in dataclasses.astuple(fresh)} <= {int, float, type(None)}
+        assert not any(dataclasses.astuple(fresh))
         with pytest.raises(dataclasses.FrozenInstanceError):
             fresh.bytes_sent = 1  # type: ignore[misc]
         data = peer.to_bytes(TextFrame("abc"), BinaryFrame(b""))
@@ -142,10 +138,88 @@ async def test_the_logger_is_the_connection_s_own(caplog: pytest.LogCaptureFixtu
         server.logger.info("hello %s", "there")
         client.logger.info("and here")
     assert [(record.name, record.getMessage()) for record in caplog.records[:2]] == [
-        ("trio_wsendpoint.test", "[StapledStream] hello there"),
-        ("trio_wsendpoint", "[StapledStream] and here"),
+        ("trio_wsendpoint.test", f"[StapledStream #{server.id}] hello there"),
+        ("trio_wsendpoint", f"[StapledStream #{client.id}] and here"),
     ]
     adapter = logging.LoggerAdapter(logger, {})
-    async with connection_pair(server={"logger": adapter}) as (_, server):
-        server.logger.info("adapted")
-    assert caplog.records[2].getMessage() == "[StapledStream] adapted"
+    async with connection_pair(server={"logger": adapter}) as (_, other):
+        other.logger.info("adapted")
+    assert caplog.records[2].getMessage() == f"[StapledStream #{other.id}] adapted"
+
+
+async def test_frames_and_payload() -> None:
+    async with served() as (connection, peer):
+        await peer.send(TextFrame("ab", fin=False), ContinuationFrame(b"c"), PingFrame(b"x"))
+        assert await connection.receive() == "abc"
+        await connection.send("grüße")
+        await settle()
+        now = connection.statistics()
+        assert (now.frames_received, now.control_frames_received, now.pings_received) == (3, 1, 1)
+        assert (now.frames_sent, now.control_frames_sent, now.pongs_sent) == (2, 1, 1)
+        assert (now.payload_received, now.wire_payload_received) == (3, 3)
+        assert (now.payload_sent, now.wire_payload_sent) == (7, 7)
+        assert (now.compression_ratio_sent, now.compression_ratio_received) == (None, None)
+
+
+async def test_compression() -> None:
+    async with connection_pair(
+        handshake=True, client={"deflate": Deflate()}, server={"deflate": Deflate()}
+    ) as (client, server):
+        await client.send("abc" * 1000)
+        await client.send("abc" * 1000, compress=False)
+        await server.receive()
+        await server.receive()
+        ours, theirs = client.statistics(), server.statistics()
+        assert ours.payload_sent == theirs.payload_received == 6000
+        assert ours.plain_sent == theirs.plain_received == 3000
+        assert ours.compressed_sent == theirs.compressed_received < 100
+        assert ours.wire_payload_sent == 3000 + ours.compressed_sent == theirs.wire_payload_received
+        assert ours.compression_ratio_sent == 3000 / ours.compressed_sent
+        assert theirs.compression_ratio_received == ours.compression_ratio_sent
+        assert theirs.compression_ratio_sent is None
+
+
+async def test_age() -> None:
+    await trio.sleep(5)
+    async with connection_pair() as (client, server):
+        await trio.sleep(2)
+        now = client.statistics()
+        assert (now.opened, now.age, now.close_code, now.close_cause) == (5, 2, None, None)
+        await client.aclose()
+        await server.wait_closed()
+        await trio.sleep(3)
+        assert server.statistics().age == 2
+        ended = client.statistics()
+        assert (ended.close_code, ended.close_cause) == (1000, CloseCause.LOCAL)
+        assert server.statistics().close_cause is CloseCause.PEER
+
+
+async def test_the_cause_of_a_peer_that_takes_nothing() -> None:
+    ours, theirs = half_pair()
+    async with served((ours, theirs), timeouts=Timeouts(write=3)) as (connection, _):
+        ours.room = 0
+        await connection.send("stuck")
+        await connection.wait_closed()
+        ended = connection.statistics()
+        assert (ended.close_code, ended.close_cause) == (1006, CloseCause.TIMEOUT)
+        assert ended.age == 3
+
+
+async def test_the_cause_of_a_stream_that_breaks() -> None:
+    ours, theirs = half_pair()
+    async with served((ours, theirs)) as (connection, _):
+        ours.send_error = trio.BrokenResourceError("on purpose")
+        await connection.send("lost")
+        await connection.wait_closed()
+        assert connection.statistics().close_cause is CloseCause.LOST
+
+
+async def test_no_code_before_it_is_known() -> None:
+    async with served() as (connection, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(connection.aclose)
+        await settle()
+        now = connection.statistics()
+        assert (now.close_code, now.close_cause) == (None, CloseCause.LOCAL)
+        await peer.answer_close()
+        await settle()
+        assert connection.statistics().close_code == 1000

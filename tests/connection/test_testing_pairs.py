@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import trio
 import trio.testing
@@ -9,29 +11,21 @@ import trio.testing
 from trio_wsendpoint import (
     CloseFrame,
     ConnectionEnded,
+    HandshakeError,
     HandshakeRefused,
     Heartbeat,
     Limits,
     Response,
-    testing,
 )
 from trio_wsendpoint.testing import (
     ConnectionPair,
     EndpointPair,
+    Faults,
+    MemoryNetwork,
     connection_pair,
     endpoint_pair,
     seeded_bytes,
 )
-
-
-def test_what_is_there() -> None:
-    assert set(testing.__all__) == {
-        "ConnectionPair",
-        "EndpointPair",
-        "connection_pair",
-        "endpoint_pair",
-        "seeded_bytes",
-    }
 
 
 def test_seeded_bytes() -> None:
@@ -137,6 +131,15 @@ async def test_a_handshake_over_which_one_side_fails_alone() -> None:
     with pytest.raises(ZeroDivisionError):
         async with connection_pair(handshake=True, streams=(Raising(), server)):
             pytest.fail("there is no connection")
+
+
+async def test_a_handshake_that_fails_leaves_no_stream_open() -> None:
+    for operation in range(1, 10):
+        network = MemoryNetwork(client=Faults(fail_at_operation=operation))
+        with contextlib.suppress(HandshakeError):
+            async with connection_pair(handshake=True, streams=network.pair()):
+                pass
+        assert network.open_streams == ()
 
 
 async def test_over_lockstep_streams() -> None:

@@ -203,6 +203,26 @@ async def test_the_demo_has_a_page_a_chat_and_an_echo_on_one_port() -> None:
         await server.check_end()
 
 
+@pytest.mark.parametrize("path", ["/chat", "/echo"])
+async def test_ctrl_c_ends_the_demo_though_a_client_never_answers(path: str) -> None:
+    """Within the grace: no closing waits for its peer any longer than that."""
+    async with example("demo.py", "0") as server:
+        url = await server.read_url()
+        with trio.fail_after(PATIENCE):
+            stream = await trio.open_tcp_stream("127.0.0.1", int(url[:-1].rpartition(":")[2]))
+            async with stream:
+                await stream.send_all(REQUEST.replace(b"/ HTTP", path.encode() + b" HTTP", 1))
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    data += bytes(await stream.receive_some())
+                server.interrupt()
+                while not data.endswith(b"\x88\x02\x03\xe9"):  # 1001
+                    more = bytes(await stream.receive_some())
+                    assert more, data
+                    data += more
+                await server.check_end()
+
+
 async def test_a_second_demo_says_in_a_line_that_the_port_is_taken() -> None:
     async with example("demo.py", "0") as server:
         port = (await server.read_url()).rstrip("/").rpartition(":")[2]

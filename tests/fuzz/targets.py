@@ -32,7 +32,7 @@ from trio_wsendpoint import (
 from trio_wsendpoint.handshake import ClientHandshake, RequestReader, ResponseReader
 from trio_wsendpoint.handshake.abnf import format_extensions, parse_extensions
 from trio_wsendpoint.handshake.server import ServerHandshake
-from trio_wsendpoint.protocol.masking import apply_mask
+from trio_wsendpoint.protocol.coding import apply_mask
 
 __all__ = ["TARGETS", "Broken"]
 

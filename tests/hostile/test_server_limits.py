@@ -378,9 +378,9 @@ async def test_connections_of_one_address():
 
 
 async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
-    """`peer_address` is of sockets alone, which have no virtual time: here it is told."""
+    """Only sockets have addresses, and they have no virtual time: here it is told."""
     address = ["1.2.3.4"]
-    monkeypatch.setattr(server_module, "peer_address", lambda stream: address[0])
+    monkeypatch.setattr(server_module, "socket_address", lambda stream: (address[0], 80))
     limits = ServerLimits(opening_rate=BYSTANDERS)
     async with server_under_test(server_limits=limits) as under_test:
         began = trio.current_time()

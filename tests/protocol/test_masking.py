@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_wsendpoint.protocol.masking import apply_mask, rotate_mask
+from trio_wsendpoint.protocol.coding import apply_mask, rotate_mask
 
 from .wire import MASK, examples, scalar_xor
 

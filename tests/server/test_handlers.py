@@ -282,7 +282,7 @@ async def test_a_peer_whose_address_has_a_zone(caplog, monkeypatch):
             assert [message async for message in client] == []
     text = only_error(caplog).getMessage()
     assert text.startswith("[[fe80::1")
-    assert text.endswith("]:5] hello there")
+    assert text.endswith("]:5 #1] hello there")
 
 
 async def test_the_name_of_a_peer(caplog, tmp_path):
@@ -299,8 +299,8 @@ async def test_the_name_of_a_peer(caplog, tmp_path):
             async with connect_endpoint(URL, stream=stream) as client:
                 assert [message async for message in client] == []
     assert [record.getMessage() for record in loud(caplog)] == [
-        "[a unix socket] hello",
-        "[StapledStream] hello",
+        "[a unix socket #1] hello",
+        "[StapledStream #2] hello",
     ]
 
 
@@ -315,7 +315,7 @@ async def test_a_peer_that_has_gone_before_it_was_named(caplog, monkeypatch):
         monkeypatch.setattr(socket_class(server), "getpeername", getpeername, raising=False)
         async with connect_endpoint(server.urls[0]) as client:
             assert [message async for message in client] == []
-    assert only_error(caplog).getMessage() == "[a peer that has gone] hello"
+    assert only_error(caplog).getMessage() == "[a peer that has gone #1] hello"
 
 
 async def test_an_endpoint_class(autojump_clock):

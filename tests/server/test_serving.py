@@ -479,8 +479,8 @@ async def test_aclose_again_waits_for_the_end(autojump_clock):
         assert ends == []
         assert await read_all(stream) == b"\x88\x02\x0f\xa0"
         await trio.sleep_until(10)
-        # The peer never answers the Close frame: `Timeouts.close`.
-        assert ends == [5, 5, 5]
+        # The handler had `Timeouts.goodbye`, and the peer never answers: `Timeouts.close`.
+        assert ends == [6, 6, 6]
         await served.server.aclose()
 
 

@@ -28,22 +28,18 @@ class Headers:
     are taken off.  Raises `ValueError` for a name or a value that may not go on the wire.
     """
 
-    __slots__ = ("_items", "_values")
+    # No index: a connection keeps its headers for as long as it lives, and there are few of them.
+    __slots__ = ("_items",)
 
     _items: tuple[tuple[str, str], ...]
-    _values: dict[str, tuple[str, ...]]
 
     def __init__(self, items: HeaderItems = ()) -> None:
         if isinstance(items, Headers):
             # They are immutable and checked already.
-            self._items, self._values = items._items, items._values
+            self._items = items._items
             return
         pairs = cast("Iterable[object]", items.items() if isinstance(items, Mapping) else items)
         self._items = tuple(_checked_field(pair) for pair in pairs)
-        values: dict[str, list[str]] = {}
-        for name, value in self._items:
-            values.setdefault(name.lower(), []).append(value)
-        self._values = {name: tuple(found) for name, found in values.items()}
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of `name`, or `default`.
@@ -52,37 +48,46 @@ class Headers:
         every field that is a list, and recognisably wrong for one that must not repeat, so that
         a second Origin or Host can never hide behind the first.  `get_all` keeps them apart.
         """
-        values = self._values.get(name.lower())
-        return default if values is None else ", ".join(values)
+        values = self.get_all(name)
+        return ", ".join(values) if values else default
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return the value of each field called `name`, in order; empty if there is none."""
-        return self._values.get(name.lower(), ())
+        wanted = name.lower()
+        return tuple(value for spelled, value in self._items if spelled.lower() == wanted)
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Return every field as (name, value), in order, names spelled as they were given."""
         return self._items
 
+    def _by_name(self) -> dict[str, tuple[str, ...]]:
+        return {name: self.get_all(name) for name in self}
+
     def __getitem__(self, name: str) -> str:
-        return ", ".join(self._values[name.lower()])
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
+        return isinstance(name, str) and bool(self.get_all(name))
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the distinct names, in lower case."""
-        return iter(self._values)
+        return iter(dict.fromkeys(name.lower() for name, _ in self._items))
 
     def __len__(self) -> int:
         """Return how many distinct names there are."""
-        return len(self._values)
+        return len({name.lower() for name, _ in self._items})
 
     def __eq__(self, other: object) -> bool:
         # The order of fields with different names has no meaning; `dict` compares just so.
-        return self._values == other._values if isinstance(other, Headers) else NotImplemented
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return self._by_name() == other._by_name()
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._values.items()))
+        return hash(frozenset(self._by_name().items()))
 
     def __repr__(self) -> str:
         return f"Headers({list(self._items)!a})"

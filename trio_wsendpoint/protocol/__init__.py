@@ -4,7 +4,7 @@ A byte's walk: `Parser` -> `Frame` -> `Endpoint` -> `Defragmenter` -> `Message`;
 message -> `Sender` -> `WriteQueue` -> `shift_write_queue()`.  Nothing here imports trio.
 """
 
-from trio_wsendpoint.protocol.closing import Closing, Event, State
+from trio_wsendpoint.protocol.closing import CloseCause, Closing, Event, State
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, Progress, ServerEndpoint
 from trio_wsendpoint.protocol.extension import ExtensionNegotiator, MessageExtension
@@ -24,10 +24,12 @@ from trio_wsendpoint.protocol.opcodes import CloseCode, Opcode
 from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.ping_store import PingStore
 from trio_wsendpoint.protocol.streamer import Streamer, UnfinishedStream
+from trio_wsendpoint.protocol.traffic import Traffic
 
 __all__ = [
     "BinaryFrame",
     "ClientEndpoint",
+    "CloseCause",
     "CloseCode",
     "CloseFrame",
     "Closing",
@@ -51,5 +53,6 @@ __all__ = [
     "State",
     "Streamer",
     "TextFrame",
+    "Traffic",
     "UnfinishedStream",
 ]

@@ -13,13 +13,13 @@ Only `endpoint` imports this module, to change a state; everyone may look at one
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 
-from trio_wsendpoint.errors import EndpointClosed
+from trio_wsendpoint.errors import EndpointClosed, MessageTooBig, PolicyViolation, RateExceeded
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
-__all__ = ["TRANSITIONS", "Closing", "Event", "State"]
+__all__ = ["TRANSITIONS", "CloseCause", "Closing", "Event", "State"]
 
 
 class State(Enum):
@@ -41,6 +41,30 @@ class Event(Enum):
     BYTES_END = "the bytes end"
     WE_FAIL = "we fail the connection"
 
+
+class CloseCause(StrEnum):
+    """Why a connection ended, in a word: what came first decides, whatever followed.
+
+    `PEER`: the peer closed.  `LOCAL`: we did, for no error.  `PROTOCOL_ERROR`: the peer broke a
+    rule (1002, 1007); `LIMIT`: it passed one of our limits (1008, 1009, 1013).  `TIMEOUT`: it
+    fell silent, or took nothing of what we wrote.  `LOST`: the bytes ended without a Close frame.
+    `INTERNAL_ERROR`: a handler, a callback or the library failed (1011).
+    """
+
+    PEER = "peer"
+    LOCAL = "local"
+    PROTOCOL_ERROR = "protocol error"
+    LIMIT = "limit"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    INTERNAL_ERROR = "internal error"
+
+
+#: What our own Close frame says of the cause, if it was we who closed.
+_CAUSES: dict[int, CloseCause] = {
+    CloseCode.PROTOCOL_ERROR: CloseCause.PROTOCOL_ERROR,
+    CloseCode.INTERNAL_ERROR: CloseCause.INTERNAL_ERROR,
+}
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
     State.OPEN: {
@@ -67,13 +91,16 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 class Closing:
     """Where one endpoint stands, and what it knows of how it got there.
 
-    `sent` and `received` are the Close frames (the first of each), `error` is why it failed.
+    `sent` and `received` are the Close frames (the first of each), `error` is why it failed,
+    `began` is what ended the state OPEN.  `is_given_up`: we closed because the peer was silent.
     """
 
-    __slots__ = ("error", "received", "sent", "state")
+    __slots__ = ("began", "error", "is_given_up", "received", "sent", "state")
 
     def __init__(self) -> None:
         self.state = State.OPEN
+        self.began: Event | None = None
+        self.is_given_up = False
         self.sent: CloseFrame | None = None
         self.received: CloseFrame | None = None
         self.error: Exception | None = None
@@ -88,6 +115,8 @@ class Closing:
             if event is Event.WE_CLOSE:
                 raise EndpointClosed(self.explain())
             return False
+        if self.began is None:
+            self.began = event
         self.state = following
         return True
 
@@ -112,6 +141,24 @@ class Closing:
         if self.received is None:
             return CloseCode.ABNORMAL_CLOSURE
         return CloseCode.NO_STATUS if self.received.code is None else self.received.code
+
+    @property
+    def cause(self) -> CloseCause | None:
+        """Why the connection ended, or is ending; None while it is open."""
+        if self.began is None:
+            return None
+        if self.began is Event.PEER_CLOSES:
+            return CloseCause.PEER
+        if self.began is Event.BYTES_END:
+            return CloseCause.LOST
+        if self.began is Event.WE_FAIL:
+            limits = (MessageTooBig, PolicyViolation, RateExceeded)
+            is_limit = isinstance(self.error, limits)
+            return CloseCause.LIMIT if is_limit else CloseCause.PROTOCOL_ERROR
+        if self.is_given_up:
+            return CloseCause.TIMEOUT
+        code = None if self.sent is None else self.sent.code
+        return CloseCause.LOCAL if code is None else _CAUSES.get(code, CloseCause.LOCAL)
 
     def explain(self) -> str:
         """Say in one line who closed, with which code and reason, and what went wrong."""

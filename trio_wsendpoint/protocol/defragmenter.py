@@ -11,11 +11,15 @@ has encoded.  Only `endpoint` imports this module.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from io import BytesIO
+
 from trio_wsendpoint.errors import MessageTooBig, PolicyViolation, ProtocolError
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
 from trio_wsendpoint.protocol.message import Cuts, Message
+from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
 
 __all__ = ["Defragmenter"]
@@ -28,7 +32,10 @@ _NO_FRAME = ContinuationFrame()
 
 
 class Defragmenter:
-    """Joins the frames of one direction, within `limits`."""
+    """Joins the frames of one direction, within `limits`.
+
+    `message_listener(type, size)`, if there is one, is called for each message that is complete.
+    """
 
     __slots__ = (
         "_buffer",
@@ -46,17 +53,24 @@ class Defragmenter:
         "_replaced",
         "_size",
         "_taken",
+        "_traffic",
         "_utf8",
         "_whole",
         "_wire",
         "inflated",
+        "message_listener",
     )
 
     def __init__(
-        self, limits: Limits | None = None, extension: MessageExtension | None = None
+        self,
+        limits: Limits | None = None,
+        extension: MessageExtension | None = None,
+        traffic: Traffic | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._extension = extension
+        self._traffic = traffic or Traffic()
+        self.message_listener: Callable[[str, int], object] | None = None
         #: Bytes that have come out of the extension so far, for those who share their time.
         self.inflated = 0
         self.discard()
@@ -72,13 +86,18 @@ class Defragmenter:
         self._replaced = 0  # bytes that came besides, of frames that smaller ones stand for
         self._cuts: Cuts | None = None
         self._whole: bytes | None = None  # the payload, as long as it is one piece
-        self._buffer: bytearray | None = None  # the payload, when it is more
+        self._buffer: BytesIO | None = None  # the payload, when it is more
         self._decoder: MessageExtension | None = None  # if the message is encoded
         self._wire = bytearray()  # what was fed, of an encoded message
         self._utf8: Utf8Validator | None = None
         self._taken = 0  # bytes of the payload that take_part() has handed out, or skip() dropped
         self._is_partial = False  # take_part() has been called
         self._is_skipped = False
+
+    @property
+    def message_size(self) -> int:
+        """The most bytes of payload that a message may have."""
+        return self._limits.message_size
 
     @property
     def in_message(self) -> bool:
@@ -94,8 +113,13 @@ class Defragmenter:
     def partial_size(self) -> int:
         """Bytes of that message that wait for it to be complete, or for `take_part`."""
         if self._buffer is not None:
-            return len(self._buffer)
+            return self._buffer.tell()
         return len(self._whole or b"")
+
+    @property
+    def frame_size(self) -> int:
+        """Bytes of payload of the frame that is coming in, as far as they have come."""
+        return self._received - self._frame_start
 
     @property
     def held_size(self) -> int:
@@ -106,8 +130,11 @@ class Defragmenter:
     @property
     def has_part(self) -> bool:
         """Whether `take_part` would return anything."""
-        data = self._whole or b"" if self._buffer is None else self._buffer
-        return len(data) > (incomplete_tail(data) if self._utf8 is not None else 0)
+        if self._utf8 is None:
+            return self.partial_size > 0
+        # At most three bytes are an unfinished character.
+        data = self._whole or b"" if self._buffer is None else bytes(self._buffer.getbuffer()[-4:])
+        return len(data) > incomplete_tail(data)
 
     def take_part(self) -> bytes:
         """Take out what there is of the message that has begun; of a text, whole characters.
@@ -116,7 +143,7 @@ class Defragmenter:
         """
         if self._first is None:
             return b""
-        data = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        data = self._payload
         kept = incomplete_tail(data) if self._utf8 is not None else 0
         cut = len(data) - kept
         self._buffer, self._whole = None, data[cut:]
@@ -193,6 +220,7 @@ class Defragmenter:
         else:
             if not self._is_partial:
                 self._wire += piece
+            self._traffic.encoded_received += len(piece)
             self._decoder.feed(piece, final=self._frame.fin and not self._size)
 
     def inflate(self) -> bool:
@@ -204,6 +232,7 @@ class Defragmenter:
         # gets further than that.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
         self.inflated += len(piece)
+        self._traffic.plain_received += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
                 f"a message that inflates to more than {self._limits.message_size} bytes"
@@ -226,9 +255,11 @@ class Defragmenter:
         if self._is_skipped:
             self.discard()
             return None
-        payload = self._whole or b"" if self._buffer is None else bytes(self._buffer)
+        payload = self._payload
         wire = None if self._decoder is None or self._is_partial else bytes(self._wire)
         message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
+        if self.message_listener is not None:
+            self.message_listener(message.type, self._taken + len(payload))
         self.discard()
         return message
 
@@ -238,10 +269,19 @@ class Defragmenter:
         if self._is_skipped:
             self._taken += len(piece)
         elif self._buffer is not None:
-            self._buffer += piece
+            self._buffer.write(piece)
         elif not self._whole:
             self._whole = piece
         else:
-            self._buffer = bytearray(self._whole)
-            self._buffer += piece
+            self._buffer = BytesIO()
+            self._buffer.write(self._whole)
+            self._buffer.write(piece)
             self._whole = None
+
+    @property
+    def _payload(self) -> bytes:
+        """What there is of the message: the buffer's own bytes, which it hands over uncopied.
+
+        A second buffer of a large message would cost more than all else that is done to it.
+        """
+        return self._whole or b"" if self._buffer is None else self._buffer.getvalue()

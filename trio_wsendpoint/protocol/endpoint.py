@@ -42,6 +42,8 @@ from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.ping_store import PingStore
 from trio_wsendpoint.protocol.receiver import Progress, Receiver
 from trio_wsendpoint.protocol.sender import Sender
+from trio_wsendpoint.protocol.traffic import Traffic
+from trio_wsendpoint.protocol.write_queue import WriteQueue
 
 __all__ = ["ClientEndpoint", "Endpoint", "Progress", "ServerEndpoint"]
 
@@ -103,16 +105,19 @@ class Endpoint:
         self.closing = Closing()
         #: The peer's close or violation that waits for `release_end()`.
         self.held: CloseFrame | PeerError | None = None
-        #: How many control frames have come.
-        self.control_frames = 0
+        #: What has gone either way, in numbers.
+        self.traffic = Traffic()
         #: Called with each pong before `on_pong`, for an owner who measures round trips.
         self.pong_listener: Callable[[PongFrame], object] | None = None
         self._hold_end = hold_end
         self._closes_on_unrecognized_pong = unrecognized_pong == "close"
-        self._defragmenter = Defragmenter(limits, extension)
-        self._receiver = Receiver(self.closing, parser, self._defragmenter, on_data_frame)
+        self._defragmenter = Defragmenter(limits, extension, self.traffic)
+        self._receiver = Receiver(
+            self.closing, parser, self._defragmenter, on_data_frame, self.traffic
+        )
         self._pings = PingStore(random_bytes)
         self._beats = 0  # pings of check_heartbeat() since the peer was last known to live
+        self._queue = WriteQueue()
         self._sender = Sender(
             self.closing,
             masks=self.masks,
@@ -121,7 +126,31 @@ class Endpoint:
             fragment_size=limits.fragment_size,
             extension=extension,
             random_bytes=random_bytes,
+            traffic=self.traffic,
+            queue=self._queue,
         )
+
+    def listen(
+        self,
+        *,
+        frame_sent: Callable[[Frame, int], object] | None = None,
+        frame_received: Callable[[Frame, int], object] | None = None,
+        message_sent: Callable[[str, int], object] | None = None,
+        message_received: Callable[[str, int], object] | None = None,
+    ) -> None:
+        """Have these called from now on, each in the middle of what it tells of; None for none.
+
+        `frame_*(frame, size)`: a frame leaves, or has come whole; `size` is the bytes of its
+        payload on the wire, which a data frame that came does not have in itself.
+        `message_*(type, size)`: a message was queued by `send_message()` or its last chunk, or is
+        complete; `size` is the bytes of its payload, not compressed.
+
+        They must neither raise nor call this endpoint.
+        """
+        self._sender.frame_listener = frame_sent
+        self._sender.message_listener = message_sent
+        self._receiver.frame_listener = frame_received
+        self._defragmenter.message_listener = message_received
 
     def _check_handlers(self, parser: Parser) -> None:
         for frame_type in parser.frame_types.values():
@@ -135,7 +164,7 @@ class Endpoint:
 
     def receive_data(self, data: Buffer) -> None:
         """Push the next bytes from the peer; those behind its close or violation are dropped."""
-        if self.held is None and self.closing.expects_frames:
+        if self.held is None and (self.closing.state is State.OPEN or self.closing.expects_frames):
             self.parser.receive_data(data)
 
     def receive_eof(self) -> None:
@@ -153,7 +182,7 @@ class Endpoint:
         """
         self._check_open()
         has_pulled = False
-        while self.is_open:
+        while self.closing.state is State.OPEN:
             outcome = self.step()
             if isinstance(outcome, Message):
                 return outcome
@@ -186,6 +215,18 @@ class Endpoint:
                 has_pulled = True
         return self.closing.received
 
+    def take_message(self) -> Message | None:
+        """Return the next message if it is one plain frame that has come whole, else None.
+
+        For owners to whom that is worth a call: whatever is next, `step()` handles it.
+        """
+        if self.held is None and self.closing.state is State.OPEN:
+            try:
+                return self._receiver.take_message()
+            except PeerError as error:
+                self.refuse(error)
+        return None
+
     def step(self) -> Message | Progress:
         """Handle one frame, or a part of one, of what has come; return what came of it.
 
@@ -194,10 +235,11 @@ class Endpoint:
         """
         if self.held is not None:
             return Progress.HELD
-        if not self.closing.expects_frames:
+        if self.closing.state is not State.OPEN and not self.closing.expects_frames:
             return Progress.ENDED
         try:
-            return self._step()
+            outcome = self._receiver.step()
+            return self._act_on(outcome) if isinstance(outcome, ControlFrame) else outcome
         except PeerError as error:
             if self.refuse(error):
                 return Progress.HELD
@@ -217,21 +259,17 @@ class Endpoint:
         self.fail(error)
         return False
 
-    def _step(self) -> Message | Progress:
-        outcome = self._receiver.step()
-        if not isinstance(outcome, ControlFrame):
-            return outcome
-        self.control_frames += 1
-        if isinstance(outcome, CloseFrame):
+    def _act_on(self, frame: ControlFrame) -> Progress:
+        if isinstance(frame, CloseFrame):
             if self._hold_end and self.is_open:
-                self.held = outcome
+                self.held = frame
                 return Progress.HELD
-            self._receive_close(outcome)
+            self._receive_close(frame)
         elif self.is_open:
             # After our close the peer's pings and pongs are passed over: nothing may follow it.
-            if isinstance(outcome, PongFrame) and self.pong_listener is not None:
-                self.pong_listener(outcome)
-            getattr(self, f"on_{outcome.type}")(outcome)
+            if isinstance(frame, PongFrame) and self.pong_listener is not None:
+                self.pong_listener(frame)
+            getattr(self, f"on_{frame.type}")(frame)
         return Progress.HANDLED
 
     def _receive_close(self, frame: CloseFrame) -> None:
@@ -257,6 +295,11 @@ class Endpoint:
             self._receive_close(held)
         elif held is not None:
             self.fail(held)
+
+    @property
+    def control_frames(self) -> int:
+        """How many control frames have come."""
+        return self.traffic.control_received
 
     @property
     def incoming(self) -> Defragmenter:
@@ -301,6 +344,17 @@ class Endpoint:
             self._sender.relay_message(data, compress=compress)
         else:
             self._sender.add_message(data, compress=compress)
+
+    def encode_message(self, data: str | Buffer, *, compress: bool = True) -> bytes | None:
+        """Return the bytes of a message that need not be queued, for the owner to write at once.
+
+        None if it has to be queued, with `send_message()`: because other frames wait, or it would
+        be compressed, or cut.  Raises as `send_message()` does.
+        """
+        self._check_open()
+        if self._queue.size:
+            return None
+        return self._sender.encode_message(data, compress=compress)
 
     def begin_message(self, type: str, *, compress: bool = True) -> None:
         """Begin a message, "text" or "binary", that is sent by `send_chunk`, piece by piece.
@@ -365,6 +419,7 @@ class Endpoint:
         """
         self._check_open()
         if self._beats >= self.max_pings:
+            self.closing.is_given_up = True
             self.close(CloseCode.PROTOCOL_ERROR, f"Unanswered ping(s): {self._beats}")
         else:
             self._beats += 1
@@ -407,7 +462,7 @@ class Endpoint:
         self._sender.add_frame(frame)
 
     def _check_open(self) -> None:
-        if not self.is_open:
+        if self.closing.state is not State.OPEN:
             raise EndpointClosed(self.closing.explain())
 
     # ---- the write queue ---------------------------------------------------------------------
@@ -434,6 +489,11 @@ class Endpoint:
     def write_queue_bytes(self) -> int:
         """Bytes that wait to be shifted."""
         return self._sender.size
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames wait to be shifted: `get_write_queue_size()`, for those who ask often."""
+        return self._queue.size > 0
 
     @property
     def is_pong_waiting(self) -> bool:

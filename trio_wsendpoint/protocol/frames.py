@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from trio_wsendpoint.errors import InvalidCloseCode, InvalidFrame, InvalidPayload, ProtocolError
-from trio_wsendpoint.protocol.masking import apply_mask
+from trio_wsendpoint.protocol.coding import build_frame
 from trio_wsendpoint.protocol.opcodes import (
     MAX_CONTROL_PAYLOAD,
     MAX_REASON,
@@ -96,19 +96,8 @@ class Frame:
 
     def to_bytes(self) -> bytes:
         """Return the frame as it goes on the wire, its length in the fewest bytes that hold it."""
-        payload = self.payload
-        size = len(payload)
         first = self.opcode | self.rsv << 4 | (0x80 if self.fin else 0)
-        masked = 0x80 if self.mask else 0
-        if size < 126:
-            header = bytes((first, masked | size))
-        elif size < 65536:
-            header = bytes((first, masked | 126)) + size.to_bytes(2, "big")
-        else:
-            header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
-        if masked:
-            return header + self.mask + apply_mask(payload, self.mask)
-        return header + payload
+        return build_frame(first, self.payload, self.mask)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):

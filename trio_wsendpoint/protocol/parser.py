@@ -19,37 +19,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from io import BytesIO
 from typing import Protocol
 
-from trio_wsendpoint.errors import MessageTooBig, PeerError, ProtocolError, UnexpectedEOF
-from trio_wsendpoint.protocol.frames import (
-    BinaryFrame,
-    Buffer,
-    CloseFrame,
-    ContinuationFrame,
-    ControlFrame,
-    DataFrame,
-    Frame,
-    PingFrame,
-    PongFrame,
-    TextFrame,
-)
-from trio_wsendpoint.protocol.masking import apply_mask, rotate_mask
-from trio_wsendpoint.protocol.opcodes import MAX_CONTROL_PAYLOAD
+from trio_wsendpoint.errors import PeerError, UnexpectedEOF
+from trio_wsendpoint.protocol.coding import mask_slice, parse_frame, rotate_mask
+from trio_wsendpoint.protocol.frames import Buffer, DataFrame, Frame
+from trio_wsendpoint.protocol.header_rules import HeaderRules
 
 __all__ = ["Parser", "Source"]
-
-_STANDARD: dict[int, type[Frame]] = {
-    frame_type.opcode: frame_type
-    for frame_type in (
-        ContinuationFrame,
-        TextFrame,
-        BinaryFrame,
-        CloseFrame,
-        PingFrame,
-        PongFrame,
-    )
-}
 
 
 class Source(Protocol):
@@ -60,7 +38,7 @@ class Source(Protocol):
         ...
 
 
-class Parser:
+class Parser(HeaderRules):
     """Reads frames.
 
     `source`: what `pull()` reads from, at most `read_size` bytes a call; None to push.  A
@@ -85,50 +63,23 @@ class Parser:
     ) -> None:
         if source is not None and not callable(getattr(source, "read", None)):
             raise TypeError(f"a parser's source needs a read method, {source!r} has none")
-        self.masked = masked
-        self.rsv = rsv
-        #: Reserved bits allowed on the first frame of a message only (RFC 7692 section 6).
-        self.first_rsv = 0
-        self.max_frame_size = max_frame_size
-        self.frame_types = _STANDARD
-        for frame_type in frame_types:
-            self.register(frame_type)
+        super().__init__(
+            masked=masked, rsv=rsv, frame_types=frame_types, max_frame_size=max_frame_size
+        )
         self._read = getattr(source, "read1", None) or getattr(source, "read", None)
         self._read_size = read_size
         # The bytes at hand are one chunk and a place in it, and the chunks behind it.  Chunks
         # are joined only under a header, so that feeding is linear however it is cut.
         self._chunk = b""
-        self._position = 0
-        self._later: deque[bytes] = deque()
+        self._position: int = 0
+        self._later: deque[bytes] | tuple[()] = ()
         self._eof = False
         self._error: PeerError | None = None
-        self._in_message = False
         self._mask = b""
         #: Bytes of the current frame's payload that have not been read.
         self.remaining = 0
         self._frame: Frame | None = None  # the one that get_next_frame() is collecting
-        self._payload = bytearray()  # what finish_frame() has of the current one
-
-    def register(self, frame_type: type[Frame]) -> None:
-        """Make frames of a further type known: data opcodes 3-7, control opcodes 11-15.
-
-        Raises `TypeError` or `ValueError` for a class that cannot stand for such an opcode.
-        """
-        opcode = getattr(frame_type, "opcode", None)
-        if not isinstance(opcode, int) or not getattr(frame_type, "type", None):
-            raise TypeError(f"{frame_type!r} needs an opcode and a type of its own")
-        if issubclass(frame_type, ControlFrame):
-            kind, allowed = "control", range(11, 16)
-        elif issubclass(frame_type, DataFrame):
-            kind, allowed = "data", range(3, 8)
-        else:
-            raise TypeError(f"{frame_type!r} is neither a DataFrame nor a ControlFrame")
-        if opcode not in allowed:
-            raise ValueError(
-                f"a {kind} frame of an extension has opcode {allowed[0]} to {allowed[-1]}, "
-                f"not {opcode}"
-            )
-        self.frame_types = {**self.frame_types, opcode: frame_type}
+        self._payload: BytesIO | None = None  # what finish_frame() has of the current one
 
     # ---- bytes in ----------------------------------------------------------------------------
 
@@ -142,6 +93,8 @@ class Parser:
         if self._position == len(self._chunk) and not self._later:
             self._chunk, self._position = chunk, 0
         else:
+            if isinstance(self._later, tuple):
+                self._later = deque()
             self._later.append(chunk)
 
     def receive_eof(self) -> None:
@@ -171,6 +124,11 @@ class Parser:
     def buffered(self) -> int:
         """Bytes that have come and have not been parsed."""
         return len(self._chunk) - self._position + sum(map(len, self._later))
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing but more bytes can bring anything: all that came is handled."""
+        return not (self._chunk or self._later or self._eof)
 
     @property
     def at_eof(self) -> bool:
@@ -209,11 +167,14 @@ class Parser:
         while self.remaining:
             if not piece:
                 return False
-            self._payload += piece
+            if self._payload is None:
+                self._payload = BytesIO()
+            self._payload.write(piece)
             piece = self.read_payload()
-        if self._payload:
-            piece = bytes(self._payload + piece)
-            self._payload = bytearray()
+        if self._payload is not None:
+            self._payload.write(piece)
+            piece = self._payload.getvalue()
+            self._payload = None
         frame.payload = piece
         try:
             frame.check_received()
@@ -239,7 +200,7 @@ class Parser:
         """Note the error that ends all parsing, and let go of what will not be looked at."""
         self._error = error
         self._chunk, self._position = b"", 0
-        self._later.clear()
+        self._later = ()
 
     def read_payload(self) -> bytes:
         """Return the bytes of the current frame's payload that have come, unmasked.
@@ -252,8 +213,7 @@ class Parser:
         if self._position == len(self._chunk) and self._later:
             self._chunk, self._position = self._later.popleft(), 0
         start = self._position
-        piece = self._chunk[start : start + self.remaining]
-        size = len(piece)
+        size = min(self.remaining, len(self._chunk) - start)
         if not size:
             if self._error is not None:
                 raise self._error
@@ -263,18 +223,51 @@ class Parser:
                 )
                 raise self._error
             return b""
-        self._position = start + size
+        chunk = self._chunk
+        end = start + size
+        self._step_to(end)
         self.remaining -= size
-        if self._mask:
-            piece = apply_mask(piece, self._mask)
+        if not self._mask:
+            return chunk[start:end]
+        piece = mask_slice(chunk, start, end, self._mask)
+        if self.remaining:
             self._mask = rotate_mask(self._mask, size)
         return piece
 
     def skip_frame(self, frame: Frame) -> bool:
         """Pass over what has come of the payload of `frame`; return whether it is over."""
-        self._payload = bytearray()
+        self._payload = None
         self.read_payload()
         return not self.remaining
+
+    def read_message(self, most: int) -> tuple[DataFrame, bytes] | None:
+        """Return the next frame, its payload apart, if it is a message of `most` bytes or fewer.
+
+        That is a shorter way for the most frequent case: a data frame with FIN and no reserved
+        bits, in its place, that breaks no rule and is at hand as one piece.  For any other, and
+        between `begin_frame` and the end of a payload, nothing changes and None is returned.
+        """
+        chunk, position = self._chunk, self._position
+        if position == len(chunk) or self._in_message or self.remaining:
+            return None
+        frame_type = self._whole_types.get(chunk[position])
+        if frame_type is None or self.max_frame_size is not None:
+            return None
+        found = parse_frame(chunk, position, most)
+        if found is None:
+            return None
+        _, _, mask, payload, end = found
+        if payload is None or (self.masked is not None and bool(mask) is not self.masked):
+            return None
+        self._step_to(end)
+        return frame_type.received(True, 0, mask), payload
+
+    def _step_to(self, position: int) -> None:
+        """Go on behind `position`, and let go of a chunk that is done: the next may be far off."""
+        if position == len(self._chunk):
+            self._chunk, self._position = b"", 0
+        else:
+            self._position = position
 
     # ---- the header --------------------------------------------------------------------------
 
@@ -289,35 +282,14 @@ class Parser:
         while len(chunk) - start < 14 and self._later:
             self._chunk = chunk = chunk[start:] + self._later.popleft()
             self._position = start = 0
-        available = len(chunk) - start
-        if available == 0:
+        header = parse_frame(chunk, start, -1)
+        if header is None:
+            self._check_part(chunk[start : start + 14])
             return None
-        first = chunk[start]
+        first, length, mask, _, end = header
         frame_type = self._check_first(first)
-        if available == 1:
-            self._check_eof(available)
-            return None
-        second = chunk[start + 1]
-        length = second & 0x7F
-        masked = second >> 7
-        self._check_second(frame_type, masked, length)
-        end = start + 2
-        if length >= 126:
-            end += 2 if length == 126 else 8
-            length = self._check_length(length, chunk[start + 2 : min(end, len(chunk))])
-            if len(chunk) < end:
-                self._check_eof(available)
-                return None
-        if self.max_frame_size is not None and length > self.max_frame_size:
-            raise MessageTooBig(
-                f"a frame of {length} bytes, the limit is {self.max_frame_size} bytes"
-            )
-        if masked:
-            end += 4
-            if len(chunk) < end:
-                self._check_eof(available)
-                return None
-        mask = chunk[end - 4 : end] if masked else b""
+        self._check_second(frame_type, bool(mask), length)
+        self._check_size(length)
         fin = first >= 0x80
         if not frame_type.is_control:
             self._in_message = not fin
@@ -326,59 +298,20 @@ class Parser:
         self.remaining = length
         return frame_type.received(fin, first >> 4 & 7, mask)
 
-    def _check_eof(self, available: int) -> None:
+    def _check_part(self, header: bytes) -> None:
+        """Check what there is of a header that is not whole, or not as it should be."""
+        if not header:
+            return
+        frame_type = self._check_first(header[0])
+        if len(header) > 1:
+            length = header[1] & 0x7F
+            self._check_second(frame_type, header[1] > 0x7F, length)
+            end = 2 if length < 126 else 4 if length == 126 else 10
+            if length >= 126:
+                length = self._check_length(length, header[2:end])
+            if len(header) >= end:
+                self._check_size(length)
         if self._eof:
-            raise UnexpectedEOF(f"the bytes ended inside a frame's header, after {available} bytes")
-
-    def _check_first(self, first: int) -> type[Frame]:
-        """Check FIN, RSV and opcode, which the first byte holds."""
-        frame_type = self.frame_types.get(first & 15)
-        if frame_type is None:
-            raise ProtocolError(f"unknown opcode {first & 15}")
-        if frame_type.is_control:
-            if first < 0x80:
-                raise ProtocolError(f"a fragmented {frame_type.type} frame")
-            allowed = 0
-        else:
-            continues = frame_type is ContinuationFrame
-            if continues is not self._in_message:
-                # RFC 6455 section 5.4: the fragments of one message follow one another.
-                if continues:
-                    raise ProtocolError("a continuation frame outside of a message")
-                raise ProtocolError(f"a {frame_type.type} frame inside a fragmented message")
-            allowed = self.rsv if continues else self.rsv | self.first_rsv
-        if first >> 4 & 7 & ~allowed:
-            # "MUST be 0 unless an extension is negotiated that defines meanings": section 5.2
-            raise ProtocolError(
-                f"reserved bits {first >> 4 & 7:03b} on a {frame_type.type} frame, "
-                f"{allowed:03b} may be set"
+            raise UnexpectedEOF(
+                f"the bytes ended inside a frame's header, after {len(header)} bytes"
             )
-        return frame_type
-
-    def _check_second(self, frame_type: type[Frame], masked: int, length: int) -> None:
-        """Check mask direction and the length of control frames, which the second byte holds."""
-        if self.masked is not None and masked != self.masked:
-            # RFC 6455 section 5.1: a client masks all frames, a server none.
-            raise ProtocolError(
-                "an unmasked frame from a client" if self.masked else "a masked frame from a server"
-            )
-        if frame_type.is_control:
-            if length > MAX_CONTROL_PAYLOAD:
-                raise ProtocolError(f"a {frame_type.type} frame of more than 125 bytes")
-            if length == 1 and frame_type is CloseFrame:
-                raise ProtocolError("a close frame of 1 byte: a close code has 2")
-
-    def _check_length(self, code: int, extended: bytes) -> int:
-        """Check what has come of an extended length; return its value so far."""
-        value = int.from_bytes(extended, "big")
-        if code == 126:
-            wasteful = len(extended) == 2 and value < 126
-        else:
-            if extended and extended[0] >= 0x80:
-                raise ProtocolError("a 64-bit length with its most significant bit set")
-            # Six zero bytes leave two: it would have fitted the 16-bit form.
-            wasteful = len(extended) >= 6 and not any(extended[:6])
-        if wasteful:
-            # "the minimal number of bytes MUST be used to encode the length": section 5.2
-            raise ProtocolError("a payload length that is not in its shortest form")
-        return value

@@ -13,15 +13,18 @@ Only `endpoint` imports this module.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import Enum
 
 from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.protocol.closing import Closing
+from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.parser import Parser
+from trio_wsendpoint.protocol.traffic import Traffic
+from trio_wsendpoint.protocol.utf8 import check_text
 
 __all__ = ["Progress", "Receiver"]
 
@@ -36,7 +39,14 @@ class Progress(Enum):
 
 
 class Receiver:
-    """Steps through what the parser has, for as long as the peer may send."""
+    """Steps through what the parser has, for as long as the peer may send.
+
+    `frame_listener(frame, size)` is called for each frame that has come whole, before anything
+    comes of it: its header, and the bytes of its payload.
+    """
+
+    #: None unless somebody listens; on the class, so that silence costs nothing.
+    frame_listener: Callable[[Frame, int], object] | None = None
 
     def __init__(
         self,
@@ -44,13 +54,16 @@ class Receiver:
         parser: Parser,
         defragmenter: Defragmenter,
         on_data_frame: Callable[[DataFrame], DataFrame | None] | None,
+        traffic: Traffic | None = None,
     ) -> None:
+        self._traffic = traffic or Traffic()
         self._closing = closing
         self._parser = parser
         self._defragmenter = defragmenter
         self._on_data_frame = on_data_frame
         self._frame: Frame | None = None  # whose payload is coming in
         self._inflating = False
+        self._most = min(defragmenter.message_size, sys.maxsize)
 
     def discard(self) -> None:
         """Forget the message that has begun: it will not be wanted."""
@@ -61,6 +74,9 @@ class Receiver:
         """Handle one frame, or a part of one."""
         frame = self._frame
         if frame is None:
+            message = self.take_message()
+            if message is not None:
+                return message
             frame = self._parser.begin_frame()
             if frame is None:
                 if self._parser.at_eof:
@@ -70,26 +86,49 @@ class Receiver:
             if isinstance(frame, DataFrame) and self._joins:
                 self._defragmenter.begin(frame, self._parser.remaining)
         if isinstance(frame, DataFrame) and self._joins:
-            return self._join()
+            return self._join(frame)
         return self._finish(frame)
 
     @property
     def _joins(self) -> bool:
         """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
-        return self._on_data_frame is None and self._closing.is_open
+        return self._on_data_frame is None and self._closing.state is State.OPEN
 
-    def _join(self) -> Message | Progress:
+    def take_message(self) -> Message | None:
+        """Take a message that is one plain frame and has come whole: the shorter way, or None."""
+        if self._frame is not None or not self._joins:
+            return None
+        found = self._parser.read_message(self._most)
+        if found is None:
+            return None
+        frame, payload = found
+        if frame.type == "text":
+            check_text(payload)
+        traffic, size = self._traffic, len(payload)
+        traffic.frames_received += 1
+        traffic.wire_received += size
+        if self.frame_listener is not None:
+            self.frame_listener(frame, size)
+        if self._defragmenter.message_listener is not None:
+            self._defragmenter.message_listener(frame.type, size)
+        return Message.received(frame, payload, None)
+
+    def _join(self, frame: DataFrame) -> Message | Progress:
         if not self._inflating:
             before = self._parser.remaining
             piece = self._parser.read_payload()
             if before and not piece:
                 return Progress.NEED_DATA
+            self._traffic.wire_received += len(piece)
             self._defragmenter.feed(piece)
         # An encoded piece is decoded a part at a time: a step is short whatever it contains.
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
             return Progress.HANDLED
         self._frame = None
+        self._traffic.frames_received += 1
+        if self.frame_listener is not None:
+            self.frame_listener(frame, self._defragmenter.frame_size)
         return self._defragmenter.end() or Progress.HANDLED
 
     def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
@@ -100,8 +139,13 @@ class Receiver:
         if not finish(frame):
             return Progress.NEED_DATA if self._parser.remaining == before else Progress.HANDLED
         self._frame = None
+        self._traffic.frames_received += 1
+        if self.frame_listener is not None:
+            self.frame_listener(frame, len(frame.payload))
         if isinstance(frame, ControlFrame):
+            self._traffic.note_control_received(frame.type)
             return frame
+        self._traffic.wire_received += len(frame.payload)
         if is_skipped or self._on_data_frame is None or not isinstance(frame, DataFrame):
             return Progress.HANDLED
         replacement = _check_replacement(frame, self._on_data_frame(frame))

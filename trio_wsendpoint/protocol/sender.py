@@ -12,6 +12,7 @@ from typing import Any
 
 from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.closing import Closing, Event
+from trio_wsendpoint.protocol.coding import build_frame
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import (
     MAX_HEADER,
@@ -28,6 +29,7 @@ from trio_wsendpoint.protocol.frames import (
 )
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.output import Output
+from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
 __all__ = ["Sender"]
@@ -40,7 +42,15 @@ _MASKS_DRAWN = 32
 
 
 class Sender:
-    """The write queue, what fills it and what empties it."""
+    """The write queue, what fills it and what empties it.
+
+    `frame_listener(frame, size)` is called for each frame that leaves, `message_listener(type,
+    size)` for each message that is queued: its payload's bytes, before it was encoded.
+    """
+
+    #: None unless somebody listens; on the class, so that silence costs nothing.
+    frame_listener: Callable[[Frame, int], object] | None = None
+    message_listener: Callable[[str, int], object] | None = None
 
     def __init__(
         self,
@@ -52,8 +62,11 @@ class Sender:
         fragment_size: int,
         extension: MessageExtension | None,
         random_bytes: Callable[[int], bytes],
+        traffic: Traffic | None = None,
+        queue: WriteQueue | None = None,
     ) -> None:
         self._closing = closing
+        self._traffic = traffic or Traffic()
         self._masks = masks
         self._output = None if out is None else Output(out)
         self._before_send_frame = before_send_frame
@@ -61,11 +74,12 @@ class Sender:
         self._extension = extension
         self._random_bytes = random_bytes
         self._mask_pool = b""
-        self._queue = WriteQueue()
+        self._queue = WriteQueue() if queue is None else queue
         self._next: Frame | None = None  # taken out of the queue, but not handed over yet
         self._in_message = False
         self._chunk_type: type[DataFrame] | None = None  # of the message whose chunks follow
         self._chunk_encoder: MessageExtension | None = None
+        self._chunk_size = 0  # bytes of the chunks so far
 
     # ---- in ----------------------------------------------------------------------------------
 
@@ -93,6 +107,31 @@ class Sender:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         self._add_payload(first, payload, compress=compress)
 
+    def encode_message(self, data: str | Buffer, *, compress: bool) -> bytes | None:
+        """Return the frame of a message as bytes, or None if it needs more than that."""
+        self._check_between_messages()
+        if (compress and self._extension is not None) or self._output is not None:
+            return None
+        if self.frame_listener is not None or self._next is not None:
+            return None
+        if isinstance(data, str):
+            payload: Buffer = data.encode()
+            first = TextFrame.opcode | 0x80
+        else:
+            payload = data
+            first = BinaryFrame.opcode | 0x80
+        if not isinstance(payload, bytes):
+            return None
+        size = len(payload)
+        if size > self._fragment_size:
+            return None
+        traffic = self._traffic
+        traffic.frames_sent += 1
+        traffic.payload_sent += size
+        if self.message_listener is not None:
+            self.message_listener("text" if isinstance(data, str) else "binary", size)
+        return build_frame(first, payload, self.make_mask() if self._masks else b"")
+
     def relay_message(self, message: Message, *, compress: bool) -> None:
         """Queue a message in the frames that it came in, or was made of.
 
@@ -105,16 +144,28 @@ class Sender:
         else:
             for frame in frames:
                 self.add_frame(frame)
+            if self.message_listener is not None:
+                self.message_listener(message.type, message.size)
 
     def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
         rsv = 0
-        if compress and self._extension is not None:
-            size = len(payload)
-            if self._extension.wants(first.type, size):
-                payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
-        for frame in self._cut(first, payload, rsv):
+        size = len(payload)
+        if compress and self._extension is not None and self._extension.wants(first.type, size):
+            payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
+            self._traffic.plain_sent += size
+            self._traffic.encoded_sent += len(payload)
+        if len(payload) <= self._fragment_size:
+            frame = first.received(True, rsv, self.make_mask())
+            frame.payload = bytes(payload)
             self._queue.add(frame)
-        self._write_if_blocking()
+        else:
+            for frame in self._cut(first, payload, rsv):
+                self._queue.add(frame)
+        self._traffic.payload_sent += size
+        if self.message_listener is not None:
+            self.message_listener(first.type, size)
+        if self._output is not None:
+            self._write_if_blocking()
 
     def begin_message(self, kind: str, *, compress: bool) -> None:
         """Begin a "text" or "binary" message whose chunks follow; nothing is queued yet."""
@@ -125,6 +176,7 @@ class Sender:
         extension = self._extension
         wanted = compress and extension is not None and extension.wants(kind, sys.maxsize)
         self._chunk_encoder = extension if wanted else None
+        self._chunk_size = 0
 
     def add_chunk(self, data: str | Buffer, *, final: bool) -> None:
         """Queue the next chunk of the message that was begun; `final` ends it."""
@@ -135,8 +187,13 @@ class Sender:
             raise TypeError(f"a chunk of a {first.type} message cannot be {type(data).__name__}")
         payload = data.encode() if isinstance(data, str) else _flat(data)
         rsv = 0
+        size = len(payload)
+        self._chunk_size += size
+        self._traffic.payload_sent += size
         if self._chunk_encoder is not None:
             payload = self._chunk_encoder.encode(payload, final=final, flush=not final)
+            self._traffic.plain_sent += size
+            self._traffic.encoded_sent += len(payload)
             rsv = 0 if self._in_message else self._chunk_encoder.rsv
         if final or len(payload):  # an empty chunk would be a frame for nothing
             kind = ContinuationFrame if self._in_message else first
@@ -145,6 +202,8 @@ class Sender:
             self._in_message = not final
         if final:
             self._chunk_type = None
+            if self.message_listener is not None:
+                self.message_listener(first.type, self._chunk_size)
         self._write_if_blocking()
 
     def cancel_message(self) -> bool:
@@ -160,7 +219,7 @@ class Sender:
         return self._chunk_type is None and not self._in_message
 
     def _check_between_messages(self) -> None:
-        if not self.is_between_messages:
+        if self._chunk_type is not None or self._in_message:
             raise LocalError("a message is being sent in fragments: end it first")
 
     def _cut(
@@ -190,6 +249,7 @@ class Sender:
                     + " a fragmented message"
                 )
             self._in_message = not frame.fin
+            self._traffic.payload_sent += len(frame.payload)
         own = frame.received(frame.fin, frame.rsv, self.make_mask())
         own.payload = frame.payload
         self._queue.add(own)
@@ -232,6 +292,12 @@ class Sender:
                 # If it raises, the frame stays the next one, and is not shown a second time.
                 self._before_send_frame(self._next)
         frame, self._next = self._next, None
+        if frame is not None:
+            self._traffic.frames_sent += 1
+            if frame.is_control:
+                self._traffic.note_control_sent(frame.type)
+            if self.frame_listener is not None:
+                self.frame_listener(frame, len(frame.payload))
         return frame
 
     def flush(self) -> bool:

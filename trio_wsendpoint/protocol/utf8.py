@@ -1,7 +1,8 @@
 """Text is checked as it comes, so that bad UTF-8 fails at its first byte (RFC 6455 section 8.1).
 
 `Utf8Validator.feed` returns, or raises `InvalidPayload`; nothing is kept but an unfinished
-character, so the memory of a long text is that of its bytes.  Only `defragmenter` imports it.
+character, so the memory of a long text is that of its bytes.  Only `defragmenter` and `receiver`
+import this module.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import codecs
 
 from trio_wsendpoint.errors import InvalidPayload
 
-__all__ = ["Utf8Validator", "incomplete_tail"]
+__all__ = ["Utf8Validator", "check_text", "incomplete_tail"]
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -42,6 +43,14 @@ class Utf8Validator:
             # It keeps the first two bytes of a surrogate as well, for those who let one pass.
             raise InvalidPayload("text is not UTF-8: invalid continuation byte")
         self._in_character = bool(pending)
+
+
+def check_text(data: bytes) -> None:
+    """Check a whole text; raises `InvalidPayload`."""
+    if not data.isascii():
+        validator = Utf8Validator()
+        validator.feed(data)
+        validator.feed(b"", final=True)
 
 
 def incomplete_tail(data: bytes | bytearray) -> int:

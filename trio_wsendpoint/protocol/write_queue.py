@@ -5,7 +5,7 @@ Rule 2: at most one pong waits; a later one takes its place (RFC 6455 section 5.
 Rule 3: the Close frame leaves last, and once it is in, nothing else gets in.
 
 Frames wait as objects and become bytes when they leave, so a pong costs nothing until then.
-Only `endpoint` imports this module.
+Only `endpoint` and `sender` import this module.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class WriteQueue:
 
     def __init__(self) -> None:
         self._pong: PongFrame | None = None
-        self._control: deque[Frame] = deque()
-        self._data: deque[Frame] = deque()
+        # Deques when the first frame comes: an endpoint may be idle, and be one of many.
+        self._control: deque[Frame] | tuple[()] = ()
+        self._data: deque[Frame] | tuple[()] = ()
         self._close: CloseFrame | None = None
         self.is_ended = False
         self.size = 0
@@ -40,17 +41,21 @@ class WriteQueue:
         if self.is_ended:
             raise EndpointClosed(f"a {frame.type} frame cannot follow the end of all that is sent")
         self.size += len(frame.payload) + MAX_HEADER
-        if isinstance(frame, PongFrame):
+        if not frame.is_control:
+            if isinstance(self._data, tuple):
+                self._data = deque()
+            self._data.append(frame)
+        elif isinstance(frame, PongFrame):
             if self._pong is not None:
                 self.size -= len(self._pong.payload) + MAX_HEADER
             self._pong = frame
         elif isinstance(frame, CloseFrame):
             self._close = frame
             self.is_ended = True
-        elif frame.is_control:
-            self._control.append(frame)
         else:
-            self._data.append(frame)
+            if isinstance(self._control, tuple):
+                self._control = deque()
+            self._control.append(frame)
 
     @property
     def has_pong(self) -> bool:
@@ -76,8 +81,7 @@ class WriteQueue:
         """Forget everything, and what may still come: it can no longer be written."""
         self.is_ended = True
         self._pong = self._close = None
-        self._control.clear()
-        self._data.clear()
+        self._control = self._data = ()
         self.size = 0
 
     def __len__(self) -> int:

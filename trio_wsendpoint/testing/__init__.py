@@ -4,6 +4,20 @@ Everything here works under `trio.testing.MockClock(autojump_threshold=0)`, and 
 waits for the real clock, opens a socket, or draws randomness that was not given to it.
 """
 
+from trio_wsendpoint.testing.checkpoints import (
+    KINDS,
+    CheckpointFailure,
+    Kind,
+    Report,
+    cancel_at_every_checkpoint,
+)
+from trio_wsendpoint.testing.faults import Faults
+from trio_wsendpoint.testing.network import (
+    MemoryListener,
+    MemoryNetwork,
+    StreamPair,
+    memory_stream_pair,
+)
 from trio_wsendpoint.testing.pairs import (
     ConnectionPair,
     EndpointPair,
@@ -11,5 +25,35 @@ from trio_wsendpoint.testing.pairs import (
     endpoint_pair,
     seeded_bytes,
 )
+from trio_wsendpoint.testing.runs import Run, VictimEnd
+from trio_wsendpoint.testing.schedules import (
+    ScheduleTrace,
+    ScheduleUnavailable,
+    run_with_schedule,
+)
+from trio_wsendpoint.testing.streams import MemoryStream, NonBlockingMemoryStream
 
-__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
+__all__ = [
+    "KINDS",
+    "CheckpointFailure",
+    "ConnectionPair",
+    "EndpointPair",
+    "Faults",
+    "Kind",
+    "MemoryListener",
+    "MemoryNetwork",
+    "MemoryStream",
+    "NonBlockingMemoryStream",
+    "Report",
+    "Run",
+    "ScheduleTrace",
+    "ScheduleUnavailable",
+    "StreamPair",
+    "VictimEnd",
+    "cancel_at_every_checkpoint",
+    "connection_pair",
+    "endpoint_pair",
+    "memory_stream_pair",
+    "run_with_schedule",
+    "seeded_bytes",
+]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import trio
 import trio.testing
@@ -89,8 +89,10 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
 
     async def __aenter__(self) -> ConnectionPair:
         opened = await self._open()
-        for connection in opened:
-            await self._stack.enter_async_context(ConnectionContext(_Opened(connection)))
+        for connection, settings in zip(opened, (self._client, self._server), strict=True):
+            await self._stack.enter_async_context(
+                ConnectionContext(_Opened(connection), instruments=settings.instruments)
+            )
         return opened
 
     async def __aexit__(
@@ -126,9 +128,13 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(open_server)
                 opened["client"] = await open_as_client(client, handshake, self._client)
-        except BaseExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
+        except BaseException as error:
+            for stream in self._streams:  # the one whose side was open already, too
+                await trio.aclose_forcefully(stream)
+            if isinstance(error, BaseExceptionGroup):
+                group = cast("BaseExceptionGroup[BaseException]", error)
+                if len(group.exceptions) == 1:
+                    raise group.exceptions[0] from None
             raise
         return ConnectionPair(opened["client"], opened["server"])
 

@@ -1,0 +1,129 @@
+"""Results as an SVG: a panel of bars for each work, and one of lines for many connections.
+
+It brings its own background, light or dark as the reader's system is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from xml.sax.saxutils import escape
+
+from tests.benchmarks.peers import PEERS, TITLES
+from tests.benchmarks.report import number
+from tests.benchmarks.results import Results
+from tests.benchmarks.works import MANY, SCALING, WORKS, Work
+
+COLUMNS = 3
+WIDTH, PAD = 380, 20  # of a panel, and around it
+LABEL, VALUE = 156, 52  # room for a server's name, and for its figure
+BAR, GAP, HEAD = 13, 7, 38
+TOP = 64
+
+STYLE = """
+text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f }
+.title { font-weight: 600 } .head { font-size: 17px; font-weight: 600 } .soft { fill: #57606a }
+.page { fill: #ffffff } .grid { stroke: #d0d7de } line, polyline { fill: none; stroke-width: 1 }
+.ours { fill: #0a7d6e } .peer { fill: #9aa7b4 } .floor { fill: #d3dae1 }
+text.ours { font-weight: 600 }
+.s-ours { stroke: #0a7d6e; stroke-width: 2.5 } .s-peer { stroke: #9aa7b4; stroke-width: 2 }
+.s-floor { stroke: #b4bec8; stroke-width: 2; stroke-dasharray: 4 3 }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 } .soft { fill: #9da7b3 }
+.page { fill: #0d1117 } .grid { stroke: #30363d }
+.ours { fill: #2fc4ad } .peer { fill: #6b7785 } .floor { fill: #414a55 }
+.s-ours { stroke: #2fc4ad } .s-peer { stroke: #7d8996 } .s-floor { stroke: #5a6572 }
+}
+"""
+
+
+def draw(results: Results) -> str:
+    """Return the plot; a work, or a server, that was not measured is not on it."""
+    works = [work for work in WORKS if work.plotted and results.works.get(work.key)]
+    panels = [list(_bars(results, work)) for work in works]
+    if all(results.median(work, "ours") is not None for work in SCALING):
+        panels.append(list(_lines(results)))
+    height = HEAD + len(PEERS) * (BAR + GAP) + PAD
+    rows = math.ceil(len(panels) / COLUMNS)
+    width, total = COLUMNS * (WIDTH + PAD) + PAD, TOP + rows * height + PAD // 2
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" role="img">',
+        "<title>Server CPU for one message, by work and server</title>",
+        f"<style>{STYLE}</style>",
+        f'<rect class="page" width="{width}" height="{total}" rx="8"/>',
+        _text(PAD, 32, "Server CPU for one message, in µs: shorter is better", "head"),
+        _text(PAD, 50, "medians; server and load on one core; memory in KiB", "soft"),
+    ]
+    for index, panel in enumerate(panels):
+        x = PAD + index % COLUMNS * (WIDTH + PAD)
+        y = TOP + index // COLUMNS * height
+        out += [f'<g transform="translate({x} {y})">', *panel, "</g>"]
+    return "\n".join([*out, "</svg>", ""])
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _kind(peer: str) -> str:
+    if peer.startswith("ours"):
+        return "ours"
+    return "floor" if peer.startswith("raw") else "peer"
+
+
+def _bars(results: Results, work: Work) -> Iterator[str]:
+    name = "kib" if work.kind == "idle" else "cpu"
+    found = [(peer.key, results.median(work.key, peer.key, name)) for peer in PEERS]
+    figures = [(peer, value) for peer, value in found if value is not None]
+    most = max((value for _, value in figures), default=0.0) or 1.0
+    title = f"{work.title}, KiB each" if name == "kib" else work.title
+    yield _text(0, 22, title, "title")
+    for index, (peer, value) in enumerate(figures):
+        y = HEAD + index * (BAR + GAP)
+        length = max((WIDTH - LABEL - VALUE) * value / most, 1.5)
+        bold = "ours" if peer == "ours" else ""
+        yield _text(LABEL - 8, y + BAR - 2, TITLES[peer], bold, "end")
+        yield (
+            f'<rect class="{_kind(peer)}" x="{LABEL}" y="{y}" width="{length:.1f}"'
+            f' height="{BAR}" rx="2"/>'
+        )
+        yield _text(LABEL + length + 6, y + BAR - 2, number(value), bold)
+
+
+def _lines(results: Results) -> Iterator[str]:
+    """Draw the cost against the number of connections, both in powers of ten."""
+    counts = [work.connections for work in WORKS if work.key in SCALING]
+    lines = {
+        peer: [value for work in SCALING if (value := results.median(work, peer)) is not None]
+        for peer in MANY
+    }
+    lines = {peer: values for peer, values in lines.items() if len(values) == len(SCALING)}
+    most = max(max(values) for values in lines.values()) * 1.2
+    least = min(min(values) for values in lines.values()) / 1.3
+    left, right, top, bottom = 40, WIDTH - 128, HEAD, HEAD + len(PEERS) * (BAR + GAP) - 34
+
+    def x_of(count: float) -> float:
+        return left + (right - left) * math.log(count) / math.log(counts[-1])
+
+    def y_of(value: float) -> float:
+        return bottom - (bottom - top) * math.log(value / least) / math.log(most / least)
+
+    yield _text(0, 22, "125 B by number of connections", "title")
+    for value in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000):
+        if least < value < most:
+            y = y_of(value)
+            yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            yield _text(left - 6, y + 4, str(value), "soft", "end")
+    for count in counts:
+        yield _text(x_of(count), bottom + 18, f"{count:,}", "soft", "middle")
+    for peer, values in lines.items():
+        points = " ".join(
+            f"{x_of(count):.1f},{y_of(value):.1f}"
+            for count, value in zip(counts, values, strict=True)
+        )
+        yield f'<polyline class="s-{_kind(peer)}" points="{points}"/>'
+    ends = sorted((y_of(values[-1]), peer) for peer, values in lines.items())
+    lowest = -math.inf
+    for y, peer in ends:  # names that would overlap move down
+        lowest = max(y + 4, lowest + 14)
+        yield _text(right + 6, lowest, TITLES[peer], "ours" if peer == "ours" else "")

@@ -1,0 +1,109 @@
+"""What the servers have in common: their options, and the pipe on which they are asked.
+
+A server prints one line of JSON with its port, then answers each line on its standard input:
+`cpu` with the nanoseconds of CPU that the process has used, `rss` with its resident bytes.  When
+the input ends, so does the process.  A thread does this: it sleeps in a system call during a
+round, so that it costs the loop that is measured nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+#: Bytes that a message may have, for every library.
+MESSAGE_SIZE = 2 * 1024 * 1024
+#: Seconds: those that keep connections alive by default keep doing it, but never in a measurement.
+NEVER = 3600
+#: Connections that the system holds until they are accepted.
+BACKLOG = 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a server is told: `mode` is "echo", or "broadcast" to send all to everyone."""
+
+    port: int
+    mode: str
+    deflate: bool
+    tls: ssl.SSLContext | None
+    uvloop: bool
+
+
+def read_options() -> Options:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--mode", choices=["echo", "broadcast"], default="echo")
+    parser.add_argument("--deflate", action="store_true")
+    parser.add_argument("--cert", type=Path, help="a PEM file with a key and its certificates")
+    parser.add_argument("--uvloop", action="store_true")
+    told = parser.parse_args()
+    context = None
+    if told.cert is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(told.cert)
+    return Options(told.port, told.mode, told.deflate, context, told.uvloop)
+
+
+def announce(port: int) -> None:
+    """Say that the server listens, and answer questions from now on."""
+    _say({"port": port, "compiled": compiled_modules()})
+    threading.Thread(target=_answer, daemon=True).start()
+
+
+def compiled_modules() -> list[str]:
+    """Return the names of the modules of ours that are machine code."""
+    return sorted(
+        name
+        for name, module in sys.modules.items()
+        if name.startswith("trio_wsendpoint.")
+        and (getattr(module, "__file__", None) or "").endswith((".so", ".pyd"))
+    )
+
+
+def _say(answer: object) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def _answer() -> None:
+    for line in sys.stdin:
+        _say(time.process_time_ns() if line.strip() == "cpu" else resident())
+    os._exit(0)
+
+
+def resident() -> int:
+    """Return the resident bytes of this process, after what is free has been given back."""
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError("Rss")
+
+
+def run_asyncio(main: Callable[[Options], Awaitable[None]]) -> None:
+    """Run `main` on asyncio's loop, or on uvloop's if that is asked for."""
+    options = read_options()
+    factory = None
+    if options.uvloop:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_await(main, options))
+
+
+async def _await(main: Callable[[Options], Awaitable[None]], options: Options) -> None:
+    await main(options)

@@ -1,0 +1,1 @@
+"""A long run under every kind of load at once: `python -m tests.soak`, and `make soak`."""

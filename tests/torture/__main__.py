@@ -1,0 +1,82 @@
+"""Strike everything, everywhere: `python -m tests.torture --seeds 64`, or `--schedules 1000`.
+
+Prints how often each scenario was struck and by what, and what was found; the exit status is 1
+if anything was.  `--only NAME` (or the beginning of one) takes some of the scenarios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import multiprocessing
+import os
+import sys
+import time
+from collections import defaultdict
+
+from tests.torture import programs
+from tests.torture.scenarios import all_runs, torture
+from trio_wsendpoint.testing import Report
+
+#: Seconds after which one scenario with one seed has hung for real, and is shown.
+STUCK = 600
+
+
+def strike(item: tuple[str, int, bool]) -> tuple[str, Report]:
+    name, seed, nonblocking = item
+    faulthandler.dump_traceback_later(STUCK, exit=True)
+    report = torture(name, seed, nonblocking=nonblocking, keep_going=True)
+    faulthandler.cancel_dump_traceback_later()
+    return name, report
+
+
+def run_scenarios(pool, seeds: int, only: list[str]) -> bool:
+    items = [item for item in all_runs(range(seeds)) if not only or item[0].startswith(tuple(only))]
+    reports: defaultdict[str, Report] = defaultdict(Report)
+    for done, (name, report) in enumerate(pool.imap_unordered(strike, items), 1):
+        reports[name] += report
+        for failure in report.failures[:2]:
+            print(failure, flush=True)
+        if done % 200 == 0:
+            print(f"{done} of {len(items)} ...", file=sys.stderr, flush=True)
+    total = sum(reports.values(), Report())
+    for name, report in reports.items():
+        count = report.injections.total()
+        print(f"{name:<28}{report.runs:>8} runs{count:>8} injections", end="")
+        print(f"{len(report.failures):>6} failures")
+    print(f"\n{len(reports)} scenarios, {seeds} seeds, both forms of streams")
+    print(total)
+    return bool(total.injections) and not total.failures
+
+
+def run_schedules(pool, count: int) -> bool:
+    faults = 0
+    for text in pool.imap_unordered(programs.check, range(count), chunksize=10):
+        faults += bool(text)
+        if text:
+            print(text, flush=True)
+    print(f"{count} schedules of {len(programs.PROGRAMS)} programs, each run twice: ", end="")
+    print(f"{faults} failures or differences")
+    return not faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=0)
+    parser.add_argument("--schedules", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    options = parser.parse_args()
+    began = time.monotonic()
+    is_sound = True
+    with multiprocessing.Pool(options.jobs, maxtasksperchild=200) as pool:
+        if options.seeds:
+            is_sound = run_scenarios(pool, options.seeds, options.only)
+        if options.schedules:
+            is_sound = run_schedules(pool, options.schedules) and is_sound
+    print(f"{time.monotonic() - began:.0f} s")
+    return 0 if is_sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

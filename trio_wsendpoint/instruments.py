@@ -1,0 +1,156 @@
+"""Instruments: objects of the user's that are told what connections do.
+
+`listen` binds what they listen to, once for each connection: a hook that no instrument overrides
+is never bound, and where nothing is bound the hot path tests one attribute for None.  A hook that
+raises is logged, and its instrument hears no more of that connection, which goes on.
+
+Imported by `settings`, which checks them, and by `opening`, `context` and `server`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trio_wsendpoint.errors import HandshakeError
+from trio_wsendpoint.protocol.frames import Frame
+
+if TYPE_CHECKING:  # whom instruments are told of
+    from trio_wsendpoint.connection import Connection
+    from trio_wsendpoint.statistics import ConnectionStatistics
+
+__all__ = ["HOOKS", "Hooks", "Instrument", "check_instruments", "tell_refusal"]
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+class Instrument:
+    """Override what you want to be told of, and pass it in `instruments=[...]`.
+
+    A hook is called in the middle of what it tells of.  It is no async function and must not
+    wait, nor call what changes the connection: it looks, counts, and returns.  One that raises an
+    `Exception` is logged once, and this instrument is told no more of that connection.  A hook
+    that is not overridden costs nothing.
+
+    `instruments=` belongs to one server or client; the same instrument may serve many.
+    """
+
+    def connection_opened(self, connection: Connection) -> None:
+        """Hear that a connection is open, before anything else of it."""
+
+    def connection_closed(self, connection: Connection, statistics: ConnectionStatistics) -> None:
+        """Hear that a connection has ended and its stream is closed; nothing more comes of it."""
+
+    def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
+        """Hear that an opening handshake has failed with `error`, or a stream was over a limit.
+
+        `error` is a `HandshakeError`: `RequestAnswered` if `process_request` gave another answer.
+        `address`: the IP address of the peer, or None if it has none.
+        """
+
+    def frame_sent(self, connection: Connection, frame: Frame, size: int) -> None:
+        """Hear that a frame leaves, with `size` bytes of payload."""
+
+    def frame_received(self, connection: Connection, frame: Frame, size: int) -> None:
+        """Hear that a frame has come whole, with `size` bytes of payload.
+
+        Of a data frame `frame` has the header only: payloads are joined as they come.
+        """
+
+    def message_sent(self, connection: Connection, type: str, size: int) -> None:
+        """Hear that a message of `size` bytes, before compression, was committed.
+
+        `type` is "text" or "binary", here and below.
+        """
+
+    def message_received(self, connection: Connection, type: str, size: int) -> None:
+        """Hear that a message of `size` bytes, inflated, has come whole."""
+
+    def round_trip(self, connection: Connection, seconds: float) -> None:
+        """Hear that a `ping()` was answered, after `seconds`."""
+
+
+#: The names of all hooks.
+HOOKS = tuple(name for name in vars(Instrument) if not name.startswith("_"))
+
+
+def check_instruments(instruments: Sequence[Instrument]) -> None:
+    """Raise `TypeError` for what is no instrument, or has a hook that could not be called."""
+    for instrument in instruments:
+        if not isinstance(instrument, Instrument):
+            raise TypeError(f"instruments are objects of subclasses of Instrument: {instrument!r}")
+        for name in HOOKS:
+            if inspect.iscoroutinefunction(getattr(instrument, name)):
+                raise TypeError(f"{type(instrument).__name__}.{name} must not be async")
+
+
+def _overrides(instrument: Instrument, name: str) -> bool:
+    hook = getattr(instrument, name)
+    return getattr(hook, "__func__", hook) is not getattr(Instrument, name)
+
+
+class _Hook:
+    """One hook of one connection: calls it on each instrument that has it."""
+
+    __slots__ = ("_hooks", "_listeners")
+
+    def __init__(
+        self, hooks: Hooks, listeners: list[tuple[Instrument, Callable[..., Any]]]
+    ) -> None:
+        self._hooks = hooks
+        self._listeners = listeners
+
+    def __call__(self, *facts: object) -> None:
+        hooks = self._hooks
+        for instrument, listener in self._listeners:
+            if hooks.deaf is not None and id(instrument) in hooks.deaf:
+                continue
+            try:
+                listener(hooks.connection, *facts)
+            except Exception as error:  # noqa: BLE001 - the user's, and none of the connection's
+                hooks.mute(instrument, error)
+
+
+class Hooks:
+    """What the instruments of one connection listen to; `deaf` has the ids of those that raised."""
+
+    __slots__ = ("connection", "deaf")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.deaf: set[int] | None = None
+
+    def bind(self, instruments: Sequence[Instrument], name: str) -> _Hook | None:
+        """Return what to call for the hook `name`; None if no instrument overrides it."""
+        listeners = [
+            (instrument, getattr(instrument, name))
+            for instrument in instruments
+            if _overrides(instrument, name)
+        ]
+        return _Hook(self, listeners) if listeners else None
+
+    def mute(self, instrument: Instrument, error: Exception) -> None:
+        """Tell `instrument` no more of this connection."""
+        self.deaf = {*(self.deaf or ()), id(instrument)}
+        _log(self.connection.logger, instrument, error)
+
+
+def tell_refusal(
+    instruments: Sequence[Instrument], error: HandshakeError, address: str | None, logger: Logger
+) -> None:
+    """Tell those who listen that there will be no connection."""
+    for instrument in instruments:
+        if _overrides(instrument, "handshake_refused"):
+            try:
+                instrument.handshake_refused(error, address)
+            except Exception as failure:  # noqa: BLE001 - as above
+                _log(logger, instrument, failure)
+
+
+def _log(logger: Logger, instrument: Instrument, error: Exception) -> None:
+    # A logger that raises is the user's as well.
+    with contextlib.suppress(Exception):
+        logger.error("the instrument %s failed", type(instrument).__name__, exc_info=error)

@@ -1,0 +1,198 @@
+# cython: language_level=3, binding=False, boundscheck=False, wraparound=False
+"""The inner loops of RFC 6455 section 5: masking, and frames' headers, read and built.
+
+This file runs as it is; and the build compiles it, if it can, as `_codec`, with Cython in its
+pure-Python mode.  Where C goes another way than Python would, a branch `if cython.compiled` says
+how; all else is the same code twice.  `coding` chooses between the two when it is imported, and
+the others of this package import `coding`.
+
+What is given must be what the annotations say; what a function raises is in its docstring, and
+the same in both forms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trio_wsendpoint.protocol import cython_names as cython
+
+if TYPE_CHECKING:
+    from trio_wsendpoint.protocol.cython_names import *  # noqa: F403 - the names of C
+elif cython.compiled:  # for the compiler alone: it finds them itself
+    import cython
+    from cython.cimports.cpython.bytes import PyBytes_AsString, PyBytes_FromStringAndSize
+    from cython.cimports.libc.string import memcpy
+
+__all__ = [
+    "COMPILED",
+    "apply_mask",
+    "build_frame",
+    "build_header",
+    "mask_slice",
+    "parse_frame",
+    "rotate_mask",
+]
+
+#: Whether this is the compiled form.
+COMPILED = cython.compiled
+
+#: From this many bytes on, four strided `translate`s are faster than one XOR of long integers,
+#: whose conversions from and to bytes are the dearer the longer they are (CPython 3.11 to 3.13).
+_LONG = 768
+#: More bytes than these are masked in turns, in the processor's cache.
+_CACHED = 65536
+#: 0x00000001_00000001...: a mask times this is the mask repeated; by the number of repetitions.
+_ONES = [int.from_bytes(b"\1\0\0\0" * count, "little") for count in range(_LONG // 4 + 1)]
+#: 0x...0101: a byte times this is the byte 256 times; and the table that translates to itself.
+_EACH = int.from_bytes(b"\x01" * 256, "little")
+_SAME = int.from_bytes(range(256), "little")
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _xor(
+    target: cython.p_uchar, source: cython.p_uchar, size: cython.Py_ssize_t, mask: cython.p_uchar
+) -> cython.void:  # pragma: no cover - C
+    """Write `size` bytes of `source`, masked, to `target`, which may be the same place."""
+    key: cython.ulonglong = 0
+    word: cython.ulonglong = 0
+    place: cython.Py_ssize_t
+    words: cython.Py_ssize_t = size >> 3
+    for place in range(2):
+        memcpy(cython.cast(cython.p_uchar, cython.address(key)) + 4 * place, mask, 4)
+    for place in range(words):
+        # A copy of 8 bytes is one instruction, and asks for no alignment.
+        memcpy(cython.address(word), source + 8 * place, 8)
+        word ^= key
+        memcpy(target + 8 * place, cython.address(word), 8)
+    for place in range(8 * words, size):
+        target[place] = source[place] ^ mask[place & 3]
+
+
+@cython.ccall
+def mask_slice(
+    chunk: bytes, start: cython.Py_ssize_t, stop: cython.Py_ssize_t, mask: bytes
+) -> bytes:
+    """Return `chunk[start:stop]`, 0 <= start <= stop, XORed with `mask` as `apply_mask` does it."""
+    if len(mask) != 4 or start < 0:
+        raise ValueError("a mask is 4 bytes")
+    if cython.compiled:
+        size: cython.Py_ssize_t = max(0, min(stop, len(chunk)) - start)
+        result: bytes = PyBytes_FromStringAndSize(cython.NULL, size)
+        source: cython.p_uchar = chunk
+        _xor(cython.cast(cython.p_uchar, PyBytes_AsString(result)), source + start, size, mask)
+        return result
+    piece = chunk[start:stop]
+    size = len(piece)
+    if size < _LONG:
+        # Python has no faster loop over a few bytes than those inside int.
+        words = (size + 3) >> 2
+        key = int.from_bytes(mask, "little") * _ONES[words]
+        return (int.from_bytes(piece, "little") ^ key).to_bytes(4 * words, "little")[:size]
+    if size > _CACHED:
+        cuts = range(start, start + size, _CACHED)
+        return b"".join([mask_slice(chunk, cut, min(cut + _CACHED, stop), mask) for cut in cuts])
+    data = bytearray(piece)
+    for place in range(4):
+        table = (_SAME ^ _EACH * mask[place]).to_bytes(256, "little")
+        data[place::4] = data[place::4].translate(table)
+    return bytes(data)
+
+
+def apply_mask(data: bytes | bytearray | memoryview, mask: bytes) -> bytes:
+    """Return `data` XORed with the four bytes of `mask`, repeated from its first byte on.
+
+    It is its own inverse.  Raises `ValueError` for a mask of another length.
+    """
+    chunk = data if type(data) is bytes else bytes(memoryview(data))
+    return mask_slice(chunk, 0, len(chunk), mask)
+
+
+def rotate_mask(mask: bytes, count: int) -> bytes:
+    """Return the mask for the bytes that follow the first `count` of a payload."""
+    turn = count & 3
+    return mask[turn:] + mask[:turn]
+
+
+def parse_frame(
+    chunk: bytes, position: cython.Py_ssize_t, most: cython.Py_ssize_t
+) -> tuple[int, int, bytes, bytes | None, int] | None:
+    """Read the frame that begins at `position` (not behind the end) of `chunk`.
+
+    Return its first byte, its payload's length, its mask (`b""` if it has none), its payload,
+    unmasked, and where that ends; if the payload is more than `most` bytes, or has not come
+    whole, None for the payload and where the header ends.
+
+    Return None for a header that has not come whole, or whose length is not in the shortest
+    form: whoever wants to know better looks at it byte by byte.
+    """
+    size: cython.Py_ssize_t = len(chunk)
+    data: cython.p_uchar = chunk
+    end: cython.Py_ssize_t = position + 2
+    if position < 0 or position > size - 2:
+        return None
+    length: cython.Py_ssize_t = data[end - 1] & 0x7F
+    is_masked: cython.bint = data[end - 1] > 0x7F
+    if length == 126:
+        end += 2
+        if end > size:
+            return None
+        length = data[end - 2] << 8 | data[end - 1]
+        if length < 126:
+            return None
+    elif length == 127:
+        end += 8
+        if end > size or data[end - 8] > 0x7F:
+            return None
+        length = 0
+        place: cython.Py_ssize_t
+        for place in range(end - 8, end):
+            length = length << 8 | data[place]
+        if length < 65536:
+            return None
+    mask = b""
+    if is_masked:
+        end += 4
+        if end > size:
+            return None
+        mask = data[end - 4 : end]
+    payload: bytes | None = None
+    if length <= most and length <= size - end:
+        start: cython.Py_ssize_t = end
+        end += length
+        payload = mask_slice(chunk, start, end, mask) if is_masked else chunk[start:end]
+    return data[position], length, mask, payload, end
+
+
+def build_header(first: int, length: int, mask: bytes) -> bytes:
+    """Return a header: the first byte, the length in the fewest bytes that hold it, the mask.
+
+    The mask is 4 bytes, or none.  Raises `ValueError` for one of another length, and for what a
+    header cannot hold.
+    """
+    if len(mask) not in {0, 4} or not 0 <= first <= 255 or not 0 <= length < 1 << 63:
+        raise ValueError("a first byte, a 63-bit length, and a mask of 4 bytes or none")
+    bit = 0x80 if mask else 0
+    if length < 126:
+        return b"%c%c%b" % (first, bit | length, mask)
+    if length < 65536:
+        return b"%c%c%b%b" % (first, bit | 126, length.to_bytes(2, "big"), mask)
+    return b"%c%c%b%b" % (first, bit | 127, length.to_bytes(8, "big"), mask)
+
+
+def build_frame(first: int, payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
+    """Return a frame: its header as `build_header` makes it, and the payload, masked if it is."""
+    body: bytes = payload if type(payload) is bytes else bytes(payload)
+    header = build_header(first, len(body), mask)
+    if cython.compiled:
+        start: cython.Py_ssize_t = len(header)
+        size: cython.Py_ssize_t = len(body)
+        frame: bytes = PyBytes_FromStringAndSize(cython.NULL, start + size)
+        target: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AsString(frame))
+        memcpy(target, cython.cast(cython.p_uchar, header), start)
+        if len(mask):
+            _xor(target + start, body, size, mask)
+        else:
+            memcpy(target + start, cython.cast(cython.p_uchar, body), size)
+        return frame
+    return header + (mask_slice(body, 0, len(body), mask) if mask else body)

@@ -1,0 +1,61 @@
+"""Which form of `codec` is in use: the compiled one, if it is there and not unwanted.
+
+`codec_kind` is "compiled" or "pure".  The environment variable `TRIO_WSENDPOINT_PURE`, set to
+anything but "" and "0" before the import, asks for the pure form.  Only `frames` and `parser`
+import the functions.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+__all__ = [
+    "apply_mask",
+    "build_frame",
+    "build_header",
+    "codec_kind",
+    "mask_slice",
+    "parse_frame",
+    "rotate_mask",
+]
+
+_COMPILED = "trio_wsendpoint.protocol._codec"
+_PURE = "trio_wsendpoint.protocol.codec"
+
+
+def choose_form(environment: dict[str, str] | os._Environ[str]) -> str:
+    """Return the name of the module to use, which has been imported."""
+    if environment.get("TRIO_WSENDPOINT_PURE", "") in {"", "0"}:
+        try:
+            import_module(_COMPILED)
+        except ImportError:  # not built, or not for this interpreter
+            return _PURE
+        return _COMPILED
+    return _PURE
+
+
+#: "compiled" or "pure": which form of the codec this process uses.
+codec_kind: Literal["compiled", "pure"]
+
+if TYPE_CHECKING:
+    from trio_wsendpoint.protocol.codec import (
+        apply_mask,
+        build_frame,
+        build_header,
+        mask_slice,
+        parse_frame,
+        rotate_mask,
+    )
+
+    codec_kind = "pure"
+else:
+    _codec = import_module(choose_form(os.environ))
+    codec_kind = "compiled" if _codec.COMPILED else "pure"
+    apply_mask = _codec.apply_mask
+    build_frame = _codec.build_frame
+    build_header = _codec.build_header
+    mask_slice = _codec.mask_slice
+    parse_frame = _codec.parse_frame
+    rotate_mask = _codec.rotate_mask

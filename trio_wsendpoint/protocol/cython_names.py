@@ -1,0 +1,52 @@
+"""What `codec` says to the C compiler, for the interpreter and the type checkers.
+
+`codec` is written in Cython's pure-Python mode: annotations and branches speak of `cython.x`, and
+of functions of C.  The interpreter finds here that nothing is compiled, and decorators that do
+nothing; the type checkers find all the names.  Cython itself is not needed to run, and its own
+stand-in for these names would take longer to import.  Only `codec` imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+__all__ = ["ccall", "cfunc", "compiled", "exceptval"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: Cython says True when it compiles.
+compiled: bool = False
+
+if TYPE_CHECKING:
+    __all__ += ["PyBytes_AsString", "PyBytes_FromStringAndSize", "memcpy"]  # for `import *`
+
+    # Types, and what is never reached uncompiled.  What C calls a pointer to bytes is bytes.
+    Py_ssize_t = int
+    ulonglong = int
+    bint = bool
+    p_uchar = Any
+    void: TypeAlias = None
+    NULL: Any
+
+    def address(value: Any) -> Any: ...
+    def cast(type: Any, value: Any) -> Any: ...
+    def memcpy(target: Any, source: Any, size: int) -> None: ...  # noqa: D103
+    def PyBytes_AsString(value: bytes) -> Any: ...  # noqa: D103, N802
+    def PyBytes_FromStringAndSize(data: Any, size: int) -> bytes: ...  # noqa: D103, N802
+
+
+def cfunc(function: _Function) -> _Function:
+    """Mark a function of C, which only functions of C call."""
+    return function
+
+
+def ccall(function: _Function) -> _Function:
+    """Mark a function of C that Python may call as well."""
+    return function
+
+
+def exceptval(check: bool) -> Callable[[_Function], _Function]:
+    """Say of a function of C whether its callers have to look for an exception."""
+    del check
+    return lambda function: function

@@ -1,0 +1,71 @@
+"""What an endpoint counts: plain integers, added up in passing, for whoever asks later.
+
+Imported by `endpoint`, `sender` and `receiver`, which count; everyone may look.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Traffic"]
+
+
+class Traffic:
+    """Frames and bytes of one endpoint so far; every count only grows.
+
+    `frames_*` and `control_*`: frames that left or came whole, and how many of them were control
+    frames.  `pings_*`, `pongs_*`: of these, by type.
+    `payload_sent`: bytes of payload that were queued, before an extension encoded them; of these
+    `plain_sent` were encoded, and became `encoded_sent`.
+    `wire_received`: bytes of payload of data frames, as they came; of these `encoded_received`
+    were encoded, and became `plain_received`.  What comes after our Close is not counted in bytes.
+    """
+
+    __slots__ = (
+        "control_received",
+        "control_sent",
+        "encoded_received",
+        "encoded_sent",
+        "frames_received",
+        "frames_sent",
+        "payload_sent",
+        "pings_received",
+        "pings_sent",
+        "plain_received",
+        "plain_sent",
+        "pongs_received",
+        "pongs_sent",
+        "wire_received",
+    )
+
+    def __init__(self) -> None:
+        self.frames_sent = self.frames_received = 0
+        self.control_sent = self.control_received = 0
+        self.pings_sent = self.pings_received = 0
+        self.pongs_sent = self.pongs_received = 0
+        self.payload_sent = self.plain_sent = self.encoded_sent = 0
+        self.wire_received = self.encoded_received = self.plain_received = 0
+
+    def note_control_sent(self, kind: str) -> None:
+        """Count a control frame that leaves, beside `frames_sent`; `kind` is its type."""
+        self.control_sent += 1
+        if kind == "ping":
+            self.pings_sent += 1
+        elif kind == "pong":
+            self.pongs_sent += 1
+
+    def note_control_received(self, kind: str) -> None:
+        """Count a control frame that has come, beside `frames_received`."""
+        self.control_received += 1
+        if kind == "ping":
+            self.pings_received += 1
+        elif kind == "pong":
+            self.pongs_received += 1
+
+    @property
+    def wire_sent(self) -> int:
+        """Bytes of `payload_sent` after an extension encoded them."""
+        return self.payload_sent - self.plain_sent + self.encoded_sent
+
+    @property
+    def payload_received(self) -> int:
+        """Bytes of `wire_received` after an extension decoded them."""
+        return self.wire_received - self.encoded_received + self.plain_received

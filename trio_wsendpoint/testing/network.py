@@ -1,0 +1,205 @@
+"""A network in memory: listeners, connections to them, and a count of what was left open.
+
+Its listeners are for `serve_endpoint(listeners=[...])`, its streams for
+`connect_endpoint(url, stream=...)` and `accept_endpoint(stream)`.  Imported by `pairs` and
+`runs`, and through `trio_wsendpoint.testing`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import trio
+from trio.lowlevel import ParkingLot
+
+from trio_wsendpoint.testing.faults import Faults
+from trio_wsendpoint.testing.pipes import Pipe
+from trio_wsendpoint.testing.streams import (
+    MemoryStream,
+    NonBlockingMemoryStream,
+    os_error,
+)
+
+__all__ = ["MemoryListener", "MemoryNetwork", "StreamPair", "memory_stream_pair"]
+
+#: Bytes that are on their way in each direction at most.
+CAPACITY = 65536
+
+
+class StreamPair(NamedTuple):
+    """The two ends of one connection."""
+
+    client: MemoryStream
+    server: MemoryStream
+
+
+class MemoryNetwork:
+    """Makes connections in memory, and knows which of their ends are open.
+
+    `capacity`: bytes that may be on their way in each direction; `nonblocking`: the form of the
+    streams, `NonBlockingMemoryStream` or `MemoryStream`; `client`, `server`: the faults of every
+    client's and every server's end.  Each of these may also be given for one connection.
+    `on_operation` is called with a stream before each of its operations.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int = CAPACITY,
+        nonblocking: bool = True,
+        client: Faults | None = None,
+        server: Faults | None = None,
+        on_operation: Callable[[MemoryStream], object] | None = None,
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1 byte, not {capacity}")
+        self._capacity = capacity
+        self._nonblocking = nonblocking
+        self._client = client
+        self._server = server
+        self._on_operation = on_operation
+        self._listeners: dict[str, MemoryListener] = {}
+        self._streams: list[MemoryStream] = []
+
+    def pair(
+        self,
+        *,
+        capacity: int | None = None,
+        nonblocking: bool | None = None,
+        client: Faults | None = None,
+        server: Faults | None = None,
+    ) -> StreamPair:
+        """Return the two ends of a new connection that no listener has seen."""
+        capacity = self._capacity if capacity is None else capacity
+        nonblocking = self._nonblocking if nonblocking is None else nonblocking
+        client = client or self._client or Faults()
+        server = server or self._server or Faults()
+        there, back = Pipe(capacity, client), Pipe(capacity, server)
+        form = NonBlockingMemoryStream if nonblocking else MemoryStream
+        made = StreamPair(
+            form("client", back, there, client, self._on_operation),
+            form("server", there, back, server, self._on_operation),
+        )
+        self._streams = [stream for stream in self._streams if not stream.is_closed]
+        self._streams += made
+        return made
+
+    def listen(self, address: str = "server", *, backlog: int = 16) -> MemoryListener:
+        """Listen at `address`, which is any text; `backlog`: connections that may wait there.
+
+        Raises `OSError` (`EADDRINUSE`) if somebody listens there.
+        """
+        if address in self._listeners:
+            raise os_error(errno.EADDRINUSE)
+        listener = MemoryListener(self, address, backlog)
+        self._listeners[address] = listener
+        return listener
+
+    async def connect(
+        self,
+        address: str = "server",
+        *,
+        client: Faults | None = None,
+        server: Faults | None = None,
+        nonblocking: bool | None = None,
+    ) -> MemoryStream:
+        """Connect to who listens at `address`, and return the client's end.
+
+        Waits while the backlog is full.  Raises `ConnectionRefusedError` if nobody listens there,
+        or no longer does.  If cancelled, there is no connection.
+        """
+        await trio.lowlevel.checkpoint()
+        while True:
+            listener = self._listeners.get(address)
+            if listener is None:
+                raise os_error(errno.ECONNREFUSED)
+            if len(listener.waiting) < listener.backlog:
+                pair = self.pair(client=client, server=server, nonblocking=nonblocking)
+                listener.put(pair.server)
+                return pair.client
+            await listener.room.park()
+
+    @property
+    def open_streams(self) -> tuple[MemoryStream, ...]:
+        """The ends that nobody has closed, those in a backlog included."""
+        return tuple(stream for stream in self._streams if not stream.is_closed)
+
+    @property
+    def open_listeners(self) -> tuple[MemoryListener, ...]:
+        """The listeners that nobody has closed."""
+        return tuple(self._listeners.values())
+
+    def reset(self) -> None:
+        """Break every connection."""
+        for stream in self.open_streams:
+            stream.reset()
+
+    def _forget(self, listener: MemoryListener) -> None:
+        del self._listeners[listener.address]
+
+
+class MemoryListener(trio.abc.Listener[MemoryStream]):
+    """Accepts connections of a `MemoryNetwork`, in the order in which they were made.
+
+    Any number of tasks may wait in `accept()`.  Closing it resets those that wait in the backlog,
+    as the system does, and lets `accept()` raise `trio.ClosedResourceError`.
+    """
+
+    def __init__(self, network: MemoryNetwork, address: str, backlog: int) -> None:
+        if backlog < 1:
+            raise ValueError(f"backlog must be at least 1, not {backlog}")
+        self.address = address
+        self.backlog = backlog
+        self.is_closed = False
+        self.waiting: deque[MemoryStream] = deque()
+        self.room = ParkingLot()
+        self._network = network
+        self._arrivals = ParkingLot()
+
+    async def accept(self) -> MemoryStream:
+        """Wait for a connection and return the server's end; if cancelled, none was accepted."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            if self.is_closed:
+                raise trio.ClosedResourceError("this listener was closed")
+            if self.waiting:
+                self.room.unpark()
+                return self.waiting.popleft()
+            await self._arrivals.park()
+
+    def put(self, stream: MemoryStream) -> None:
+        """Let `stream` be accepted; the network calls this."""
+        self.waiting.append(stream)
+        self._arrivals.unpark()
+
+    async def aclose(self) -> None:
+        """Stop listening, at once even if cancelled."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._network._forget(self)
+            for stream in self.waiting:
+                stream.reset()
+                stream._close()
+            self.waiting.clear()
+            self._arrivals.unpark_all()
+            self.room.unpark_all()
+        await trio.lowlevel.checkpoint()
+
+    def __repr__(self) -> str:
+        return f"<MemoryListener {self.address}{' closed' if self.is_closed else ''}>"
+
+
+def memory_stream_pair(
+    *,
+    capacity: int = CAPACITY,
+    nonblocking: bool = True,
+    client: Faults | None = None,
+    server: Faults | None = None,
+) -> StreamPair:
+    """Return two ends of a connection in memory, the client's first: see `MemoryNetwork`."""
+    return MemoryNetwork(
+        capacity=capacity, nonblocking=nonblocking, client=client, server=server
+    ).pair()

@@ -1,0 +1,342 @@
+"""TLS without waiting, over a stream that need not wait either; and over any other, Trio's own.
+
+`over_tls` makes a `TLSTransport` of a stream that has a non-blocking form, and a `trio.SSLStream`
+of any other.  OpenSSL works in memory here: it never sees a descriptor, so none can be closed
+behind somebody's back, and what of its bytes the system has not taken yet is ours to keep.
+
+Imported by `peer` and `listening`, which look through it, and by `opening`, `serving` and
+`client`, which speak it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Generator
+
+import trio
+
+from trio_wsendpoint.transport import NonBlockingStream, non_blocking
+from trio_wsendpoint.waiters import Waiter
+
+__all__ = ["AnyTLSStream", "TLSListener", "TLSTransport", "over_tls"]
+
+#: Bytes of plaintext in a TLS record at most.
+RECORD = 16384
+#: Bytes of ciphertext asked of the stream at a time.
+CHUNK = 65536
+#: Bytes of TLS's own answers that wait because the peer does not read, before it is given up.
+MAX_ANSWERS = 65536
+
+
+class TLSTransport(NonBlockingStream):
+    """TLS over `stream`, one end of it; `transport` is its non-blocking form.
+
+    `transport_stream` is `stream` itself.  `do_handshake()` comes first; if cancelled, it can be
+    called again, as can everything else.  A TLS error is a `trio.BrokenResourceError`, whose
+    cause says what is wrong, and nothing goes through afterwards.
+
+    The peer's end is `b""` whether or not it said so (close_notify): where a conversation ends
+    is told by Close frames, and a message that was cut is no message.  Its KeyUpdates are
+    answered.  A renegotiation, which TLS 1.2 has, goes on when we read; sending waits for it.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_backlog",
+        "_failure",
+        "_held",
+        "_incoming",
+        "_is_closed",
+        "_is_over",
+        "_is_ready",
+        "_is_sending",
+        "_outgoing",
+        "_tls",
+        "_transport",
+        "_waits_for_answer",
+        "transport_stream",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        transport: NonBlockingStream,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+    ) -> None:
+        self.transport_stream = stream
+        self._transport = transport
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming,
+            self._outgoing,
+            server_side=server_side,
+            server_hostname=server_hostname,
+        )
+        self._backlog = b""  # ciphertext that `transport` has not taken
+        self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
+        self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
+        self._waits_for_answer = False
+        self._is_ready = self._is_sending = False
+        self._is_over = self._is_closed = False
+        self._failure: Exception | None = None
+
+    # ---- without waiting ---------------------------------------------------------------------
+
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Return what the peer has sent, decrypted; `b""` at the end, None if none is here."""
+        self._check()
+        if self._is_over:
+            return b""
+        incoming, tls = self._incoming, self._tls
+        if not incoming.pending and not tls.pending() and not self._feed():
+            return None
+        pieces: list[bytes] = []
+        try:
+            while max_bytes > 0:
+                piece = tls.read(min(max_bytes, RECORD))
+                if not piece:
+                    self._is_over = True
+                    break
+                pieces.append(piece)
+                max_bytes -= len(piece)
+                if not incoming.pending and not tls.pending():
+                    break
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._is_over = _is_end(error)
+            if not self._is_over:
+                self._fail(error)
+        if self._outgoing.pending or self._waits_for_answer:
+            self._answer()
+        if len(pieces) == 1:
+            return pieces[0]
+        if not pieces and not self._is_over:
+            self._check()
+            return None
+        return b"".join(pieces)
+
+    def _feed(self) -> bool:
+        """Give TLS what has come; return whether there was anything, the end included."""
+        data = self._transport.receive_nowait(CHUNK)
+        if data is None:
+            return False
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        return True
+
+    def _answer(self) -> None:
+        """Send what TLS has to say to what has come, and let a sender that waited for it go on."""
+        if self._outgoing.pending:
+            self._try_to_flush()
+            if len(self._backlog) > MAX_ANSWERS:
+                self._fail(ssl.SSLError("the peer does not read what TLS answers"))
+        if self._waits_for_answer:
+            self._waits_for_answer = False
+            self._answers.wake()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Encrypt and send the beginning of `data`; what the system holds counts as taken.
+
+        After less than all of `data`, what is given next must begin with the rest of it.
+        """
+        self._check()
+        if self._backlog and not self._flush():
+            return 0
+        size = len(data)
+        sent, self._held = self._held, 0
+        try:
+            while sent < size:
+                piece = data if size - sent <= RECORD and not sent else data[sent : sent + RECORD]
+                written = self._tls.write(piece)
+                if not self._flush():
+                    # It is all encrypted, and will be written; not before that is it counted,
+                    # or nobody would come and see to it.
+                    self._held = written
+                    break
+                sent += written
+        except ssl.SSLWantReadError:
+            self._waits_for_answer = True
+        except ssl.SSLError as error:
+            self._fail(error)
+            self._check()
+        return sent
+
+    def _flush(self) -> bool:
+        """Send what TLS has written, as far as that takes no waiting; return whether it is all."""
+        data = self._outgoing.read()
+        if self._backlog:
+            data = self._backlog + data
+        if data:
+            self._backlog = data[self._transport.send_nowait(data) :]
+        return not self._backlog
+
+    def _check(self) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError("this stream was already closed")
+        if self._failure is not None:
+            raise trio.BrokenResourceError("TLS has failed") from self._failure
+
+    def _fail(self, error: ssl.SSLError) -> None:
+        """Let nothing go through any more but the alert that tells the peer of `error`."""
+        self._failure = error
+        self._try_to_flush()
+
+    def _try_to_flush(self) -> None:
+        """Send what TLS has written if the stream takes it; sending will find out if it broke."""
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            self._flush()
+
+    # ---- waiting -----------------------------------------------------------------------------
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read, at once if it is in here already."""
+        self._check()
+        if self._incoming.pending or self._tls.pending() or self._is_over:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._transport.wait_readable()
+
+    async def wait_writable(self) -> None:
+        """Wait until the stream below takes more, or for the peer in the midst of a handshake."""
+        self._check()
+        if self._waits_for_answer:
+            await self._answers.wait()
+        else:
+            await self._transport.wait_writable()
+
+    def interrupt(self) -> None:
+        """Wake those who wait."""
+        self._answers.wake()
+        self._transport.interrupt()
+
+    async def do_handshake(self) -> None:
+        """Do the opening handshake; once it is done, nothing.
+
+        Raises `trio.BrokenResourceError` if there is no TLS to be had with this peer.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check()
+        while not self._is_ready:
+            try:
+                self._tls.do_handshake()
+                self._is_ready = True
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError as error:
+                self._fail(error)
+                self._check()
+            if self._is_ready and self._tls.server_side and self._tls.version() == "TLSv1.3":
+                break  # nothing waits but tickets for the next session, which go with the answer
+            while not self._flush():
+                await self._transport.wait_writable()
+            while not self._is_ready and not self._feed():
+                await self._transport.wait_readable()
+
+    # ---- what a stream is asked for beside ---------------------------------------------------
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
+        await trio.lowlevel.checkpoint()
+        while (data := self.receive_nowait(max_bytes or CHUNK)) is None:
+            await self.wait_readable()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data`; if cancelled, a part of it."""
+        with self._sending():
+            await trio.lowlevel.checkpoint()
+            view = memoryview(bytes(data))
+            while view:
+                if sent := self.send_nowait(view):
+                    view = view[sent:]
+                else:
+                    await self.wait_writable()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the stream below takes more."""
+        with self._sending():
+            await self.wait_writable()
+
+    @contextlib.contextmanager
+    def _sending(self) -> Generator[None]:
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending over this stream")
+        self._is_sending = True
+        try:
+            yield
+        finally:
+            self._is_sending = False
+
+    async def aclose(self) -> None:
+        """Say that nothing follows (close_notify), if that takes no waiting, and close."""
+        if not self._is_closed and self._failure is None:
+            with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet, for one
+                self._tls.unwrap()
+            self._try_to_flush()
+        self._is_closed = True
+        self._answers.wake()
+        await self._transport.aclose()
+
+
+def _is_end(error: ssl.SSLError) -> bool:
+    """Tell whether the bytes have ended, with or without a word."""
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return True
+    return "UNEXPECTED_EOF_WHILE_READING" in str(error)  # older Pythons over OpenSSL 3
+
+
+AnyTLSStream = TLSTransport | trio.SSLStream[trio.abc.Stream]
+
+
+def over_tls(
+    stream: trio.abc.Stream,
+    context: ssl.SSLContext,
+    *,
+    server_side: bool = False,
+    server_hostname: str | None = None,
+) -> AnyTLSStream:
+    """Return one end of TLS over `stream`; raises `ValueError` for a context of the other end."""
+    transport = non_blocking(stream)
+    if transport is not None:
+        return TLSTransport(
+            stream, transport, context, server_side=server_side, server_hostname=server_hostname
+        )
+    # Close frames say where the conversation ends: a missing close_notify takes nothing away.
+    return trio.SSLStream(
+        stream,
+        context,
+        server_side=server_side,
+        server_hostname=server_hostname,
+        https_compatible=True,
+    )
+
+
+class TLSListener(trio.abc.Listener[AnyTLSStream]):
+    """Accepts streams of `transport_listener`, and is the server's end of TLS over each."""
+
+    def __init__(
+        self, transport_listener: trio.abc.Listener[trio.abc.Stream], context: ssl.SSLContext
+    ) -> None:
+        self.transport_listener = transport_listener
+        self._context = context
+
+    async def accept(self) -> AnyTLSStream:
+        """Accept a stream; its TLS handshake is the caller's to do."""
+        stream = await self.transport_listener.accept()
+        try:
+            return over_tls(stream, self._context, server_side=True)
+        except BaseException:  # a context that is not a server's, for one
+            await trio.aclose_forcefully(stream)
+            raise
+
+    async def aclose(self) -> None:
+        """Close the listener."""
+        await self.transport_listener.aclose()

@@ -1,0 +1,77 @@
+"""Places where tasks wait to be woken, which cost nothing while nobody does.
+
+A connection has several of them and is idle most of the time; a `trio.Event` or `ParkingLot`
+each would be a third of what it holds.  Imported by `inbox`, `reader`, `writer`, `tasks` and
+`heartbeat`.
+"""
+
+from __future__ import annotations
+
+import trio
+from trio.lowlevel import Abort, ParkingLot, Task
+
+__all__ = ["Waiter", "Waiters"]
+
+
+class Waiter:
+    """Where one task waits until it is woken; a call that nobody waits for is not remembered."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+
+    async def wait(self) -> None:
+        """Wait for the next `wake()`; raises `trio.BusyResourceError` if another task does."""
+        if self._task is not None:
+            raise trio.BusyResourceError("another task waits here")
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+    def wake(self) -> None:
+        """Wake the task that waits, if one does."""
+        task = self._task
+        if task is not None:
+            self._task = None
+            trio.lowlevel.reschedule(task)
+
+
+class Waiters:
+    """Where any number of tasks wait, and are woken in the order in which they came."""
+
+    __slots__ = ("_is_one_woken", "_lot", "count")
+
+    def __init__(self) -> None:
+        self._lot: ParkingLot | None = None
+        self._is_one_woken = False  # and has not run yet
+        self.count = 0
+
+    @trio.lowlevel.enable_ki_protection  # who was woken says so, whatever happens
+    async def wait(self) -> None:
+        """Wait to be woken; `count` is how many do, or have been woken and have not run yet."""
+        if self._lot is None:
+            self._lot = ParkingLot()
+        self.count += 1
+        try:
+            await self._lot.park()
+            self._is_one_woken = False
+        finally:
+            self.count -= 1
+
+    def wake_one(self) -> None:
+        """Wake the task that has waited longest, if there is one.
+
+        Not before the last one that was woken has run, which then wakes the next itself: Trio
+        runs two that are woken at once in either order.
+        """
+        if self._lot is not None and not self._is_one_woken:
+            self._is_one_woken = bool(self._lot.unpark())
+
+    def wake_all(self) -> None:
+        """Wake everyone who waits."""
+        if self._lot is not None:
+            self._lot.unpark_all()
