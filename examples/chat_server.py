@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import trio
 
-from trio_wsendpoint import CloseCode, Connection, ConnectionClosed, serve_endpoint
+from trio_wsendpoint import CloseCode, Connection, broadcast, serve_endpoint
 
 
 class Room:
@@ -19,30 +19,26 @@ class Room:
         self.members: set[Connection] = set()
         self._nursery = nursery
 
-    def broadcast(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Give `text` to every member now, without waiting for any of them."""
-        for member in tuple(self.members):
-            try:
-                member.send_nowait(text)
-            except trio.WouldBlock:  # 64 KiB wait for this one already: see Limits.send_buffer
-                self.members.remove(member)
-                self._nursery.start_soon(member.aclose, CloseCode.POLICY_VIOLATION, "too slow")
-            except ConnectionClosed:
-                self.members.remove(member)  # its own task is about to notice
+        for slow in broadcast(self.members, text):
+            # 64 KiB wait for this one already: see Limits.send_buffer
+            self.members.remove(slow)
+            self._nursery.start_soon(slow.aclose, CloseCode.POLICY_VIOLATION, "too slow")
 
     async def join(self, connection: Connection) -> None:
         """Be the handler of one member."""
         names = parse_qs(connection.request.query).get("name", ["somebody"])
         name = names[0].strip(" *")[:20] or "somebody"
         self.members.add(connection)
-        self.broadcast(f"* {name} is here")
+        self.say(f"* {name} is here")
         try:
             async for message in connection:
                 if isinstance(message, str):
-                    self.broadcast(f"{name}: {message}")
+                    self.say(f"{name}: {message}")
         finally:
             self.members.discard(connection)
-            self.broadcast(f"* {name} has left")
+            self.say(f"* {name} has left")
 
 
 async def main(port: int) -> None:

@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("reader", "writer", "heartbeat"),
     ("tasks",),
     ("connection",),
-    ("opening", "context"),
+    ("opening", "context", "broadcasting"),
     ("server", "client"),
     ("serving",),
     ("testing",),

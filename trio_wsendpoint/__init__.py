@@ -7,6 +7,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.broadcasting import broadcast
 from trio_wsendpoint.client import connect_endpoint
 from trio_wsendpoint.closed import (
     ConnectionClosed,
@@ -134,6 +135,7 @@ __all__ = [
     "WebSocketError",
     "__version__",
     "accept_endpoint",
+    "broadcast",
     "codec_kind",
     "connect_endpoint",
     "run_endpoint",

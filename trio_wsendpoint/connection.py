@@ -27,6 +27,7 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
@@ -66,11 +67,12 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
+        # A class of the user's may have a `send_message` that wants to see them all.
+        self._may_encode = type(self.endpoint).send_message is Endpoint.send_message
         self._thread = threading.get_ident()
         self._is_receiving = False
         self._waiting_senders = 0
-        self._messages_sent = 0
-        self._messages_received = 0
+        self._messages_sent = self._messages_received = 0
         self._turn = 0
         self._ping_slots: trio.Semaphore | None = None
         self._streaming_task: trio.lowlevel.Task | None = None  # the one in `send_stream()`
@@ -207,14 +209,14 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     # A Ctrl-C in its middle would leave half of it done.
     @trio.lowlevel.enable_ki_protection
-    def _commit(self, value: str | Buffer, compress: bool) -> None:
+    def _commit(self, value: str | Buffer | SharedMessage, compress: bool) -> None:
         tasks = self._tasks
         writer = tasks.writer
         # While the app has more to answer, its answers are queued, and leave together.
         has_more = tasks.inbox.messages or tasks.reader.has_more
         data: bytes | None = None
         try:
-            if not has_more and writer.is_free:
+            if not has_more and writer.is_free and self._may_encode:
                 data = self.endpoint.encode_message(value, compress=compress)
             if data is None:
                 self.endpoint.send_message(value, compress=compress)

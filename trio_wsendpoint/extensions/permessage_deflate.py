@@ -29,7 +29,10 @@ __all__ = ["DeflateStatistics", "PerMessageDeflate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeflateStatistics:
-    """Bytes of payload of the compressed messages so far; uncompressed ones do not count."""
+    """Bytes of payload of the compressed messages so far; uncompressed ones do not count.
+
+    Nor does a message for many connections that another one of them has compressed.
+    """
 
     sent_plain: int
     sent_compressed: int
@@ -66,6 +69,17 @@ class PerMessageDeflate:
     def rsv(self) -> int:
         """RSV1, the "Per-Message Compressed" bit (section 6)."""
         return 0b100
+
+    @property
+    def sharing_key(self) -> object | None:
+        """What decides how a message is encoded; None if those before it do too.
+
+        Connections whose keys are equal encode a message into the same bytes.
+        """
+        agreed = self.agreed
+        if agreed.context_takeover:
+            return None
+        return agreed.engine, agreed.level, agreed.window_bits, agreed.memory_level
 
     def wants(self, type: str, size: int) -> bool:
         """Tell whether a message of `size` bytes is large enough to be compressed."""

@@ -23,6 +23,7 @@ from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode, Opcode
 from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.ping_store import PingStore
+from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.protocol.streamer import Streamer, UnfinishedStream
 from trio_wsendpoint.protocol.traffic import Traffic
 
@@ -50,6 +51,7 @@ __all__ = [
     "PongFrame",
     "Progress",
     "ServerEndpoint",
+    "SharedMessage",
     "State",
     "Streamer",
     "TextFrame",

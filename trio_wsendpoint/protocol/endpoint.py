@@ -42,6 +42,7 @@ from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.ping_store import PingStore
 from trio_wsendpoint.protocol.receiver import Progress, Receiver
 from trio_wsendpoint.protocol.sender import Sender
+from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
@@ -331,9 +332,12 @@ class Endpoint:
 
     # ---- sending -----------------------------------------------------------------------------
 
-    def send_message(self, data: str | Buffer | Message, *, compress: bool = True) -> None:
+    def send_message(
+        self, data: str | Buffer | Message | SharedMessage, *, compress: bool = True
+    ) -> None:
         """Queue a message: `str` goes as text, bytes as binary, a `Message` in its frames.
 
+        A `SharedMessage` may be given to many endpoints, which then share its frames if they can.
         One larger than `limits.fragment_size` is cut into fragments.  `compress=False` keeps a
         negotiated compression away from this message.  Raises `EndpointClosed`, `TypeError`,
         `UnicodeEncodeError` (a `ValueError`) for a `str` with lone surrogates; then nothing was
@@ -342,10 +346,14 @@ class Endpoint:
         self._check_open()
         if isinstance(data, Message):
             self._sender.relay_message(data, compress=compress)
+        elif isinstance(data, SharedMessage):
+            self._sender.add_shared(data, compress=compress)
         else:
             self._sender.add_message(data, compress=compress)
 
-    def encode_message(self, data: str | Buffer, *, compress: bool = True) -> bytes | None:
+    def encode_message(
+        self, data: str | Buffer | SharedMessage, *, compress: bool = True
+    ) -> bytes | None:
         """Return the bytes of a message that need not be queued, for the owner to write at once.
 
         None if it has to be queued, with `send_message()`: because other frames wait, or it would

@@ -10,6 +10,9 @@ It stands in `protocol/`, below those who implement it (`extensions/`) and those
   `b""`; never another `feed` before that.  So nothing is inflated before somebody wants it.
   A piece has at most 64 KiB, so that one `read` is short;
 * messages never interleave, in either direction.
+
+An extension may also have a property `sharing_key`.  Where it is not None, a message for many
+endpoints is encoded, by `encode`, once for all whose extensions have an equal key.
 """
 
 from __future__ import annotations

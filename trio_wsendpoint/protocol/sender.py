@@ -29,6 +29,7 @@ from trio_wsendpoint.protocol.frames import (
 )
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.output import Output
+from trio_wsendpoint.protocol.shared import SharedFrame, SharedMessage
 from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
@@ -107,12 +108,14 @@ class Sender:
             raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
         self._add_payload(first, payload, compress=compress)
 
-    def encode_message(self, data: str | Buffer, *, compress: bool) -> bytes | None:
+    def encode_message(self, data: str | Buffer | SharedMessage, *, compress: bool) -> bytes | None:
         """Return the frame of a message as bytes, or None if it needs more than that."""
         self._check_between_messages()
-        if (compress and self._extension is not None) or self._output is not None:
+        if self.frame_listener is not None or self._next is not None or self._output is not None:
             return None
-        if self.frame_listener is not None or self._next is not None:
+        if isinstance(data, SharedMessage):
+            return self._encode_shared(data, compress)
+        if compress and self._extension is not None:
             return None
         if isinstance(data, str):
             payload: Buffer = data.encode()
@@ -147,6 +150,48 @@ class Sender:
             if self.message_listener is not None:
                 self.message_listener(message.type, message.size)
 
+    def _encode_shared(self, message: SharedMessage, compress: bool) -> bytes | None:
+        frames = self._share(message, compress)
+        if frames is None or len(frames) != 1:
+            return None
+        self._traffic.frames_sent += 1
+        self._note_shared(message, frames)
+        return frames[0].wire
+
+    def add_shared(self, message: SharedMessage, *, compress: bool) -> None:
+        """Queue a message that others send too, in the same frames if that can be."""
+        self._check_between_messages()
+        frames = self._share(message, compress)
+        if frames is None:
+            self._add_payload(message.kind, message.payload, compress=compress)
+            return
+        for frame in frames:
+            self._queue.add(frame)
+        self._note_shared(message, frames)
+
+    def _share(self, message: SharedMessage, compress: bool) -> tuple[SharedFrame, ...] | None:
+        """Return the frames of `message`, made now if nobody has; None if ours are our own."""
+        extension, kind, payload = self._extension, message.kind, message.payload
+        is_encoded = compress and extension is not None and extension.wants(kind.type, len(payload))
+        sharing = getattr(extension, "sharing_key", None) if is_encoded else "plain"
+        if self._masks or sharing is None:
+            return None
+        key = sharing, self._fragment_size
+        frames = message.get(key)
+        if frames is None:
+            rsv = 0
+            if is_encoded and extension is not None:
+                payload, rsv = extension.encode(payload, final=True), extension.rsv
+            frames = message.keep(key, self._cut(kind, payload, rsv))
+        return frames
+
+    def _note_shared(self, message: SharedMessage, frames: tuple[SharedFrame, ...]) -> None:
+        size = len(message.payload)
+        if frames[0].rsv:
+            self._traffic.plain_sent += size
+            self._traffic.encoded_sent += sum([len(frame.payload) for frame in frames])
+        self._note_message(message.kind, size)
+
     def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
         rsv = 0
         size = len(payload)
@@ -161,6 +206,9 @@ class Sender:
         else:
             for frame in self._cut(first, payload, rsv):
                 self._queue.add(frame)
+        self._note_message(first, size)
+
+    def _note_message(self, first: type[DataFrame], size: int) -> None:
         self._traffic.payload_sent += size
         if self.message_listener is not None:
             self.message_listener(first.type, size)

@@ -1,0 +1,82 @@
+"""One message for many endpoints: its frames, and their bytes, are made once for all who can share.
+
+Those who mask cannot (RFC 6455 section 5.3: each frame has a mask of its own), nor those whose
+extension encodes a message by what went before it.
+
+Imported by `sender` and `endpoint`, and by those who send to many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trio_wsendpoint.protocol.frames import (
+    BinaryFrame,
+    Buffer,
+    ContinuationFrame,
+    DataFrame,
+    TextFrame,
+)
+
+__all__ = ["SharedFrame", "SharedMessage"]
+
+
+class SharedFrame(DataFrame):
+    """A frame whose bytes on the wire are there: `wire`."""
+
+    # No slots: one of these is worth many frames.
+    wire: bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the frame as it goes on the wire."""
+        return self.wire
+
+
+class _SharedTextFrame(SharedFrame, TextFrame):
+    pass
+
+
+class _SharedBinaryFrame(SharedFrame, BinaryFrame):
+    pass
+
+
+class _SharedContinuationFrame(SharedFrame, ContinuationFrame):
+    pass
+
+
+_SHARED: dict[type[DataFrame], type[SharedFrame]] = {
+    TextFrame: _SharedTextFrame,
+    BinaryFrame: _SharedBinaryFrame,
+    ContinuationFrame: _SharedContinuationFrame,
+}
+
+
+class SharedMessage:
+    """A text for `str`, a binary message for bytes, for `Endpoint.send_message` of many endpoints.
+
+    `kind` is the class of its first frame, `payload` its bytes (a buffer's content is copied).
+    Raises `TypeError`, and `UnicodeEncodeError` for a `str` with lone surrogates.
+    """
+
+    __slots__ = ("_frames", "kind", "payload")
+
+    def __init__(self, data: str | Buffer) -> None:
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+        self.kind: type[DataFrame] = TextFrame if isinstance(data, str) else BinaryFrame
+        self.payload = data.encode() if isinstance(data, str) else bytes(data)
+        self._frames: dict[object, tuple[SharedFrame, ...]] = {}
+
+    def get(self, key: object) -> tuple[SharedFrame, ...] | None:
+        """Return the frames that were kept under `key`, or None."""
+        return self._frames.get(key)
+
+    def keep(self, key: object, frames: Iterable[DataFrame]) -> tuple[SharedFrame, ...]:
+        """Keep unmasked frames of the message under `key`; return them in a form for many."""
+        kept: list[SharedFrame] = []
+        for frame in frames:
+            shared = _SHARED[type(frame)].received(frame.fin, frame.rsv, b"")
+            shared.payload, shared.wire = frame.payload, frame.to_bytes()
+            kept.append(shared)
+        self._frames[key] = tuple(kept)
+        return self._frames[key]
