@@ -143,8 +143,8 @@ def full(port: int) -> socket.socket:
 
 PHASES = (
     Phase("before the 101", 200, 64, half_opened),
-    Phase("idle", 500, 40, opened),
-    Phase("idle, compression agreed", 500, 40, lambda port: opened(port, deflate=True)),
+    Phase("idle", 500, 16, opened),
+    Phase("idle, compression agreed", 500, 18, lambda port: opened(port, deflate=True)),
     Phase("idle, compression used", 200, 96, compressed),
     Phase("busy, the app does not read", 40, 256, full, "deaf"),
     Phase("busy, the peer does not read", 40, 256, opened, "talker"),
