@@ -21,8 +21,9 @@ REQUEST = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 MASK = b"\0\0\0\0"
-#: How long a hostile peer waits, at most, for the server to be done with it; seconds.
-PATIENCE = 60
+#: How long a hostile peer waits, at most, for the server to be done with it; seconds.  One that is
+#: silent is given up after three beats of 10 s, and then has 30 s to answer the Close frame.
+PATIENCE = 120
 
 Attack = Callable[[trio.SocketStream, str, Pace], Awaitable[None]]
 
