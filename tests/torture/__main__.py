@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import multiprocessing
 import os
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from tests.torture import programs
 from tests.torture.scenarios import all_runs, torture
@@ -33,7 +33,9 @@ def strike(item: tuple[str, int, bool]) -> tuple[str, Report]:
 def run_scenarios(pool, seeds: int, only: list[str]) -> bool:
     items = [item for item in all_runs(range(seeds)) if not only or item[0].startswith(tuple(only))]
     reports: defaultdict[str, Report] = defaultdict(Report)
-    for done, (name, report) in enumerate(pool.imap_unordered(strike, items), 1):
+    work = [pool.submit(strike, item) for item in items]
+    for done, future in enumerate(as_completed(work), 1):
+        name, report = future.result()
         reports[name] += report
         for failure in report.failures[:2]:
             print(failure, flush=True)
@@ -51,7 +53,7 @@ def run_scenarios(pool, seeds: int, only: list[str]) -> bool:
 
 def run_schedules(pool, count: int) -> bool:
     faults = 0
-    for text in pool.imap_unordered(programs.check, range(count), chunksize=10):
+    for text in pool.map(programs.check, range(count), chunksize=10):
         faults += bool(text)
         if text:
             print(text, flush=True)
@@ -69,7 +71,8 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     is_sound = True
-    with multiprocessing.Pool(options.jobs, maxtasksperchild=200) as pool:
+    # Unlike a `multiprocessing.Pool` it says so when one of its processes dies.
+    with ProcessPoolExecutor(options.jobs) as pool:
         if options.seeds:
             is_sound = run_scenarios(pool, options.seeds, options.only)
         if options.schedules:
