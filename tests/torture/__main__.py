@@ -33,14 +33,18 @@ def strike(item: tuple[str, int, bool]) -> tuple[str, Report]:
 def run_scenarios(pool, seeds: int, only: list[str]) -> bool:
     items = [item for item in all_runs(range(seeds)) if not only or item[0].startswith(tuple(only))]
     reports: defaultdict[str, Report] = defaultdict(Report)
+    injections = failures = 0
     work = [pool.submit(strike, item) for item in items]
     for done, future in enumerate(as_completed(work), 1):
         name, report = future.result()
         reports[name] += report
         for failure in report.failures[:2]:
             print(failure, flush=True)
+        injections += report.injections.total()
+        failures += len(report.failures)
         if done % 200 == 0:
-            print(f"{done} of {len(items)} ...", file=sys.stderr, flush=True)
+            so_far = f"{injections} injections, {failures} failures"
+            print(f"{done} of {len(items)} ... {so_far}", file=sys.stderr, flush=True)
     total = sum(reports.values(), Report())
     for name, report in reports.items():
         count = report.injections.total()
