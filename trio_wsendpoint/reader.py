@@ -127,7 +127,7 @@ class Reader:
         message = self._endpoint.take_message()
         if message is not None:
             self._tasks.activity += 1
-            self._inbox.handed_over = self.heard
+            self._inbox.handed_over = trio.current_time()
             self._is_drained = self._endpoint.parser.is_drained
         return message
 

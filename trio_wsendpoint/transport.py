@@ -95,6 +95,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     async def wait_readable(self) -> None:
         """Wait until there is something to read."""
+        self._check_open()
         try:
             await trio.lowlevel.wait_readable(self._descriptor)
         except trio.ClosedResourceError:  # by `interrupt`, or by the end
@@ -102,6 +103,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     async def wait_writable(self) -> None:
         """Wait until the system takes more."""
+        self._check_open()
         try:
             await trio.lowlevel.wait_writable(self._descriptor)
         except trio.ClosedResourceError:

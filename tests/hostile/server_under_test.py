@@ -231,8 +231,10 @@ async def server_under_test(
             await poll(lambda: len(server.connections) == bystanders)
             await under_test.check_bystanders()
             if listener is None:
-                # Over sockets their reader tasks start when nobody has read for a little while.
-                await trio.sleep(0.1)
+                # Over sockets a reader task starts when nobody has read for a little while: now.
+                for connection in (*server.connections, *under_test.bystanders):
+                    connection._tasks.reader.call()
+                await trio.testing.wait_all_tasks_blocked()
             under_test.tasks = task_count()
             yield under_test
             await under_test._finish(settle_within)

@@ -136,11 +136,14 @@ async def test_our_server_sends_fragments_and_pings():
     async def handler(connection):
         await connection.send("x" * 100)
         times.append(await connection.ping())
+        await connection.send("pinged")
         await connection.receive()
 
     def talk(url):
         with sync_client.connect(url, compression=None) as websocket:
             assert list(websocket.recv_streaming()) == ["x" * 10] * 10
+            # It must not leave before the ping has come, which nobody would answer then.
+            assert "".join(websocket.recv_streaming()) == "pinged"
             websocket.send("done")
 
     async with ours(handler, limits=Limits(fragment_size=10)) as url:

@@ -117,23 +117,13 @@ class Sender:
             return self._encode_shared(data, compress)
         if compress and self._extension is not None:
             return None
-        if isinstance(data, str):
-            payload: Buffer = data.encode()
-            first = TextFrame.opcode | 0x80
-        else:
-            payload = data
-            first = BinaryFrame.opcode | 0x80
-        if not isinstance(payload, bytes):
+        first: type[DataFrame] = TextFrame if isinstance(data, str) else BinaryFrame
+        payload: Buffer = data.encode() if isinstance(data, str) else data
+        if not isinstance(payload, bytes) or len(payload) > self._fragment_size:
             return None
-        size = len(payload)
-        if size > self._fragment_size:
-            return None
-        traffic = self._traffic
-        traffic.frames_sent += 1
-        traffic.payload_sent += size
-        if self.message_listener is not None:
-            self.message_listener("text" if isinstance(data, str) else "binary", size)
-        return build_frame(first, payload, self.make_mask() if self._masks else b"")
+        self._traffic.frames_sent += 1
+        self._note_message(first, len(payload))
+        return build_frame(first.opcode | 0x80, payload, self.make_mask())
 
     def relay_message(self, message: Message, *, compress: bool) -> None:
         """Queue a message in the frames that it came in, or was made of.
