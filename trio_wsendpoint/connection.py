@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Literal
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 import trio
 
@@ -28,6 +29,7 @@ from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.protocol.shared import SharedMessage
+from trio_wsendpoint.reader import Form
 from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
@@ -36,6 +38,8 @@ __all__ = ["Connection"]
 
 #: Messages that a loop may take, or send, without waiting before other tasks get a turn.
 TURN = 64
+#: What a message is made of.
+_TYPES = (str, bytes, bytearray, memoryview)
 #: Pings of the application that may be out at a time.
 MAX_PINGS = 16
 
@@ -86,42 +90,65 @@ class Connection(trio.abc.Channel[str | bytes]):
         `ConnectionLost` after anything else, `ConnectionClosedLocally` after our `aclose()`, and
         `trio.BusyResourceError` if another task is receiving.  If cancelled, nothing was taken.
         """
-        return (await self._next_message()).payload
+        return await self._receive()
 
-    async def __anext__(self) -> str | bytes:
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
         """Return the next message; an orderly close by the peer ends the iteration."""
-        try:
-            return (await self._next_message()).payload
-        except trio.EndOfChannel:
-            raise StopAsyncIteration from None
+        return self._receive(is_iterating=True)
 
     async def receive_message(self) -> Message:
         """Return the next message with its type and the frames that it came in.
 
         Raises and is cancelled as `receive`.
         """
-        return await self._next_message()
-
-    async def _next_message(self) -> Message:
-        if self._is_receiving or threading.get_ident() != self._thread:
-            self._check_single_receiver()
+        self._check_single_receiver()
         await trio.lowlevel.checkpoint_if_cancelled()
-        tasks = self._tasks
-        inbox, reader = tasks.inbox, tasks.reader
-        message: Message | None = None
-        if inbox.messages or (reader.has_more and not inbox.is_shut):
+        message = self._tasks.inbox.take()
+        if message is not None:
             await self._take_turns()
-            message = inbox.take() if inbox.messages else reader.take_message()
-        if message is None:
+        else:
             self._is_receiving = True
             try:
                 while message is None:
                     self._check_receivable()
-                    message = await reader.wait_for_app() or inbox.take()
+                    await self._tasks.reader.wait_for_app(Form.MESSAGE)
+                    message = self._tasks.inbox.take()
             finally:
                 self._is_receiving = False
         self._messages_received += 1
         return message
+
+    # One function and few calls: each message of a conversation passes here.
+    async def _receive(self, *, is_iterating: bool = False) -> str | bytes:
+        if self._is_receiving or threading.get_ident() != self._thread:
+            self._check_single_receiver()
+        tasks = self._tasks
+        inbox, reader = tasks.inbox, tasks.reader
+        payload: str | bytes | None = None
+        if inbox.messages or not (reader.is_drained or inbox.is_shut):
+            await trio.lowlevel.checkpoint_if_cancelled()
+            self._turn += 1
+            if self._turn >= TURN:
+                await self._end_turn()
+            payload = inbox.take_payload() if inbox.messages else reader.take_payload()
+        if payload is None:
+            self._is_receiving = True
+            try:
+                while payload is None:
+                    if not tasks.is_open or tasks.farewell is not None:
+                        await trio.lowlevel.checkpoint_if_cancelled()
+                        self._check_receivable()
+                    payload = await reader.wait_for_app(Form.PAYLOAD)
+                    if payload is None:
+                        payload = inbox.take_payload()
+            except trio.EndOfChannel:
+                if is_iterating:
+                    raise StopAsyncIteration from None
+                raise
+            finally:
+                self._is_receiving = False
+        self._messages_received += 1
+        return payload
 
     def receive_nowait(self) -> str | bytes:
         """Return the next message if one is here; else raise `trio.WouldBlock`.
@@ -162,6 +189,8 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     # ---- sending -----------------------------------------------------------------------------
 
+    # As `_receive`.  A Ctrl-C in the middle would leave half of it done.
+    @trio.lowlevel.enable_ki_protection
     async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
         """Send a message: text for `str`, binary for `bytes` (a buffer's content is copied).
 
@@ -173,7 +202,26 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises `TypeError` and, for a `str` with lone surrogates, `UnicodeEncodeError`;
         `ConnectionLost` if the peer has closed or is gone; `ConnectionClosedLocally`.
         """
-        _check_type(value)
+        if not isinstance(value, _TYPES) or threading.get_ident() != self._thread:
+            _check_type(value)
+            self._check_thread()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        tasks = self._tasks
+        writer = tasks.writer
+        self._turn += 1
+        if (
+            self._turn < TURN
+            and not self._waiting_senders
+            and tasks.is_open
+            and writer.is_free
+            and self._may_encode
+        ):
+            data = self.endpoint.encode_message(value, compress=compress)
+            if data is not None:
+                self._messages_sent += 1
+                has_more = tasks.inbox.messages or not tasks.reader.is_drained
+                writer.write_message(data, has_more=bool(has_more))
+                return
         await self._wait_for_turn()
         self._commit(value, compress)
 
@@ -213,18 +261,17 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks = self._tasks
         writer = tasks.writer
         # While the app has more to answer, its answers are queued, and leave together.
-        has_more = tasks.inbox.messages or tasks.reader.has_more
+        has_more = bool(tasks.inbox.messages or not tasks.reader.is_drained)
         data: bytes | None = None
         try:
-            if not has_more and writer.is_free and self._may_encode:
+            if writer.is_free and self._may_encode:
                 data = self.endpoint.encode_message(value, compress=compress)
             if data is None:
                 self.endpoint.send_message(value, compress=compress)
             self._messages_sent += 1
-            tasks.activity += 1
         finally:
             if data is not None:
-                writer.write_message(data)
+                writer.write_message(data, has_more=has_more)
             elif has_more and tasks.is_open:
                 writer.call()
             else:
@@ -233,13 +280,8 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     async def _wait_for_turn(self) -> None:
         """Wait in line; return when it is our turn and there is room, without a pause since."""
-        self._check_thread()
         tasks = self._tasks
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if not self._waiting_senders and tasks.writer.has_room:
-            self._turn += 1
-            if self._turn < TURN and tasks.is_open:
-                return
+        if self._turn >= TURN:
             await self._end_turn()
         if not tasks.is_open:
             raise tasks.error(sending=True)
@@ -354,8 +396,8 @@ class Connection(trio.abc.Channel[str | bytes]):
             bytes_received=tasks.reader.bytes_received,
             inbox_messages=len(tasks.inbox.messages),
             inbox_bytes=tasks.inbox.size,
-            write_queue_frames=self.endpoint.get_write_queue_size(),
-            write_queue_bytes=self.endpoint.write_queue_bytes,
+            write_queue_frames=tasks.writer.queued_frames,
+            write_queue_bytes=tasks.writer.queued_bytes,
             tasks_waiting_send=self._waiting_senders,
             round_trip=tasks.pings.round_trip,
             opened=tasks.opened_at,
@@ -370,7 +412,7 @@ class Connection(trio.abc.Channel[str | bytes]):
 
 
 def _check_type(value: object) -> None:
-    if not isinstance(value, (str, bytes, bytearray, memoryview)):
+    if not isinstance(value, _TYPES):
         raise TypeError(
             f"send() takes str (a text message) or bytes (a binary one), not {type(value).__name__}"
         )

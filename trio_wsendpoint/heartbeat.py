@@ -56,8 +56,9 @@ class HeartbeatTask:
         self._plan: list[tuple[float, int, float, Pulse]] = []  # a heap: when to look at whom
         self._count = 0
         self._pulses: dict[Pulse, None] = {}
-        self._away: dict[Tasks, int] = {}  # where nobody reads, and since which tick
-        self._tick = 0
+        self._watched: dict[Tasks, None] = {}  # where the app may be away
+        #: Counts the ticks, while there is somebody to watch.
+        self.tick = 0
         self._ticks_at = float("inf")
         self._is_running = False
         self._scope = trio.CancelScope()
@@ -81,23 +82,23 @@ class HeartbeatTask:
         tasks, pulse.tasks = pulse.tasks, None
         if tasks is not None:
             del self._pulses[pulse]
-            self._away.pop(tasks, None)
+            self._watched.pop(tasks, None)
             if not self._pulses or len(self._plan) > 2 * len(self._pulses) + 64:
                 self._plan = [entry for entry in self._plan if entry[-1].tasks is not None]
                 heapq.heapify(self._plan)
             if not self._pulses:
                 self._changed.wake()
 
-    def note_away(self, tasks: Tasks) -> None:
-        """Nobody reads there: the app does something else."""
-        self._away[tasks] = self._tick
+    def watch(self, tasks: Tasks) -> None:
+        """See that somebody reads there, until at a tick somebody does.
+
+        Who was away when a tick began and still is when it ends is taken over from; so nothing
+        has to be told when the app comes back, or goes again within the tick.
+        """
+        self._watched[tasks] = None
         if self._ticks_at == float("inf"):
             self._ticks_at = trio.current_time() + TICK
             self._changed.wake()
-
-    def note_reading(self, tasks: Tasks) -> None:
-        """Somebody reads there."""
-        self._away.pop(tasks, None)
 
     # ---- the task ----------------------------------------------------------------------------
 
@@ -151,13 +152,11 @@ class HeartbeatTask:
 
     def _take_over(self) -> None:
         """Have the reader task read where the app has been away for a whole tick."""
-        for tasks, since in list(self._away.items()):
-            if since < self._tick:
-                tasks.reader.spare(2 * TICK)
-                tasks.reader.call()
-                del self._away[tasks]
-        self._tick += 1
-        self._ticks_at = trio.current_time() + TICK if self._away else float("inf")
+        for tasks in list(self._watched):
+            if tasks.reader.is_watch_over(self.tick, 2 * TICK):
+                del self._watched[tasks]
+        self.tick += 1
+        self._ticks_at = trio.current_time() + TICK if self._watched else float("inf")
 
     def _look_at(self, pulse: Pulse, tasks: Tasks, planned: float, now: float) -> None:
         _release_if_idle(pulse, tasks, now)
@@ -177,8 +176,10 @@ class HeartbeatTask:
 
 def _release_if_idle(pulse: Pulse, tasks: Tasks, now: float) -> None:
     """Free what compression can make again, when no message has passed for a while."""
-    if tasks.activity != pulse.seen_activity:
-        pulse.seen_activity, pulse.active = tasks.activity, now
+    traffic = tasks.endpoint.traffic
+    activity = traffic.data_frames
+    if activity != pulse.seen_activity:
+        pulse.seen_activity, pulse.active = activity, now
     elif now - pulse.active >= IDLE and tasks.endpoint.extension is not None:
         tasks.endpoint.extension.release()
 

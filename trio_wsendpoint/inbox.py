@@ -83,6 +83,11 @@ class Inbox:
         self.app.wake()
         return message
 
+    def take_payload(self) -> str | bytes | None:
+        """Take the oldest message, and return what it says, or None."""
+        message = self.take()
+        return None if message is None else message.payload
+
     def take_part(self) -> bytes:
         """Take what there is of the message that is coming in, when none is before it."""
         part = self._incoming.take_part()

@@ -26,7 +26,7 @@ from trio_wsendpoint.waiters import Waiter
 if TYPE_CHECKING:  # it makes readers
     from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["Leader", "Reader"]
+__all__ = ["Form", "Leader", "Reader"]
 
 #: Bytes asked of the stream at a time.
 CHUNK = 65536
@@ -48,6 +48,14 @@ class Leader(Enum):
     TASK = "the reader task"
 
 
+class Form(Enum):
+    """What the app asks for."""
+
+    PAYLOAD = "a message's payload"
+    MESSAGE = "a message with its frames"
+    PARTS = "what there is of a message"
+
+
 class _Need(Enum):
     """What the app has to wait for."""
 
@@ -56,22 +64,30 @@ class _Need(Enum):
     TURN = "a turn of the other tasks"
 
 
+# To look a member up costs more than to call a function, and these are looked up for each message.
+_NOBODY, _APP, _TASK = Leader.NOBODY, Leader.APP, Leader.TASK
+_DATA, _PAYLOAD = _Need.DATA, Form.PAYLOAD
+
+
 class Reader:
     """Reads for one connection, whose `tasks` it belongs to.
 
     `is_peer_done` is whether nothing more is expected of the peer, `is_eof_seen` whether its
     bytes have ended.  `heard` is when the last ones came; while `is_paused` it is we who do not
-    read.
+    read.  `is_drained` is whether the endpoint has handled all that has come.
     """
 
     __slots__ = (
+        "_clock",
         "_control_frames",
         "_control_rate",
         "_endpoint",
         "_inbox",
         "_is_called",
-        "_is_drained",
         "_is_empty",
+        "_is_handed_over",
+        "_is_watched",
+        "_left_in",
         "_message_rate",
         "_pong_turns",
         "_reads",
@@ -80,6 +96,7 @@ class Reader:
         "_work",
         "bytes_received",
         "heard",
+        "is_drained",
         "is_eof_seen",
         "is_paused",
         "is_peer_done",
@@ -96,73 +113,76 @@ class Reader:
         self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._pong_turns = 0  # that the pong which waits has been given
         self._reads = 0  # without a wait between them
-        # The endpoint has handled all that has come.
-        self._is_drained = tasks.endpoint.parser.is_drained
+        self.is_drained = tasks.endpoint.parser.is_drained
+        self._clock = trio.lowlevel.current_clock()
+        self._is_handed_over = False  # a message was, since the task has led
+        self._is_watched = False  # by the heartbeat, because the app may be away
+        self._left_in = 0  # the heartbeat's tick in which it went
         self._is_empty = False  # the stream most likely has no more at hand
         self._work = Waiter()  # the task waits here while it is not needed
         self._is_called = False  # the task is to lead, as soon as the app does not
         self.leader = Leader.NOBODY
         self.is_paused = False
-        self.heard = trio.current_time()
+        self.heard = self._clock.current_time()
         self.bytes_received = 0
         self.is_peer_done = False
         self.is_eof_seen = False
 
     # ---- led by the app ----------------------------------------------------------------------
 
-    @property
-    def has_more(self) -> bool:
-        """Whether bytes have come that are not handled yet."""
-        return not self._is_drained
-
     @trio.lowlevel.enable_ki_protection
-    def take_message(self) -> Message | None:
-        """Return the next message without waiting if it is here, and easy to take.
+    def take_payload(self) -> str | bytes | None:
+        """Return what the next message says, without waiting, if it is here and easy to take.
 
         That is what nearly every message is: at hand, whole, one plain frame.  It need not pass
         the inbox; whatever else there is, `wait_for_app` and the task handle.
         """
-        if self._is_drained or self.leader is Leader.TASK or self._message_rate is not None:
+        if self.is_drained or self.leader is _TASK or self._message_rate is not None:
             return None
-        message = self._endpoint.take_message()
-        if message is not None:
-            self._tasks.activity += 1
-            self._inbox.handed_over = trio.current_time()
-            self._is_drained = self._endpoint.parser.is_drained
-        return message
+        payload = self._endpoint.take_payload()
+        if payload is not None:
+            self._is_handed_over = True
+            self.is_drained = self._endpoint.parser.is_drained
+        return payload
 
     # One function and few calls: each message of a conversation passes here.
     @trio.lowlevel.enable_ki_protection
-    async def wait_for_app(self, *, in_parts: bool = False) -> Message | None:
+    async def wait_for_app(self, form: Form) -> str | bytes | None:
         """Wait until there may be a message, or a part of one, or the connection has ended.
 
-        Return the message if it did not have to pass the inbox.
+        Return the message's payload if `form` asks for no more than that, and it did not have to
+        pass the inbox.
         """
         inbox, tasks = self._inbox, self._tasks
         stream = tasks.non_blocking
-        inbox.expect(in_parts=in_parts)
+        inbox.expect(in_parts=form is Form.PARTS)
         try:
             # When writing has broken, the task reads what is left, to the end.
-            if stream is None or self.leader is Leader.TASK or not tasks.is_open:
+            if stream is None or self.leader is _TASK or not tasks.is_open:
                 await inbox.arrivals.wait()
                 return None
-            self.leader = Leader.APP
-            tasks.note_reading()
-            has_begun = self._endpoint.incoming.partial_type is not None
+            self.leader = _APP
+            has_begun = form is Form.PARTS and self._endpoint.incoming.partial_type is not None
             try:
-                while (need := self._advance_for_app(has_begun)) is not _Need.NOTHING:
-                    if need is _Need.DATA:
+                if self._has_nothing:
+                    need = _DATA
+                else:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    need = self._advance_for_app(has_begun)
+                while need is not _Need.NOTHING:
+                    if need is _DATA:
                         await stream.wait_readable()
-                        if self._receive_nowait() and not (in_parts or inbox.is_shut):
-                            message = self.take_message()
-                            if message is not None:
-                                return message
+                        if self._receive_nowait() and form is _PAYLOAD and not inbox.is_shut:
+                            payload = self.take_payload()
+                            if payload is not None:
+                                return payload
                     else:
                         await self._let_others_run()
+                    need = self._advance_for_app(has_begun)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._lose(error)
             finally:
-                self._leave_to_others()
+                self.leave()
         except Exception as error:  # noqa: BLE001 - a callback; what follows is passed over
             self.is_peer_done = True
             tasks.crash(error)
@@ -170,21 +190,49 @@ class Reader:
             inbox.expect_no_more()
         return None
 
-    def _leave_to_others(self) -> None:
+    @property
+    def _has_nothing(self) -> bool:
+        """Whether all that could be done before waiting for more is done; true once a read."""
+        if not (self.is_drained and self._is_empty) or self._endpoint.has_frames:
+            return False
+        if self._tasks.writer.corked:
+            return False
+        self._is_empty = False
+        self._reads = 0
+        return True
+
+    def leave(self) -> None:
         """Lead no longer; let the task do so at once if somebody else needs what comes."""
-        self.leader = Leader.NOBODY
+        tasks = self._tasks
+        self.leader = _NOBODY
         if self._is_called:
             self._work.wake()
-        elif self._tasks.is_reading_needed:
+        elif tasks.pings.waiting or tasks.ended.count or not tasks.is_open:
             self.call()
-        else:
-            self._tasks.note_away()
+        elif (heartbeat := tasks.heartbeat) is not None:
+            self._left_in = heartbeat.tick
+            if not self._is_watched:
+                self._is_watched = True
+                heartbeat.watch(tasks)
+
+    def is_watch_over(self, tick: int, away: float) -> bool:
+        """Have the task read if nobody has since before `tick`; return whether somebody does.
+
+        `away` is the seconds that the app has been away then, at most.
+        """
+        if self.leader is _NOBODY and not self._is_called:
+            if self._left_in >= tick:
+                return False
+            self.spare(away)
+            self.call()
+        self._is_watched = False
+        return True
 
     def _advance_for_app(self, has_begun: bool) -> _Need:
         """Handle what has come, and read what is here; tell what to wait for."""
         tasks, inbox = self._tasks, self._inbox
         while True:
-            progress = Progress.NEED_DATA if self._is_drained else self._pump()
+            progress = Progress.NEED_DATA if self.is_drained else self._pump()
             tasks.settle()
             if inbox.messages or inbox.is_shut or not tasks.is_open:
                 return _Need.NOTHING
@@ -200,11 +248,10 @@ class Reader:
             elif not self._receive_nowait():
                 self._reads = 0
                 return _Need.DATA
-            elif self._is_turn_over:
+            elif self._end_read():
                 return _Need.TURN
 
-    @property
-    def _is_turn_over(self) -> bool:
+    def _end_read(self) -> bool:
         """Note a read without a wait; tell whether it is time to let others run."""
         self._reads = (self._reads + 1) % READS
         return self._reads == 0
@@ -264,7 +311,9 @@ class Reader:
                 continue
             if self.leader is Leader.NOBODY:
                 self.leader = Leader.TASK
-                self._tasks.note_reading()
+                if self._is_handed_over:  # not long ago: the heartbeat sees to that
+                    self._is_handed_over = False
+                    self._inbox.handed_over = self._clock.current_time()
             progress = self._pump()
             if self._inbox.are_parts_wanted and self._endpoint.incoming.partial_type is not None:
                 self._inbox.arrivals.wake()
@@ -272,9 +321,8 @@ class Reader:
             if progress is Progress.ENDED:
                 return
             if self._can_hand_over:
-                self.leader = Leader.NOBODY
                 self._is_called = False
-                self._tasks.note_away()
+                self.leave()
             elif progress is Progress.NEED_DATA:
                 self._take_or_lose(await self._receive())
             elif progress is Progress.HELD:
@@ -302,7 +350,7 @@ class Reader:
         try:
             if stream is None:
                 return bytes(await self._tasks.stream.receive_some(CHUNK))
-            if self._is_turn_over:
+            if self._end_read():
                 await trio.lowlevel.checkpoint()
             while (data := stream.receive_nowait(CHUNK)) is None:
                 self._reads = 0
@@ -377,18 +425,17 @@ class Reader:
             except PeerError:
                 return Progress.ENDED
             if isinstance(progress, Message):
-                if self._message_rate is None or self._is_in_rate():
-                    self._tasks.activity += 1
+                if self._is_in_rate():
                     inbox.put(progress)
                 if endpoint.parser.is_drained and endpoint.held is None and not self._is_full:
-                    self._is_drained = True
+                    self.is_drained = True
                     return Progress.NEED_DATA
                 continue
             if endpoint.control_frames != self._control_frames:
                 self._control_frames = endpoint.control_frames
                 self._check_control_rate()
             if progress is not Progress.HANDLED or self._can_pong_leave:
-                self._is_drained = progress is Progress.NEED_DATA
+                self.is_drained = progress is Progress.NEED_DATA
                 return progress
         return Progress.HANDLED
 
@@ -432,16 +479,17 @@ class Reader:
         """Give what has come to the endpoint; `b""` is the end."""
         if data:
             # Any byte shows that the peer lives, whether or not it is a pong.
-            self.heard = trio.current_time()
-            self._endpoint.reset_heartbeat()
+            self.heard = self._clock.current_time()
+            if self._endpoint.has_asked:
+                self._endpoint.reset_heartbeat()
             self.bytes_received += len(data)
             self._endpoint.receive_data(data)
-            self._is_drained = False
+            self.is_drained = False
             # Most likely there is no more, and to ask costs as much as to wait.
             self._is_empty = len(data) < CHUNK
         else:
             self._endpoint.receive_eof()
-            self._is_drained = False
+            self.is_drained = False
             self.is_eof_seen = True
             self._tasks.wake_closer()
 
@@ -449,7 +497,7 @@ class Reader:
         lost = UnexpectedEOF(tell_loss(error))
         lost.__cause__ = error
         self._endpoint.fail(lost)
-        self._is_drained = False  # what is held is to be handled
+        self.is_drained = False  # what is held is to be handled
         self.is_eof_seen = True
         self._tasks.settle()
         self._tasks.wake_closer()

@@ -14,6 +14,7 @@ import trio
 
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.reader import Form
 
 if TYPE_CHECKING:  # it imports this module, to make streams
     from trio_wsendpoint.connection import Connection
@@ -65,7 +66,6 @@ class SendStream:
             raise tasks.error(sending=True)
         try:
             tasks.endpoint.send_chunk(chunk)
-            tasks.activity += 1
         finally:
             tasks.settle()
             tasks.writer.wake_a_sender()  # another task may have a chunk that waits
@@ -160,7 +160,7 @@ class ReceiveStream:
         if self._connection._tasks.inbox.is_receiver_waiting:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._connection._check_receivable(in_message=not self._is_over)
-        await self._connection._tasks.reader.wait_for_app(in_parts=True)
+        await self._connection._tasks.reader.wait_for_app(Form.PARTS)
 
     async def __aexit__(
         self,

@@ -58,8 +58,6 @@ class Tasks:
         "__weakref__",
         "_close_timeout",
         "_failure",
-        "_heartbeat",
-        "_is_closing",
         "_is_torn_down",
         "_linger",
         "_nursery",
@@ -67,15 +65,16 @@ class Tasks:
         "_progress",
         "_pulse",
         "_scopes",
-        "activity",
         "end_listener",
         "ended",
         "ended_at",
         "endpoint",
         "farewell",
         "has_ended",
+        "heartbeat",
         "inbox",
         "is_closed_locally",
+        "is_open",
         "logger",
         "non_blocking",
         "opened_at",
@@ -107,8 +106,8 @@ class Tasks:
         endpoint.pong_listener = self.pings.answer
         #: The app called `aclose()`, or left the block of the connection.
         self.is_closed_locally = False
-        #: Counts messages either way, to tell whether there were any.
-        self.activity = 0
+        #: Whether messages may go both ways.
+        self.is_open = True
         self.has_ended = False  # the stream is closed
         self.ended = Waiters()  # those who wait for that
         self.opened_at = trio.current_time()
@@ -121,9 +120,8 @@ class Tasks:
         self._close_timeout = timeouts.close
         self._linger = timeouts.linger
         self._failure: Exception | None = None
-        self._is_closing = False
         self._is_torn_down = False
-        self._heartbeat: HeartbeatTask | None = None
+        self.heartbeat: HeartbeatTask | None = None
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}
         self._patience: trio.CancelScope | None = None  # of the closer
@@ -134,12 +132,12 @@ class Tasks:
     def start(self, nursery: trio.Nursery, heartbeat: HeartbeatTask) -> None:
         """Let the tasks run in `nursery`, each when it is needed, looked after by `heartbeat`."""
         self._nursery = nursery
-        self._heartbeat = heartbeat
+        self.heartbeat = heartbeat
         heartbeat.add(self._pulse)
         if self.non_blocking is None:
             self.reader.call()
         else:
-            self.note_away()
+            self.reader.leave()
 
     def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start the task `name`, unless it runs already, or did."""
@@ -166,28 +164,18 @@ class Tasks:
         if self.has_ended:
             return False
         if name == "heartbeat":
-            if self._heartbeat is not None:
-                self._heartbeat.cancel()
-            return self._heartbeat is not None
+            if self.heartbeat is not None:
+                self.heartbeat.cancel()
+            return self.heartbeat is not None
         scope = self._patience if name == "closer" else self._scopes.get(name)
         if scope is not None:
             scope.cancel()
         return scope is not None
 
-    def note_away(self) -> None:
-        """Nobody reads: the heartbeat is to see that it does not stay so."""
-        if self._heartbeat is not None:
-            self._heartbeat.note_away(self)
-
-    def note_reading(self) -> None:
-        """Somebody reads."""
-        if self._heartbeat is not None:
-            self._heartbeat.note_reading(self)
-
     @property
     def is_reading_needed(self) -> bool:
         """Whether somebody waits for what is to be read, who does not read himself."""
-        return bool(self.pings.waiting or self.ended.count) or self._is_closing
+        return bool(self.pings.waiting or self.ended.count or not self.is_open)
 
     def call_reader(self) -> None:
         """See that somebody reads, now that somebody waits for what comes."""
@@ -216,21 +204,16 @@ class Tasks:
 
     def settle(self) -> None:
         """See to what the endpoint owes, after anything that may have changed it."""
-        if self.endpoint.has_frames:
+        if self.endpoint.has_frames or self.writer.corked:
             self.writer.flush()
-        if self._is_closing or (self.endpoint.is_open and self.writer.error is None):
+        if not self.is_open or (self.endpoint.is_open and self.writer.error is None):
             return
-        self._is_closing = True
+        self.is_open = False
         self.writer.flush()
         self.reader.end()
         self.wake_all()
         if self._nursery is not None:
             self._nursery.start_soon(self._close, name="trio_wsendpoint closer")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether messages may go both ways."""
-        return not self._is_closing
 
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""
@@ -339,8 +322,8 @@ class Tasks:
             late = "the peer did not close in time"
             lost = "our answer to its close was lost"
             self.endpoint.fail(UnexpectedEOF(late if closing.received is None else lost))
-        if self._heartbeat is not None:
-            self._heartbeat.remove(self._pulse)
+        if self.heartbeat is not None:
+            self.heartbeat.remove(self._pulse)
         self.ended_at = trio.current_time()
         self.has_ended = True
         self.ended.wake_all()

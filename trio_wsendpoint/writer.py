@@ -42,12 +42,15 @@ class Writer:
         "_is_flushing",
         "_is_writing",
         "_limits",
+        "_most_corked",
         "_rest",
         "_tasks",
         "_timeouts",
         "_work",
         "bytes_sent",
         "chunk_room",
+        "corked",
+        "corked_size",
         "error",
         "is_done",
         "room",
@@ -65,6 +68,10 @@ class Writer:
         self._is_flushing = False
         self.room = Waiters()  # send() waits here for its turn, and room in the write queue
         self.chunk_room = Waiters()  # the one that is sending in chunks waits here for room
+        #: Messages, as the bytes of their frames, that wait for more before they are written.
+        self.corked: list[bytes] | None = None
+        self.corked_size = 0  # their bytes
+        self._most_corked = min(CHUNK, limits.send_buffer)
         self.bytes_sent = 0
         self.error: Exception | None = None
         self.is_done = False
@@ -110,8 +117,24 @@ class Writer:
         )
 
     @trio.lowlevel.enable_ki_protection
-    def write_message(self, data: bytes) -> None:
-        """Write a whole message, while `is_free`; what is not taken is the task's.  As `flush`."""
+    def write_message(self, data: bytes, *, has_more: bool) -> None:
+        """Write a whole message, while `is_free`; what is not taken is the task's.  As `flush`.
+
+        If the app `has_more` to answer, it waits a little, so that they leave together: for the
+        next one, the task, or whatever else writes.
+        """
+        corked = self.corked
+        if has_more and self.corked_size + len(data) < self._most_corked:
+            if corked is None:
+                self.corked = [data]
+            else:
+                corked.append(data)
+            self.corked_size += len(data)
+            if not self._is_called:
+                self.call()
+            return
+        if corked is not None:
+            data = self._uncork() + data
         stream = self._tasks.non_blocking
         if stream is None:
             raise RuntimeError("this stream has to wait")
@@ -124,6 +147,12 @@ class Writer:
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
             self.call()
+
+    def _uncork(self) -> bytes:
+        data = b"".join(self.corked or ())
+        self.corked = None
+        self.corked_size = 0
+        return data
 
     def _give_up(self, error: Exception) -> None:
         """Write no more: the stream has broken, or raised what no stream should."""
@@ -143,9 +172,9 @@ class Writer:
             if sent < len(data):
                 self._rest = memoryview(data)[sent:]
                 return False
-            if len(data) < CHUNK:  # else it would be longer
+            if not self._endpoint.has_frames:
                 return True
-        return not self._endpoint.has_frames
+        return False
 
     def call(self) -> None:
         """Have the task write what waits."""
@@ -157,7 +186,7 @@ class Writer:
     def _finish(self, error: Exception | None) -> None:
         self.error = error
         self.is_done = True
-        self._rest = None
+        self._rest = self.corked = None
         self._work.wake()
         self._tasks.settle()
         self._tasks.wake_closer()
@@ -220,7 +249,9 @@ class Writer:
     # ---- both --------------------------------------------------------------------------------
 
     def _next_batch(self) -> bytes | None:
-        """Take frames out of the queue, joined: a system call costs more than a small frame."""
+        """Take what waits, joined: a system call costs more than a small frame."""
+        if self.corked is not None:
+            return self._uncork()
         frame = self._shift()
         if frame is None:
             return None
@@ -254,7 +285,17 @@ class Writer:
     @property
     def has_space(self) -> bool:
         """Whether less is queued than `Limits.send_buffer`."""
-        return self._endpoint.write_queue_bytes < self._limits.send_buffer
+        return self.queued_bytes < self._limits.send_buffer
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait to be written, with the longest header where a frame has none yet."""
+        return self._endpoint.write_queue_bytes + self.corked_size
+
+    @property
+    def queued_frames(self) -> int:
+        """Frames that wait to be written."""
+        return self._endpoint.get_write_queue_size() + len(self.corked or ())
 
     @property
     def has_room(self) -> bool:

@@ -48,6 +48,10 @@ def test_what_has_to_be_queued_is_not_encoded() -> None:
     endpoint.listen(frame_sent=lambda frame, size: None)
     assert endpoint.encode_message(b"a") is None  # somebody wants to see the frame
     assert endpoint.traffic.frames_sent == 2
+    endpoint = ServerEndpoint()
+    endpoint.begin_message("text")
+    assert endpoint.encode_message(b"a") is None  # another message has begun
+    assert endpoint.traffic.frames_sent == 0
 
 
 def test_a_message_listener_is_told() -> None:
@@ -75,7 +79,7 @@ def test_errors_are_those_of_send_message() -> None:
     assert endpoint.traffic.frames_sent == 0
 
 
-# ---- take_message ------------------------------------------------------------------------------
+# ---- take_payload ------------------------------------------------------------------------------
 
 
 def test_a_whole_message_is_taken() -> None:
@@ -86,32 +90,63 @@ def test_a_whole_message_is_taken() -> None:
     peer.send_message(b"two")
     pieces = [frame.to_bytes() for frame in iter(peer.shift_write_queue, None)]
     endpoint.receive_data(b"".join(pieces[1:2]))
-    message = endpoint.take_message()
-    assert message is not None
-    assert message.payload == "one"
+    assert endpoint.take_payload() == "one"
+    assert endpoint.traffic.frames_received == 1
+    assert endpoint.traffic.wire_received == 3
     endpoint.receive_data(pieces[0])
-    assert endpoint.take_message() is None  # a ping is next
+    assert endpoint.take_payload() is None  # a ping is next
     assert endpoint.step() is Progress.HANDLED
     endpoint.receive_data(pieces[2][:3])
-    assert endpoint.take_message() is None  # it has not come whole
+    assert endpoint.take_payload() is None  # it has not come whole
     endpoint.receive_data(pieces[2][3:])
     assert isinstance(endpoint.step(), Message)
+
+
+def test_nothing_is_taken_from_who_looks_on() -> None:
+    seen: list[object] = []
+    endpoint = ClientEndpoint(on_data_frame=seen.append)
+    endpoint.receive_data(b"\x82\x01a")
+    assert endpoint.take_payload() is None
+    assert isinstance(endpoint.step(), Message)
+    assert len(seen) == 1
+    for hook in ("frame_received", "message_received"):
+        endpoint = ClientEndpoint()
+        endpoint.listen(**{hook: lambda *facts: seen.append(facts)})
+        endpoint.receive_data(b"\x82\x01a\x82\x01b")
+        assert endpoint.take_payload() is None
+        assert isinstance(endpoint.step(), Message)
+        endpoint.listen()
+        assert endpoint.take_payload() == b"b"
+    assert len(seen) == 3
+
+
+def test_nothing_is_taken_from_the_middle() -> None:
+    endpoint = ClientEndpoint()
+    endpoint.receive_data(b"\x02\x02a")
+    assert endpoint.step() is Progress.HANDLED
+    assert endpoint.take_payload() is None
+    endpoint.receive_data(b"b")
+    assert endpoint.step() is Progress.HANDLED
+    endpoint.receive_data(b"\x80\x01c\x82\x01d")
+    assert endpoint.take_payload() is None
+    assert isinstance(endpoint.step(), Message)
+    assert endpoint.take_payload() == b"d"
 
 
 def test_a_bad_text_fails_as_ever() -> None:
     for hold_end in (False, True):
         endpoint = ClientEndpoint(hold_end=hold_end)
         endpoint.receive_data(b"\x81\x01\xff")
-        assert endpoint.take_message() is None
+        assert endpoint.take_payload() is None
         if hold_end:
             assert isinstance(endpoint.held, InvalidPayload)
         else:
             assert endpoint.is_closed()
-        assert endpoint.take_message() is None
+        assert endpoint.take_payload() is None
 
 
 def test_nothing_is_taken_after_the_close() -> None:
     endpoint = ClientEndpoint()
     endpoint.receive_data(b"\x82\x01a")
     endpoint.close()
-    assert endpoint.take_message() is None
+    assert endpoint.take_payload() is None

@@ -240,12 +240,13 @@ class Parser(HeaderRules):
         self.read_payload()
         return not self.remaining
 
-    def read_message(self, most: int) -> tuple[DataFrame, bytes] | None:
-        """Return the next frame, its payload apart, if it is a message of `most` bytes or fewer.
+    def read_message(self, most: int) -> tuple[type[DataFrame], bytes, bytes] | None:
+        """Return type, payload and mask of the next frame if it is a message of its own.
 
         That is a shorter way for the most frequent case: a data frame with FIN and no reserved
-        bits, in its place, that breaks no rule and is at hand as one piece.  For any other, and
-        between `begin_frame` and the end of a payload, nothing changes and None is returned.
+        bits, in its place, of at most `most` bytes, that breaks no rule and is at hand as one
+        piece.  For any other, and between `begin_frame` and the end of a payload, nothing changes
+        and None is returned.
         """
         chunk, position = self._chunk, self._position
         if position == len(chunk) or self._in_message or self.remaining:
@@ -259,8 +260,11 @@ class Parser(HeaderRules):
         _, _, mask, payload, end = found
         if payload is None or (self.masked is not None and bool(mask) is not self.masked):
             return None
-        self._step_to(end)
-        return frame_type.received(True, 0, mask), payload
+        if end == len(chunk):
+            self._chunk, self._position = b"", 0
+        else:
+            self._position = end
+        return frame_type, payload, mask
 
     def _step_to(self, position: int) -> None:
         """Go on behind `position`, and let go of a chunk that is done: the next may be far off."""

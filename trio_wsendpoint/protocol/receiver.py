@@ -20,7 +20,7 @@ from enum import Enum
 from trio_wsendpoint.errors import UnexpectedEOF
 from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
-from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
+from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame, TextFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.traffic import Traffic
@@ -42,7 +42,8 @@ class Receiver:
     """Steps through what the parser has, for as long as the peer may send.
 
     `frame_listener(frame, size)` is called for each frame that has come whole, before anything
-    comes of it: its header, and the bytes of its payload.
+    comes of it: its header, and the bytes of its payload.  `frame` is the one whose payload is
+    coming in; `most` is the bytes that a message may have.
     """
 
     #: None unless somebody listens; on the class, so that silence costs nothing.
@@ -61,9 +62,9 @@ class Receiver:
         self._parser = parser
         self._defragmenter = defragmenter
         self._on_data_frame = on_data_frame
-        self._frame: Frame | None = None  # whose payload is coming in
+        self.frame: Frame | None = None  # whose payload is coming in
         self._inflating = False
-        self._most = min(defragmenter.message_size, sys.maxsize)
+        self.most = min(defragmenter.message_size, sys.maxsize)
 
     def discard(self) -> None:
         """Forget the message that has begun: it will not be wanted."""
@@ -72,7 +73,7 @@ class Receiver:
 
     def step(self) -> Message | ControlFrame | Progress:
         """Handle one frame, or a part of one."""
-        frame = self._frame
+        frame = self.frame
         if frame is None:
             message = self.take_message()
             if message is not None:
@@ -82,12 +83,21 @@ class Receiver:
                 if self._parser.at_eof:
                     raise UnexpectedEOF("the bytes ended without a close frame")
                 return Progress.NEED_DATA
-            self._frame = frame
+            self.frame = frame
             if isinstance(frame, DataFrame) and self._joins:
                 self._defragmenter.begin(frame, self._parser.remaining)
         if isinstance(frame, DataFrame) and self._joins:
             return self._join(frame)
         return self._finish(frame)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nobody asks for the frames, or wants to be told."""
+        return (
+            self._on_data_frame is None
+            and self.frame_listener is None
+            and self._defragmenter.message_listener is None
+        )
 
     @property
     def _joins(self) -> bool:
@@ -96,14 +106,15 @@ class Receiver:
 
     def take_message(self) -> Message | None:
         """Take a message that is one plain frame and has come whole: the shorter way, or None."""
-        if self._frame is not None or not self._joins:
+        if self.frame is not None or not self._joins:
             return None
-        found = self._parser.read_message(self._most)
+        found = self._parser.read_message(self.most)
         if found is None:
             return None
-        frame, payload = found
-        if frame.type == "text":
+        frame_type, payload, mask = found
+        if frame_type is TextFrame:
             check_text(payload)
+        frame = frame_type.received(True, 0, mask)
         traffic, size = self._traffic, len(payload)
         traffic.frames_received += 1
         traffic.wire_received += size
@@ -125,7 +136,7 @@ class Receiver:
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
             return Progress.HANDLED
-        self._frame = None
+        self.frame = None
         self._traffic.frames_received += 1
         if self.frame_listener is not None:
             self.frame_listener(frame, self._defragmenter.frame_size)
@@ -138,7 +149,7 @@ class Receiver:
         finish = self._parser.skip_frame if is_skipped else self._parser.finish_frame
         if not finish(frame):
             return Progress.NEED_DATA if self._parser.remaining == before else Progress.HANDLED
-        self._frame = None
+        self.frame = None
         self._traffic.frames_received += 1
         if self.frame_listener is not None:
             self.frame_listener(frame, len(frame.payload))

@@ -110,20 +110,32 @@ class Sender:
 
     def encode_message(self, data: str | Buffer | SharedMessage, *, compress: bool) -> bytes | None:
         """Return the frame of a message as bytes, or None if it needs more than that."""
-        self._check_between_messages()
-        if self.frame_listener is not None or self._next is not None or self._output is not None:
+        if (
+            self._chunk_type is not None
+            or self._in_message
+            or self.frame_listener is not None
+            or self._next is not None
+            or self._output is not None
+        ):
             return None
         if isinstance(data, SharedMessage):
             return self._encode_shared(data, compress)
         if compress and self._extension is not None:
             return None
-        first: type[DataFrame] = TextFrame if isinstance(data, str) else BinaryFrame
-        payload: Buffer = data.encode() if isinstance(data, str) else data
-        if not isinstance(payload, bytes) or len(payload) > self._fragment_size:
+        first: type[DataFrame]
+        payload: Buffer
+        if isinstance(data, str):
+            first, payload = TextFrame, data.encode()
+        else:
+            first, payload = BinaryFrame, data
+        if type(payload) is not bytes or (size := len(payload)) > self._fragment_size:
             return None
-        self._traffic.frames_sent += 1
-        self._note_message(first, len(payload))
-        return build_frame(first.opcode | 0x80, payload, self.make_mask())
+        traffic = self._traffic
+        traffic.frames_sent += 1
+        traffic.payload_sent += size
+        if self.message_listener is not None:
+            self.message_listener(first.type, size)
+        return build_frame(first.opcode | 0x80, payload, self.make_mask() if self._masks else b"")
 
     def relay_message(self, message: Message, *, compress: bool) -> None:
         """Queue a message in the frames that it came in, or was made of.
