@@ -15,8 +15,8 @@ Imported by `opening`, `server` and `client`, which make connections, and by app
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Coroutine
+from threading import get_ident
 from typing import Any, Literal
 
 import trio
@@ -73,7 +73,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
         # A class of the user's may have a `send_message` that wants to see them all.
         self._may_encode = type(self.endpoint).send_message is Endpoint.send_message
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._is_receiving = False
         self._waiting_senders = 0
         self._messages_sent = self._messages_received = 0
@@ -120,12 +120,14 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     # One function and few calls: each message of a conversation passes here.
     async def _receive(self, *, is_iterating: bool = False) -> str | bytes:
-        if self._is_receiving or threading.get_ident() != self._thread:
+        if self._is_receiving or get_ident() != self._thread:
             self._check_single_receiver()
         tasks = self._tasks
         inbox, reader = tasks.inbox, tasks.reader
         payload: str | bytes | None = None
-        if inbox.messages or not (reader.is_drained or inbox.is_shut):
+        if reader.is_drained and reader.doubt and not inbox.messages:
+            reader.doubt -= 1
+        elif not inbox.is_shut:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._turn += 1
             if self._turn >= TURN:
@@ -167,7 +169,7 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     def _check_thread(self) -> None:
         """Raise before anything is touched that another thread, even another Trio, must not."""
-        if threading.get_ident() != self._thread:
+        if get_ident() != self._thread:
             raise RuntimeError(
                 "a connection belongs to the thread that opened it: use trio.from_thread.run"
             )
@@ -202,7 +204,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises `TypeError` and, for a `str` with lone surrogates, `UnicodeEncodeError`;
         `ConnectionLost` if the peer has closed or is gone; `ConnectionClosedLocally`.
         """
-        if not isinstance(value, _TYPES) or threading.get_ident() != self._thread:
+        if not isinstance(value, _TYPES) or get_ident() != self._thread:
             _check_type(value)
             self._check_thread()
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -10,6 +10,7 @@ its own.  Only `tasks` imports this module.
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,9 @@ CHUNK = 65536
 BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
+#: Messages for which nobody looks whether they are here already, before waiting, after that was in
+#: vain: to look costs less than to wait, but more than nothing.
+DOUBT = 16
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
 PONG_TURNS = 8
 #: Bytes that a peer may send after its own Close frame before we stop reading them.
@@ -95,6 +99,7 @@ class Reader:
         "_timeouts",
         "_work",
         "bytes_received",
+        "doubt",
         "heard",
         "is_drained",
         "is_eof_seen",
@@ -116,6 +121,8 @@ class Reader:
         self.is_drained = tasks.endpoint.parser.is_drained
         self._clock = trio.lowlevel.current_clock()
         self._is_handed_over = False  # a message was, since the task has led
+        #: Messages that are not looked for before waiting, because the last time was in vain.
+        self.doubt = 0 if tasks.non_blocking is not None else sys.maxsize
         self._is_watched = False  # by the heartbeat, because the app may be away
         self._left_in = 0  # the heartbeat's tick in which it went
         self._is_empty = False  # the stream most likely has no more at hand
@@ -137,12 +144,28 @@ class Reader:
         That is what nearly every message is: at hand, whole, one plain frame.  It need not pass
         the inbox; whatever else there is, `wait_for_app` and the task handle.
         """
-        if self.is_drained or self.leader is _TASK or self._message_rate is not None:
+        tasks = self._tasks
+        if self.leader is _TASK or self._message_rate is not None or not tasks.is_open:
             return None
-        payload = self._endpoint.take_payload()
+        try:
+            if self.is_drained:
+                self._is_empty = False
+                if not self._receive_nowait():
+                    self._is_empty = True
+                    self.doubt = DOUBT
+                    return None
+            payload = self._endpoint.take_payload()
+        except Exception as error:  # noqa: BLE001 - of a stream that is no good
+            self._fail(error)
+            return None
         if payload is not None:
             self._is_handed_over = True
             self.is_drained = self._endpoint.parser.is_drained
+            if self.leader is _NOBODY:
+                if self._is_watched and tasks.heartbeat is not None:
+                    self._left_in = tasks.heartbeat.tick
+                else:
+                    self._note_away(tasks)
         return payload
 
     # One function and few calls: each message of a conversation passes here.
@@ -184,11 +207,14 @@ class Reader:
             finally:
                 self.leave()
         except Exception as error:  # noqa: BLE001 - a callback; what follows is passed over
-            self.is_peer_done = True
-            tasks.crash(error)
+            self._fail(error)
         finally:
             inbox.expect_no_more()
         return None
+
+    def _fail(self, error: Exception) -> None:
+        self.is_peer_done = True
+        self._tasks.crash(error)
 
     @property
     def _has_nothing(self) -> bool:
@@ -209,7 +235,13 @@ class Reader:
             self._work.wake()
         elif tasks.pings.waiting or tasks.ended.count or not tasks.is_open:
             self.call()
-        elif (heartbeat := tasks.heartbeat) is not None:
+        else:
+            self._note_away(tasks)
+
+    def _note_away(self, tasks: Tasks) -> None:
+        """Have the heartbeat see that the app comes back."""
+        heartbeat = tasks.heartbeat
+        if heartbeat is not None:
             self._left_in = heartbeat.tick
             if not self._is_watched:
                 self._is_watched = True

@@ -204,16 +204,22 @@ class Tasks:
 
     def settle(self) -> None:
         """See to what the endpoint owes, after anything that may have changed it."""
-        if self.endpoint.has_frames or self.writer.corked:
-            self.writer.flush()
-        if not self.is_open or (self.endpoint.is_open and self.writer.error is None):
-            return
+        try:
+            if self.endpoint.has_frames or self.writer.corked:
+                self.writer.flush()
+        finally:  # a callback may be interrupted, and the end must come all the same
+            if self.is_open and not (self.endpoint.is_open and self.writer.error is None):
+                self._begin_to_close()
+
+    def _begin_to_close(self) -> None:
         self.is_open = False
-        self.writer.flush()
-        self.reader.end()
-        self.wake_all()
-        if self._nursery is not None:
-            self._nursery.start_soon(self._close, name="trio_wsendpoint closer")
+        try:
+            self.writer.flush()
+        finally:
+            self.reader.end()
+            self.wake_all()
+            if self._nursery is not None:
+                self._nursery.start_soon(self._close, name="trio_wsendpoint closer")
 
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""

@@ -211,8 +211,11 @@ async def test_a_callback_may_use_the_endpoint(call: str) -> None:
 
 @pytest.mark.parametrize("where", ["on_data_frame", "before_send_frame"])
 async def test_an_interrupt_in_a_callback_is_not_swallowed(where: str) -> None:
+    interrupts = [KeyboardInterrupt()]
+
     def interrupt(frame: object) -> Any:
-        raise KeyboardInterrupt
+        if interrupts:
+            raise interrupts.pop()
 
     options: dict[str, Any] = {where: interrupt}
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - raised in a task beside the block
@@ -220,6 +223,22 @@ async def test_an_interrupt_in_a_callback_is_not_swallowed(where: str) -> None:
             await peer.send(TextFrame("x"), PingFrame(b"x"))
             await connection.receive()
             await trio.sleep_forever()
+
+
+async def test_interrupts_in_every_callback_do_not_keep_the_connection_from_its_end() -> None:
+    def interrupt(frame: object) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011, PT012 - one of them, or more
+        async with served(before_send_frame=interrupt) as (connection, peer):
+            await peer.send(TextFrame("x"), PingFrame(b"x"))
+            await connection.receive()
+            await trio.sleep_forever()
+    found = caught.value
+    assert isinstance(found, (KeyboardInterrupt, BaseExceptionGroup))
+    if isinstance(found, BaseExceptionGroup):
+        assert found.split(KeyboardInterrupt)[1] is None
+    assert connection._tasks.has_ended
 
 
 async def test_what_came_before_can_still_be_read() -> None:
