@@ -22,6 +22,7 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.rates import PeerRate
+from trio_wsendpoint.transport import NonBlockingStream
 from trio_wsendpoint.waiters import Waiter
 
 if TYPE_CHECKING:  # it makes readers
@@ -89,7 +90,6 @@ class Reader:
         "_inbox",
         "_is_called",
         "_is_empty",
-        "_is_handed_over",
         "_is_watched",
         "_left_in",
         "_message_rate",
@@ -120,9 +120,9 @@ class Reader:
         self._reads = 0  # without a wait between them
         self.is_drained = tasks.endpoint.parser.is_drained
         self._clock = trio.lowlevel.current_clock()
-        self._is_handed_over = False  # a message was, since the task has led
         #: Messages that are not looked for before waiting, because the last time was in vain.
-        self.doubt = 0 if tasks.non_blocking is not None else sys.maxsize
+        may_try = tasks.non_blocking is not None and limits.message_rate is None
+        self.doubt = 0 if may_try else sys.maxsize
         self._is_watched = False  # by the heartbeat, because the app may be away
         self._left_in = 0  # the heartbeat's tick in which it went
         self._is_empty = False  # the stream most likely has no more at hand
@@ -147,25 +147,60 @@ class Reader:
         tasks = self._tasks
         if self.leader is _TASK or self._message_rate is not None or not tasks.is_open:
             return None
+        stream = tasks.non_blocking
         try:
-            if self.is_drained:
-                self._is_empty = False
-                if not self._receive_nowait():
-                    self._is_empty = True
-                    self.doubt = DOUBT
-                    return None
-            payload = self._endpoint.take_payload()
+            if not self.is_drained:
+                payload = self._take_next_payload()
+            elif stream is not None:
+                payload = self._read_payload(stream)
+            else:
+                return None
         except Exception as error:  # noqa: BLE001 - of a stream that is no good
             self._fail(error)
             return None
         if payload is not None:
-            self._is_handed_over = True
+            if self._is_watched and tasks.heartbeat is not None:
+                self._left_in = tasks.heartbeat.tick
+            else:
+                self._note_away(tasks)
+        return payload
+
+    def _take_next_payload(self) -> str | bytes | None:
+        payload = self._endpoint.take_payload()
+        if payload is not None:
             self.is_drained = self._endpoint.parser.is_drained
-            if self.leader is _NOBODY:
-                if self._is_watched and tasks.heartbeat is not None:
-                    self._left_in = tasks.heartbeat.tick
-                else:
-                    self._note_away(tasks)
+            self._inbox.handed_over = self._clock.current_time()
+        return payload
+
+    def _read_payload(self, stream: NonBlockingStream) -> str | bytes | None:
+        """Read what is here; return what the next message says if that has come, and easy to take.
+
+        Else what came is with the endpoint, for `_advance_for_app`.
+        """
+        try:
+            data = stream.receive_nowait(CHUNK)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._lose(error)
+            return None
+        if not data:
+            if data is None:
+                self._is_empty = True
+                self.doubt = DOUBT
+            else:
+                self._take(data)
+            return None
+        endpoint = self._endpoint
+        self.heard = now = self._clock.current_time()
+        if endpoint.has_asked:
+            endpoint.reset_heartbeat()
+        self.bytes_received += len(data)
+        self._is_empty = len(data) < CHUNK
+        payload = endpoint.take_payload(data)
+        if payload is None:
+            endpoint.receive_data(data)
+            self.is_drained = False
+            return self._take_next_payload()
+        self._inbox.handed_over = now
         return payload
 
     # One function and few calls: each message of a conversation passes here.
@@ -185,6 +220,7 @@ class Reader:
                 await inbox.arrivals.wait()
                 return None
             self.leader = _APP
+            is_quick = form is _PAYLOAD and self._message_rate is None
             has_begun = form is Form.PARTS and self._endpoint.incoming.partial_type is not None
             try:
                 if self._has_nothing:
@@ -195,8 +231,8 @@ class Reader:
                 while need is not _Need.NOTHING:
                     if need is _DATA:
                         await stream.wait_readable()
-                        if self._receive_nowait() and form is _PAYLOAD and not inbox.is_shut:
-                            payload = self.take_payload()
+                        if is_quick and not inbox.is_shut and tasks.is_open:
+                            payload = self._read_payload(stream)
                             if payload is not None:
                                 return payload
                     else:
@@ -343,9 +379,6 @@ class Reader:
                 continue
             if self.leader is Leader.NOBODY:
                 self.leader = Leader.TASK
-                if self._is_handed_over:  # not long ago: the heartbeat sees to that
-                    self._is_handed_over = False
-                    self._inbox.handed_over = self._clock.current_time()
             progress = self._pump()
             if self._inbox.are_parts_wanted and self._endpoint.incoming.partial_type is not None:
                 self._inbox.arrivals.wake()

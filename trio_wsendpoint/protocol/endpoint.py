@@ -225,11 +225,13 @@ class Endpoint:
         return self.closing.received
 
     # One function and no object for the message: nearly every one passes here.
-    def take_payload(self) -> str | bytes | None:
+    def take_payload(self, data: bytes | None = None) -> str | bytes | None:
         """Return what the next message says if it is one plain frame that has come whole.
 
         A shorter way, for owners who want no more of it; else None, and `step()` handles whatever
-        is next.
+        is next.  `data` (not empty) has come now: it is taken if it is that message and there is
+        nothing before it; if None is returned, it is to be pushed with `receive_data()`, unless
+        the endpoint has closed, or holds the end.
         """
         receiver = self._receiver
         if (
@@ -239,7 +241,11 @@ class Endpoint:
             or receiver.frame is not None
         ):
             return None
-        found = self.parser.read_message(receiver.most)
+        found = (
+            self.parser.read_message(receiver.most)
+            if data is None
+            else self.parser.read_only_message(data, receiver.most)
+        )
         if found is None:
             return None
         frame_type, payload, _ = found

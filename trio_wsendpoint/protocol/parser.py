@@ -240,6 +240,33 @@ class Parser(HeaderRules):
         self.read_payload()
         return not self.remaining
 
+    def read_only_message(
+        self, data: bytes, most: int
+    ) -> tuple[type[DataFrame], bytes, bytes] | None:
+        """Take `data`, which has come now, if it is one message, and return that.
+
+        As `receive_data` and `read_message`; but if there is any more, before it or in it, `data`
+        is not taken, and None is returned.
+        """
+        if (
+            self._chunk
+            or self._later
+            or self._in_message
+            or self.remaining
+            or self._eof
+            or self._error is not None
+            or self.max_frame_size is not None
+        ):
+            return None
+        frame_type = self._whole_types.get(data[0])
+        found = None if frame_type is None else parse_frame(data, 0, most)
+        if frame_type is None or found is None:
+            return None
+        _, _, mask, payload, end = found
+        if payload is None or end != len(data) or bool(mask) is not self.masked:
+            return None
+        return frame_type, payload, mask
+
     def read_message(self, most: int) -> tuple[type[DataFrame], bytes, bytes] | None:
         """Return type, payload and mask of the next frame if it is a message of its own.
 
