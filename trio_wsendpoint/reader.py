@@ -231,6 +231,8 @@ class Reader:
                 while need is not _Need.NOTHING:
                     if need is _DATA:
                         await stream.wait_readable()
+                        self._is_empty = False
+                        self._reads = 0
                         if is_quick and not inbox.is_shut and tasks.is_open:
                             payload = self._read_payload(stream)
                             if payload is not None:
@@ -254,14 +256,13 @@ class Reader:
 
     @property
     def _has_nothing(self) -> bool:
-        """Whether all that could be done before waiting for more is done; true once a read."""
-        if not (self.is_drained and self._is_empty) or self._endpoint.has_frames:
-            return False
-        if self._tasks.writer.corked:
-            return False
-        self._is_empty = False
-        self._reads = 0
-        return True
+        """Whether all that could be done before waiting for more is done."""
+        return (
+            self.is_drained
+            and self._is_empty
+            and not self._endpoint.has_frames
+            and not self._tasks.writer.corked
+        )
 
     def leave(self) -> None:
         """Lead no longer; let the task do so at once if somebody else needs what comes."""
