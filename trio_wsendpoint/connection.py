@@ -29,7 +29,6 @@ from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.protocol.shared import SharedMessage
-from trio_wsendpoint.reader import Form
 from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
@@ -111,7 +110,7 @@ class Connection(trio.abc.Channel[str | bytes]):
             try:
                 while message is None:
                     self._check_receivable()
-                    await self._tasks.reader.wait_for_app(Form.MESSAGE)
+                    await self._tasks.reader.wait_for_app()
                     message = self._tasks.inbox.take()
             finally:
                 self._is_receiving = False
@@ -140,7 +139,7 @@ class Connection(trio.abc.Channel[str | bytes]):
                     if not tasks.is_open or tasks.farewell is not None:
                         await trio.lowlevel.checkpoint_if_cancelled()
                         self._check_receivable()
-                    payload = await reader.wait_for_app(Form.PAYLOAD)
+                    payload = await reader.wait_for_app(quickly=True)
                     if payload is None:
                         payload = inbox.take_payload()
             except trio.EndOfChannel:

@@ -177,7 +177,7 @@ class HeartbeatTask:
 def _release_if_idle(pulse: Pulse, tasks: Tasks, now: float) -> None:
     """Free what compression can make again, when no message has passed for a while."""
     traffic = tasks.endpoint.traffic
-    activity = traffic.data_frames
+    activity = traffic.payload_sent + traffic.wire_received
     if activity != pulse.seen_activity:
         pulse.seen_activity, pulse.active = activity, now
     elif now - pulse.active >= IDLE and tasks.endpoint.extension is not None:

@@ -28,7 +28,7 @@ from trio_wsendpoint.waiters import Waiter
 if TYPE_CHECKING:  # it makes readers
     from trio_wsendpoint.tasks import Tasks
 
-__all__ = ["Form", "Leader", "Reader"]
+__all__ = ["Leader", "Reader"]
 
 #: Bytes asked of the stream at a time.
 CHUNK = 65536
@@ -53,14 +53,6 @@ class Leader(Enum):
     TASK = "the reader task"
 
 
-class Form(Enum):
-    """What the app asks for."""
-
-    PAYLOAD = "a message's payload"
-    MESSAGE = "a message with its frames"
-    PARTS = "what there is of a message"
-
-
 class _Need(Enum):
     """What the app has to wait for."""
 
@@ -71,7 +63,7 @@ class _Need(Enum):
 
 # To look a member up costs more than to call a function, and these are looked up for each message.
 _NOBODY, _APP, _TASK = Leader.NOBODY, Leader.APP, Leader.TASK
-_DATA, _PAYLOAD = _Need.DATA, Form.PAYLOAD
+_DATA = _Need.DATA
 
 
 class Reader:
@@ -205,23 +197,25 @@ class Reader:
 
     # One function and few calls: each message of a conversation passes here.
     @trio.lowlevel.enable_ki_protection
-    async def wait_for_app(self, form: Form) -> str | bytes | None:
+    async def wait_for_app(
+        self, *, in_parts: bool = False, quickly: bool = False
+    ) -> str | bytes | None:
         """Wait until there may be a message, or a part of one, or the connection has ended.
 
-        Return the message's payload if `form` asks for no more than that, and it did not have to
-        pass the inbox.
+        For who wants no more than the payload of a message, `quickly` returns that if it did not
+        have to pass the inbox.
         """
         inbox, tasks = self._inbox, self._tasks
         stream = tasks.non_blocking
-        inbox.expect(in_parts=form is Form.PARTS)
+        inbox.expect(in_parts=in_parts)
         try:
             # When writing has broken, the task reads what is left, to the end.
             if stream is None or self.leader is _TASK or not tasks.is_open:
                 await inbox.arrivals.wait()
                 return None
             self.leader = _APP
-            is_quick = form is _PAYLOAD and self._message_rate is None
-            has_begun = form is Form.PARTS and self._endpoint.incoming.partial_type is not None
+            quickly = quickly and self._message_rate is None
+            has_begun = in_parts and self._endpoint.incoming.partial_type is not None
             try:
                 if self._has_nothing:
                     need = _DATA
@@ -233,7 +227,7 @@ class Reader:
                         await stream.wait_readable()
                         self._is_empty = False
                         self._reads = 0
-                        if is_quick and not inbox.is_shut and tasks.is_open:
+                        if quickly and not inbox.is_shut and tasks.is_open:
                             payload = self._read_payload(stream)
                             if payload is not None:
                                 return payload

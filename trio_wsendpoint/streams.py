@@ -14,7 +14,6 @@ import trio
 
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.reader import Form
 
 if TYPE_CHECKING:  # it imports this module, to make streams
     from trio_wsendpoint.connection import Connection
@@ -160,7 +159,7 @@ class ReceiveStream:
         if self._connection._tasks.inbox.is_receiver_waiting:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._connection._check_receivable(in_message=not self._is_over)
-        await self._connection._tasks.reader.wait_for_app(Form.PARTS)
+        await self._connection._tasks.reader.wait_for_app(in_parts=True)
 
     async def __aexit__(
         self,

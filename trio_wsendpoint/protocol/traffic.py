@@ -61,11 +61,6 @@ class Traffic:
             self.pongs_received += 1
 
     @property
-    def data_frames(self) -> int:
-        """Frames either way that were no control frames."""
-        return self.frames_sent + self.frames_received - self.control_sent - self.control_received
-
-    @property
     def wire_sent(self) -> int:
         """Bytes of `payload_sent` after an extension encoded them."""
         return self.payload_sent - self.plain_sent + self.encoded_sent
