@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import trio
 
@@ -38,6 +39,10 @@ class NonBlockingStream(trio.abc.Stream):
     @abstractmethod
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Take the beginning of `data` and return its length in bytes: 0 if none can be taken."""
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """As `send_nowait`, of the joined `parts`: for a stream that need not join them."""
+        return self.send_nowait(b"".join(parts))
 
     @abstractmethod
     async def wait_readable(self) -> None:
@@ -84,6 +89,16 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
         self._check_open()
         try:
             return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Give the system as much as it takes of all of them."""
+        self._check_open()
+        try:
+            return os.writev(self._descriptor, parts)
         except BlockingIOError:
             return 0
         except OSError as error:

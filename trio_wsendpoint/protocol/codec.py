@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from trio_wsendpoint.protocol.cython_names import *  # noqa: F403 - the names of C
 elif cython.compiled:  # for the compiler alone: it finds them itself
     import cython
+    from cython.cimports.cpython.buffer import (
+        Py_buffer,
+        PyBUF_WRITABLE,
+        PyBuffer_Release,
+        PyObject_GetBuffer,
+    )
     from cython.cimports.cpython.bytes import PyBytes_AsString, PyBytes_FromStringAndSize
     from cython.cimports.libc.string import memcpy
 
@@ -28,6 +34,7 @@ __all__ = [
     "apply_mask",
     "build_frame",
     "build_header",
+    "mask_into",
     "mask_slice",
     "parse_frame",
     "rotate_mask",
@@ -97,6 +104,49 @@ def mask_slice(
         table = (_SAME ^ _EACH * mask[place]).to_bytes(256, "little")
         data[place::4] = data[place::4].translate(table)
     return bytes(data)
+
+
+def mask_into(
+    chunk: bytes,
+    start: cython.Py_ssize_t,
+    stop: cython.Py_ssize_t,
+    mask: bytes,
+    target: bytearray | memoryview,
+    position: cython.Py_ssize_t,
+) -> None:
+    """Write `chunk[start:stop]` into `target` from `position` on, masked unless `mask` is `b""`.
+
+    `target` is bytes in one piece, and writable.  Raises `ValueError` for a slice that is not
+    within `chunk`, or has no room, `BufferError` or `TypeError` for another `target`.
+    """
+    size: cython.Py_ssize_t = stop - start
+    if len(mask) != 4 and len(mask) != 0:
+        raise ValueError("a mask is 4 bytes, or none")
+    if start < 0 or size < 0 or stop > len(chunk) or position < 0:
+        raise ValueError("the slice is not within the chunk")
+    if cython.compiled:
+        buffer: Py_buffer
+        PyObject_GetBuffer(target, cython.address(buffer), PyBUF_WRITABLE)
+        try:
+            if size > buffer.len - position:
+                raise ValueError("there is no room for the slice")
+            source: cython.p_uchar = chunk
+            place: cython.p_uchar = cython.cast(cython.p_uchar, buffer.buf) + position
+            if len(mask):
+                _xor(place, source + start, size, mask)
+            else:
+                memcpy(place, source + start, size)
+        finally:
+            PyBuffer_Release(cython.address(buffer))
+        return
+    with memoryview(target).cast("B") as view:
+        if size > len(view) - position:
+            raise ValueError("there is no room for the slice")
+        if mask:
+            view[position : position + size] = mask_slice(chunk, start, stop, mask)
+        else:
+            with memoryview(chunk) as piece:
+                view[position : position + size] = piece[start:stop]
 
 
 def apply_mask(data: bytes | bytearray | memoryview, mask: bytes) -> bytes:

@@ -475,12 +475,13 @@ class Endpoint:
 
     # ---- the write queue ---------------------------------------------------------------------
 
-    def shift_write_queue(self) -> Frame | None:
+    def shift_write_queue(self, *, copy: bool = True) -> Frame | None:
         """Take out the next frame to write, or None; after a close too, until that has left.
 
-        Raises `LocalError` while `flush_write_queue()` has a frame half written.
+        `copy=False` is for who wants its bytes alone: the payload of a fragment may then be a
+        `memoryview` of the message that it was cut from.  Raises `LocalError` while `flush_write_queue()` has a frame half written.
         """
-        return self._sender.shift()
+        return self._sender.shift(copy=copy)
 
     def flush_write_queue(self) -> bool:
         """Write one queued frame to `out`, or the rest of one; return whether all is written.

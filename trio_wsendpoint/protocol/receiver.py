@@ -116,11 +116,18 @@ class Receiver:
     def _join(self, frame: DataFrame) -> Message | Progress:
         if not self._inflating:
             before = self._parser.remaining
-            piece = self._parser.read_payload()
-            if before and not piece:
+            joiner = self._defragmenter.get_joiner()
+            if joiner is not None:
+                size = self._parser.read_payload_into(joiner)
+                self._defragmenter.note_joined(size)
+            else:
+                piece = self._parser.read_payload()
+                size = len(piece)
+            if before and not size:
                 return Progress.NEED_DATA
-            self._traffic.wire_received += len(piece)
-            self._defragmenter.feed(piece)
+            self._traffic.wire_received += size
+            if joiner is None:
+                self._defragmenter.feed(piece)
         # An encoded piece is decoded a part at a time: a step is short whatever it contains.
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:

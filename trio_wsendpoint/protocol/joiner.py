@@ -1,0 +1,67 @@
+"""A payload that comes in pieces, put together where it will stay.
+
+The bytes are held once, in an `io.BytesIO` whose own become the payload: a second buffer of a
+large message costs more, in page faults, than all else that is done to it.  Room for what a
+header has announced is made ahead, so that it need not grow piece by piece; but a declared length
+is not believed: there is never room for more than two and a half times what has come.
+Only `defragmenter` and `parser` import this module.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from trio_wsendpoint.protocol.coding import mask_into
+
+__all__ = ["Joiner"]
+
+
+class Joiner:
+    """Joins pieces: `size` is the bytes of those that were added.
+
+    `is_last`: what is announced is all that will follow.
+    """
+
+    __slots__ = ("_buffer", "_room", "_view", "is_last", "size")
+
+    def __init__(self, *, is_last: bool) -> None:
+        self.is_last = is_last
+        self._buffer = BytesIO()
+        self._view = memoryview(b"")  # of the buffer: `_room` bytes
+        self._room = 0
+        self.size = 0
+
+    def add(
+        self, chunk: bytes, start: int, stop: int, mask: bytes = b"", *, announced: int = 0
+    ) -> None:
+        """Add `chunk[start:stop]`, masked unless `mask` is `b""`; `announced` bytes will follow."""
+        place = self.size
+        end = place + stop - start
+        if end > self._room:
+            self._make_room(end, announced)
+        mask_into(chunk, start, stop, mask, self._view, place)
+        self.size = end
+
+    def _make_room(self, end: int, announced: int) -> None:
+        if announced > end + (end >> 1):
+            announced = end
+        elif not self.is_last:
+            # By an eighth at least, or each of many small frames would copy all those before it.
+            announced = max(announced, end >> 3)
+        room = end + announced
+        self._view.release()
+        self._buffer.seek(room - 1)
+        self._buffer.write(b"\0")
+        self._room = room
+        self._view = self._buffer.getbuffer()
+
+    def tail(self, count: int) -> bytes:
+        """Return the last `count` bytes, or fewer if there are no more."""
+        return bytes(self._view[max(self.size - count, 0) : self.size])
+
+    def take(self) -> bytes:
+        """Return what there is, uncopied; nothing can be added afterwards."""
+        self._view.release()
+        if self.size < self._room:
+            self._buffer.truncate(self.size)
+        return self._buffer.getvalue()
