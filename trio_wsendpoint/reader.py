@@ -30,6 +30,8 @@ __all__ = ["Leader", "Reader"]
 
 #: Bytes asked of the stream at a time.
 CHUNK = 65536
+#: Bytes asked at most, while a frame that has begun has as many to come and its message is awaited.
+MOST = 262144
 #: Frames handled before other tasks get a turn.
 BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
@@ -65,6 +67,7 @@ class Reader:
     """
 
     __slots__ = (
+        "_asked",
         "_control_frames",
         "_control_rate",
         "_endpoint",
@@ -95,6 +98,7 @@ class Reader:
         self._control_frames = 0  # how many of the endpoint's have been counted
         self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._pong_turns = 0  # that the pong which waits has been given
+        self._asked = CHUNK  # bytes, of the stream
         self._reads = 0  # without a wait between them
         # The endpoint has handled all that has come.
         self._is_drained = tasks.endpoint.parser.is_drained
@@ -215,8 +219,12 @@ class Reader:
         if stream is None or self._is_empty:
             self._is_empty = False
             return False
+        asked = CHUNK
+        if self._endpoint.parser.remaining > CHUNK and self._inbox.is_message_wanted:
+            asked = min(self._endpoint.parser.remaining, MOST)
+        self._asked = asked
         try:
-            data = stream.receive_nowait(CHUNK)
+            data = stream.receive_nowait(asked)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(error)
             return True
@@ -438,7 +446,7 @@ class Reader:
             self._endpoint.receive_data(data)
             self._is_drained = False
             # Most likely there is no more, and to ask costs as much as to wait.
-            self._is_empty = len(data) < CHUNK
+            self._is_empty = len(data) < self._asked
         else:
             self._endpoint.receive_eof()
             self._is_drained = False

@@ -1,8 +1,8 @@
 """Which form of `codec` is in use: the compiled one, if it is there and not unwanted.
 
 `codec_kind` is "compiled" or "pure".  The environment variable `TRIO_WSENDPOINT_PURE`, set to
-anything but "" and "0" before the import, asks for the pure form.  Only `frames` and `parser`
-import the functions.
+anything but "" and "0" before the import, asks for the pure form.  Only `frames`,
+`parser`, `sender`, `joiner` and `utf8` import the functions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = [
     "mask_slice",
     "parse_frame",
     "rotate_mask",
+    "text_prefix",
 ]
 
 _COMPILED = "trio_wsendpoint.protocol._codec"
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         mask_slice,
         parse_frame,
         rotate_mask,
+        text_prefix,
     )
 
     codec_kind = "pure"
@@ -62,3 +64,4 @@ else:
     mask_slice = _codec.mask_slice
     parse_frame = _codec.parse_frame
     rotate_mask = _codec.rotate_mask
+    text_prefix = _codec.text_prefix
