@@ -21,6 +21,7 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.rates import PeerRate
+from trio_wsendpoint.transport import NonBlockingStream
 from trio_wsendpoint.waiters import Waiter
 
 if TYPE_CHECKING:  # it makes readers
@@ -30,8 +31,6 @@ __all__ = ["Leader", "Reader"]
 
 #: Bytes asked of the stream at a time.
 CHUNK = 65536
-#: Bytes asked at most, while a frame that has begun has as many to come and its message is awaited.
-MOST = 262144
 #: Frames handled before other tasks get a turn.
 BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
@@ -67,7 +66,6 @@ class Reader:
     """
 
     __slots__ = (
-        "_asked",
         "_control_frames",
         "_control_rate",
         "_endpoint",
@@ -98,7 +96,6 @@ class Reader:
         self._control_frames = 0  # how many of the endpoint's have been counted
         self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._pong_turns = 0  # that the pong which waits has been given
-        self._asked = CHUNK  # bytes, of the stream
         self._reads = 0  # without a wait between them
         # The endpoint has handled all that has come.
         self._is_drained = tasks.endpoint.parser.is_drained
@@ -219,18 +216,33 @@ class Reader:
         if stream is None or self._is_empty:
             self._is_empty = False
             return False
-        asked = CHUNK
+        # The larger part of a large message goes straight to where it will stay.
+        room: memoryview | None = None
         if self._endpoint.parser.remaining > CHUNK and self._inbox.is_message_wanted:
-            asked = min(self._endpoint.parser.remaining, MOST)
-        self._asked = asked
+            room = self._endpoint.get_room()
         try:
-            data = stream.receive_nowait(asked)
+            if room is not None:
+                return self._receive_in_room(stream, room)
+            data = stream.receive_nowait(CHUNK)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(error)
             return True
         if data is None:
             return False
         self._take(data)
+        return True
+
+    def _receive_in_room(self, stream: NonBlockingStream, room: memoryview) -> bool:
+        with room:
+            asked = len(room)
+            size = stream.receive_into_nowait(room)
+        if size is None:
+            return False
+        if size:
+            self._note_bytes(size, asked)
+            self._endpoint.receive_in_room(room, size)
+        else:
+            self._take(b"")
         return True
 
     # ---- led by the task ---------------------------------------------------------------------
@@ -439,19 +451,22 @@ class Reader:
     def _take(self, data: bytes) -> None:
         """Give what has come to the endpoint; `b""` is the end."""
         if data:
-            # Any byte shows that the peer lives, whether or not it is a pong.
-            self.heard = trio.current_time()
-            self._endpoint.reset_heartbeat()
-            self.bytes_received += len(data)
+            self._note_bytes(len(data), CHUNK)
             self._endpoint.receive_data(data)
-            self._is_drained = False
-            # Most likely there is no more, and to ask costs as much as to wait.
-            self._is_empty = len(data) < self._asked
         else:
             self._endpoint.receive_eof()
             self._is_drained = False
             self.is_eof_seen = True
             self._tasks.wake_closer()
+
+    def _note_bytes(self, size: int, asked: int) -> None:
+        # Any byte shows that the peer lives, whether or not it is a pong.
+        self.heard = trio.current_time()
+        self._endpoint.reset_heartbeat()
+        self.bytes_received += size
+        self._is_drained = False
+        # Most likely there is no more, and to ask costs as much as to wait.
+        self._is_empty = size < asked
 
     def _lose(self, error: Exception) -> None:
         lost = UnexpectedEOF(tell_loss(error))

@@ -36,6 +36,14 @@ class NonBlockingStream(trio.abc.Stream):
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return 1 to `max_bytes` bytes, `b""` at the end of the stream, None if none are here."""
 
+    def receive_into_nowait(self, room: memoryview) -> int | None:
+        """As `receive_nowait`, into `room`: return how many bytes, 0 at the end of the stream."""
+        data = self.receive_nowait(len(room))
+        if data is None:
+            return None
+        room[: len(data)] = data
+        return len(data)
+
     @abstractmethod
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Take the beginning of `data` and return its length in bytes: 0 if none can be taken."""
@@ -79,6 +87,16 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
         self._check_open()
         try:
             return os.read(self._descriptor, max_bytes)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    def receive_into_nowait(self, room: memoryview) -> int | None:
+        """Have the system put there what it has received; return how much, 0 at the end."""
+        self._check_open()
+        try:
+            return os.readv(self._descriptor, (room,))
         except BlockingIOError:
             return None
         except OSError as error:

@@ -36,7 +36,7 @@ __all__ = [
     "apply_mask",
     "build_frame",
     "build_header",
-    "mask_into",
+    "mask_in_place",
     "mask_slice",
     "parse_frame",
     "rotate_mask",
@@ -61,8 +61,9 @@ _SAME = int.from_bytes(range(256), "little")
 def _make_steps() -> bytes:
     """Return for each byte, as 8 bytes in the machine's order, where it leads from each state.
 
-    A state is a multiple of 6: 0 between characters, 6 for what is wrong, or what may follow.  Six bits at that
-    place in a byte's number are the next state, so that a step is a shift, without a branch.
+    A state is a multiple of 6: 0 between characters, 6 for what is wrong, or what may follow.
+    Six bits at that place in a byte's number are the next state, so that a step is a shift,
+    without a branch.
     """
     bad, last, last_two, e0, ed, f0, last_three, f4 = range(1, 9)
     steps: list[bytes] = []
@@ -137,47 +138,34 @@ def mask_slice(
     return bytes(data)
 
 
-def mask_into(
-    chunk: bytes,
+def mask_in_place(
+    target: bytearray | memoryview,
     start: cython.Py_ssize_t,
     stop: cython.Py_ssize_t,
     mask: bytes,
-    target: bytearray | memoryview,
-    position: cython.Py_ssize_t,
 ) -> None:
-    """Write `chunk[start:stop]` into `target` from `position` on, masked unless `mask` is `b""`.
+    """Mask `target[start:stop]` where it is.
 
-    `target` is bytes in one piece, and writable.  Raises `ValueError` for a slice that is not
-    within `chunk`, or has no room, `BufferError` or `TypeError` for another `target`.
+    `target` is writable bytes in one piece.  Raises `ValueError` for a slice that is not within
+    it, or a mask of another length, `BufferError` or `TypeError` for another `target`.
     """
-    size: cython.Py_ssize_t = stop - start
-    if len(mask) != 4 and len(mask) != 0:
-        raise ValueError("a mask is 4 bytes, or none")
-    if start < 0 or size < 0 or stop > len(chunk) or position < 0:
-        raise ValueError("the slice is not within the chunk")
+    if len(mask) != 4:
+        raise ValueError("a mask is 4 bytes")
     if cython.compiled:
-        buffer: Py_buffer
+        buffer = cython.declare(Py_buffer)
         PyObject_GetBuffer(target, cython.address(buffer), PyBUF_WRITABLE)
         try:
-            if size > buffer.len - position:
-                raise ValueError("there is no room for the slice")
-            source: cython.p_uchar = chunk
-            place: cython.p_uchar = cython.cast(cython.p_uchar, buffer.buf) + position
-            if len(mask):
-                _xor(place, source + start, size, mask)
-            else:
-                memcpy(place, source + start, size)
+            if not 0 <= start <= stop <= buffer.len:
+                raise ValueError("the slice is not within the buffer")
+            place: cython.p_uchar = cython.cast(cython.p_uchar, buffer.buf) + start
+            _xor(place, place, stop - start, mask)
         finally:
             PyBuffer_Release(cython.address(buffer))
         return
     with memoryview(target).cast("B") as view:
-        if size > len(view) - position:
-            raise ValueError("there is no room for the slice")
-        if mask:
-            view[position : position + size] = mask_slice(chunk, start, stop, mask)
-        else:
-            with memoryview(chunk) as piece:
-                view[position : position + size] = piece[start:stop]
+        if not 0 <= start <= stop <= len(view):
+            raise ValueError("the slice is not within the buffer")
+        view[start:stop] = mask_slice(bytes(view[start:stop]), 0, stop - start, mask)
 
 
 def apply_mask(data: bytes | bytearray | memoryview, mask: bytes) -> bytes:

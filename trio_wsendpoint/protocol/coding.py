@@ -16,7 +16,7 @@ __all__ = [
     "build_frame",
     "build_header",
     "codec_kind",
-    "mask_into",
+    "mask_in_place",
     "mask_slice",
     "parse_frame",
     "rotate_mask",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         apply_mask,
         build_frame,
         build_header,
-        mask_into,
+        mask_in_place,
         mask_slice,
         parse_frame,
         rotate_mask,
@@ -60,7 +60,7 @@ else:
     apply_mask = _codec.apply_mask
     build_frame = _codec.build_frame
     build_header = _codec.build_header
-    mask_into = _codec.mask_into
+    mask_in_place = _codec.mask_in_place
     mask_slice = _codec.mask_slice
     parse_frame = _codec.parse_frame
     rotate_mask = _codec.rotate_mask

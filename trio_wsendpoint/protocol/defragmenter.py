@@ -288,11 +288,11 @@ class Defragmenter:
         if self._is_skipped:
             self._taken += len(piece)
         elif self._joiner is not None:
-            self._joiner.add(piece, 0, len(piece), announced=self._announced)
+            self._joiner.add(piece, announced=self._announced)
         elif not self._whole:
             self._whole = piece
         else:
-            self._begin_joining().add(piece, 0, len(piece), announced=self._announced)
+            self._begin_joining().add(piece, announced=self._announced)
 
     @property
     def _announced(self) -> int:
@@ -303,7 +303,7 @@ class Defragmenter:
         """Put what there is where more can be added."""
         self._joiner = Joiner(is_last=self._frame.fin and self._decoder is None)
         whole, self._whole = self._whole or b"", None
-        self._joiner.add(whole, 0, len(whole), announced=self._announced)
+        self._joiner.add(whole, announced=self._announced)
         return self._joiner
 
     @property

@@ -168,6 +168,19 @@ class Endpoint:
         if self.held is None and (self.closing.state is State.OPEN or self.closing.expects_frames):
             self.parser.receive_data(data)
 
+    def get_room(self) -> memoryview | None:
+        """Return a place that the next bytes from the peer may be written to, or None.
+
+        There is one while a large binary message comes in and all that came is handled; what is
+        put there is copied no more.  `receive_in_room` tells how many bytes were, if any.
+        """
+        return self._receiver.get_room() if self.held is None else None
+
+    def receive_in_room(self, room: memoryview, size: int) -> None:
+        """Take the next bytes from the peer: the first `size` of the `room`, which is released."""
+        room.release()
+        self._receiver.fill(size)
+
     def receive_eof(self) -> None:
         """Take note that the peer's bytes have ended."""
         self.parser.receive_eof()
@@ -479,7 +492,8 @@ class Endpoint:
         """Take out the next frame to write, or None; after a close too, until that has left.
 
         `copy=False` is for who wants its bytes alone: the payload of a fragment may then be a
-        `memoryview` of the message that it was cut from.  Raises `LocalError` while `flush_write_queue()` has a frame half written.
+        `memoryview` of the message that it was cut from.  Raises `LocalError` while
+        `flush_write_queue()` has a frame half written.
         """
         return self._sender.shift(copy=copy)
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from trio_wsendpoint.protocol.coding import mask_into
+from trio_wsendpoint.protocol.coding import mask_in_place
 
 __all__ = ["Joiner"]
+
+#: Bytes of room that are worth a read, unless fewer are announced.
+MIN_ROOM = 65536
 
 
 class Joiner:
@@ -31,15 +34,28 @@ class Joiner:
         self._room = 0
         self.size = 0
 
-    def add(
-        self, chunk: bytes, start: int, stop: int, mask: bytes = b"", *, announced: int = 0
-    ) -> None:
-        """Add `chunk[start:stop]`, masked unless `mask` is `b""`; `announced` bytes will follow."""
-        place = self.size
-        end = place + stop - start
+    def add(self, piece: bytes | memoryview, mask: bytes = b"", *, announced: int = 0) -> None:
+        """Add `piece`, masked unless `mask` is `b""`; `announced` bytes will follow it."""
+        end = self.size + len(piece)
         if end > self._room:
             self._make_room(end, announced)
-        mask_into(chunk, start, stop, mask, self._view, place)
+        self._view[self.size : end] = piece
+        self.fill(len(piece), mask)
+
+    def get_room(self, announced: int) -> memoryview:
+        """Return a place for some of the `announced` bytes that follow, for `fill` or to release.
+
+        It must have been released before anything else is done.
+        """
+        if self._room - self.size < min(announced, MIN_ROOM):
+            self._make_room(self.size, announced)
+        return self._view[self.size : self.size + announced]
+
+    def fill(self, count: int, mask: bytes) -> None:
+        """Add the first `count` bytes of the room, masked unless `mask` is `b""`."""
+        end = self.size + count
+        if mask:
+            mask_in_place(self._view, self.size, end, mask)
         self.size = end
 
     def _make_room(self, end: int, announced: int) -> None:

@@ -169,7 +169,7 @@ class Parser(HeaderRules):
                 if not piece:
                     return False
                 self._payload = Joiner(is_last=True)
-                self._payload.add(piece, 0, len(piece), announced=self.remaining)
+                self._payload.add(piece, announced=self.remaining)
             if not self.read_payload_into(self._payload):
                 return False
         if self._payload is not None:
@@ -213,20 +213,28 @@ class Parser(HeaderRules):
             return b""
         chunk, start, mask = self._chunk, self._position, self._mask
         end = start + size
+        self._step_to(end)
         self._step_in_payload(size)
         return mask_slice(chunk, start, end, mask) if mask else chunk[start:end]
 
     def read_payload_into(self, joiner: Joiner) -> int:
-        """Put into `joiner` what `read_payload` would return; return how many bytes.
-
-        It is what large payloads are read with: nothing is made on the way.
-        """
+        """Put into `joiner` what `read_payload` would return; return how many bytes."""
         size = self._find_payload()
         if size:
             chunk, start, mask = self._chunk, self._position, self._mask
+            self._step_to(start + size)
             self._step_in_payload(size)
-            joiner.add(chunk, start, start + size, mask, announced=self.remaining)
+            with memoryview(chunk) as view, view[start : start + size] as piece:
+                joiner.add(piece, mask, announced=self.remaining)
         return size
+
+    def fill(self, joiner: Joiner, size: int) -> None:
+        """Take note that `size` bytes of the payload have come straight into `joiner`'s room.
+
+        That is for who has looked that the parser `is_drained`, and how many are `remaining`.
+        """
+        joiner.fill(size, self._mask)
+        self._step_in_payload(size)
 
     def _find_payload(self) -> int:
         """Return how many bytes of the current payload begin at the place in the chunk."""
@@ -246,7 +254,6 @@ class Parser(HeaderRules):
         return size
 
     def _step_in_payload(self, size: int) -> None:
-        self._step_to(self._position + size)
         self.remaining -= size
         if self.remaining and self._mask and size & 3:
             self._mask = rotate_mask(self._mask, size)

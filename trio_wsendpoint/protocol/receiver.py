@@ -138,6 +138,25 @@ class Receiver:
             self.frame_listener(frame, self._defragmenter.frame_size)
         return self._defragmenter.end() or Progress.HANDLED
 
+    def get_room(self) -> memoryview | None:
+        """Return where the next bytes may be put, which are all payload; None if nowhere.
+
+        `fill` tells how many were; release it before anything else is done.
+        """
+        if not isinstance(self._frame, DataFrame) or not self._joins:
+            return None
+        parser = self._parser
+        joiner = self._defragmenter.get_joiner() if parser.is_drained and parser.remaining else None
+        return None if joiner is None else joiner.get_room(parser.remaining)
+
+    def fill(self, size: int) -> None:
+        """Take note that the next `size` bytes are in the room."""
+        joiner = self._defragmenter.get_joiner()
+        if joiner is not None:
+            self._parser.fill(joiner, size)
+            self._defragmenter.note_joined(size)
+            self._traffic.wire_received += size
+
     def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
         """Go on with a frame that is wanted whole, or not at all."""
         before = self._parser.remaining
