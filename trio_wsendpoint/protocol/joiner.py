@@ -3,7 +3,8 @@
 The bytes are held once, in an `io.BytesIO` whose own become the payload: a second buffer of a
 large message costs more, in page faults, than all else that is done to it.  Room for what a
 header has announced is made ahead, so that it need not grow piece by piece; but a declared length
-is not believed: there is never room for more than two and a half times what has come.
+is not believed: there is never room for much more than four times what has come, and two and a
+half times below 60 KB.
 Only `defragmenter` and `parser` import this module.
 """
 
@@ -15,6 +16,8 @@ from trio_wsendpoint.protocol.coding import mask_in_place
 
 __all__ = ["Joiner"]
 
+#: From this many bytes on it grows faster.
+LARGE = 60000
 #: Bytes of room that are worth a read, unless fewer are announced.
 MIN_ROOM = 65536
 
@@ -59,8 +62,10 @@ class Joiner:
         self.size = end
 
     def _make_room(self, end: int, announced: int) -> None:
-        if announced > end + (end >> 1):
-            announced = end
+        # A little more than a round number, so that no small rest makes it grow once more.
+        most = 3 * end + (end >> 4) if end >= LARGE else end + (end >> 1)
+        if announced > most:
+            announced = most
         elif not self.is_last:
             # By an eighth at least, or each of many small frames would copy all those before it.
             announced = max(announced, end >> 3)
