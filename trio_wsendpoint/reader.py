@@ -232,17 +232,26 @@ class Reader:
         self._take(data)
         return True
 
-    def _receive_in_room(self, stream: NonBlockingStream, room: memoryview) -> bool:
-        with room:
-            asked = len(room)
-            size = stream.receive_into_nowait(room)
-        if size is None:
-            return False
-        if size:
+    def _receive_in_room(self, stream: NonBlockingStream, room: memoryview | None) -> bool:
+        """Read into the endpoint's room while there is some; return whether anything came.
+
+        No more at once than `READS` times `CHUNK` and one room: others want their turn.
+        """
+        came = 0
+        while room is not None:
+            with room:
+                asked = len(room)
+                size = stream.receive_into_nowait(room)
+            if not size:
+                if size == 0:
+                    self._take(b"")
+                else:
+                    self._is_empty = came > 0
+                return came > 0 or size == 0
             self._note_bytes(size, asked)
-            self._endpoint.receive_in_room(room, size)
-        else:
-            self._take(b"")
+            self._endpoint.receive_in_room(size)
+            came += size
+            room = None if size < asked or came > READS * CHUNK else self._endpoint.get_room()
         return True
 
     # ---- led by the task ---------------------------------------------------------------------

@@ -176,9 +176,8 @@ class Endpoint:
         """
         return self._receiver.get_room() if self.held is None else None
 
-    def receive_in_room(self, room: memoryview, size: int) -> None:
-        """Take the next bytes from the peer: the first `size` of the `room`, which is released."""
-        room.release()
+    def receive_in_room(self, size: int) -> None:
+        """Take the next bytes from the peer: the first `size` of the room, which was released."""
         self._receiver.fill(size)
 
     def receive_eof(self) -> None:
