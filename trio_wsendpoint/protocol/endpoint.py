@@ -172,9 +172,12 @@ class Endpoint:
         """Return a place that the next bytes from the peer may be written to, or None.
 
         There is one while a large binary message comes in and all that came is handled; what is
-        put there is copied no more.  `receive_in_room` tells how many bytes were, if any.
+        put there is copied no more.  `receive_in_room` tells how many bytes were, if any.  There
+        is none in a subclass that has a `receive_data` of its own, which wants to see them all.
         """
-        return self._receiver.get_room() if self.held is None else None
+        if self.held is not None or type(self).receive_data is not Endpoint.receive_data:
+            return None
+        return self._receiver.get_room()
 
     def receive_in_room(self, size: int) -> None:
         """Take the next bytes from the peer: the first `size` of the room, which was released."""

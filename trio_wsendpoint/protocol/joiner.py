@@ -45,12 +45,15 @@ class Joiner:
         self._view[self.size : end] = piece
         self.fill(len(piece), mask)
 
-    def get_room(self, announced: int) -> memoryview:
-        """Return a place for some of the `announced` bytes that follow, for `fill` or to release.
+    def get_room(self, announced: int) -> memoryview | None:
+        """Return a place for some of the `announced` bytes that follow; None if it would be small.
 
-        It must have been released before anything else is done.
+        `fill` tells how many were written there.  It must have been released before anything else
+        is done.
         """
         if self._room - self.size < min(announced, MIN_ROOM):
+            if self.size < LARGE:
+                return None
             self._make_room(self.size, announced)
         return self._view[self.size : self.size + announced]
 

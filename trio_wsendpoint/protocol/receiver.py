@@ -117,17 +117,15 @@ class Receiver:
         if not self._inflating:
             before = self._parser.remaining
             joiner = self._defragmenter.get_joiner()
-            if joiner is not None:
-                size = self._parser.read_payload_into(joiner)
-                self._defragmenter.note_joined(size)
-            else:
-                piece = self._parser.read_payload()
-                size = len(piece)
+            piece = self._parser.read_payload() if joiner is None else b""
+            size = len(piece) if joiner is None else self._parser.read_payload_into(joiner)
             if before and not size:
                 return Progress.NEED_DATA
             self._traffic.wire_received += size
             if joiner is None:
                 self._defragmenter.feed(piece)
+            else:
+                self._defragmenter.note_joined(size)
         # An encoded piece is decoded a part at a time: a step is short whatever it contains.
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
