@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint import Limits
+from trio_wsendpoint import BinaryFrame, ConnectionLost, Limits
 from trio_wsendpoint.testing import Faults, MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
 
@@ -148,3 +148,33 @@ async def test_large_messages_both_ways(capacity: int, chop: int | None, nonbloc
             assert server.statistics().bytes_received == client.statistics().bytes_sent
             assert server.statistics().payload_received == client.statistics().payload_sent
             await client.aclose()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_large_message_that_stops_where_the_room_ends(ends: bool) -> None:
+    """And then goes on, or never does."""
+    payload = bytes(range(256)) * 2000
+    wire = BinaryFrame(payload, mask=b"abcd").to_bytes()
+    client_stream, server_stream = MemoryNetwork().pair()
+    async with connection_pair(streams=(client_stream, server_stream)) as (_, server):
+
+        async def send() -> None:
+            place = 0
+            # The first 64 KiB, which make room for three times as many and a little, and that.
+            for stop in (65536, 65536 + 3 * 65522 + (65522 >> 4)):
+                await client_stream.send_all(wire[place:stop])
+                await trio.testing.wait_all_tasks_blocked()
+                place = stop
+            assert server.statistics().bytes_received == place
+            if ends:
+                await client_stream.send_eof()
+            else:
+                await client_stream.send_all(wire[place:])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            if ends:
+                with pytest.raises(ConnectionLost):
+                    await server.receive()
+            else:
+                assert await server.receive() == payload
