@@ -169,6 +169,9 @@ class Reader:
 
         Else what came is with the endpoint, for `_advance_for_app`.
         """
+        endpoint = self._endpoint
+        if endpoint.parser.remaining:
+            return None  # what comes is the rest of a large one, which has a place of its own
         try:
             data = stream.receive_nowait(CHUNK)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -181,18 +184,13 @@ class Reader:
             else:
                 self._take(data)
             return None
-        endpoint = self._endpoint
-        self.heard = now = self._clock.current_time()
-        if endpoint.has_asked:
-            endpoint.reset_heartbeat()
-        self.bytes_received += len(data)
-        self._is_empty = len(data) < CHUNK
         payload = endpoint.take_payload(data)
         if payload is None:
-            endpoint.receive_data(data)
-            self.is_drained = False
+            self._take(data)
             return self._take_next_payload()
-        self._inbox.handed_over = now
+        self._note_bytes(len(data), CHUNK)
+        self.is_drained = True
+        self._inbox.handed_over = self.heard
         return payload
 
     # One function and few calls: each message of a conversation passes here.
@@ -325,7 +323,13 @@ class Reader:
         if stream is None or self._is_empty:
             self._is_empty = False
             return False
+        # The larger part of a large message goes straight to where it will stay.
+        room: memoryview | None = None
+        if self._endpoint.parser.remaining > CHUNK and self._inbox.is_message_wanted:
+            room = self._endpoint.get_room()
         try:
+            if room is not None:
+                return self._receive_in_room(stream, room)
             data = stream.receive_nowait(CHUNK)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(error)
@@ -333,6 +337,28 @@ class Reader:
         if data is None:
             return False
         self._take(data)
+        return True
+
+    def _receive_in_room(self, stream: NonBlockingStream, room: memoryview | None) -> bool:
+        """Read into the endpoint's room while there is some; return whether anything came.
+
+        No more at once than `READS` times `CHUNK` and one room: others want their turn.
+        """
+        came = 0
+        while room is not None:
+            with room:
+                asked = len(room)
+                size = stream.receive_into_nowait(room)
+            if not size:
+                if size == 0:
+                    self._take(b"")
+                else:
+                    self._is_empty = came > 0
+                return came > 0 or size == 0
+            self._note_bytes(size, asked)
+            self._endpoint.receive_in_room(size)
+            came += size
+            room = None if size < asked or came > READS * CHUNK else self._endpoint.get_room()
         return True
 
     # ---- led by the task ---------------------------------------------------------------------
@@ -538,20 +564,23 @@ class Reader:
     def _take(self, data: bytes) -> None:
         """Give what has come to the endpoint; `b""` is the end."""
         if data:
-            # Any byte shows that the peer lives, whether or not it is a pong.
-            self.heard = self._clock.current_time()
-            if self._endpoint.has_asked:
-                self._endpoint.reset_heartbeat()
-            self.bytes_received += len(data)
+            self._note_bytes(len(data), CHUNK)
             self._endpoint.receive_data(data)
-            self.is_drained = False
-            # Most likely there is no more, and to ask costs as much as to wait.
-            self._is_empty = len(data) < CHUNK
         else:
             self._endpoint.receive_eof()
             self.is_drained = False
             self.is_eof_seen = True
             self._tasks.wake_closer()
+
+    def _note_bytes(self, size: int, asked: int) -> None:
+        # Any byte shows that the peer lives, whether or not it is a pong.
+        self.heard = self._clock.current_time()
+        if self._endpoint.has_asked:
+            self._endpoint.reset_heartbeat()
+        self.bytes_received += size
+        self.is_drained = False
+        # Most likely there is no more, and to ask costs as much as to wait.
+        self._is_empty = size < asked
 
     def _lose(self, error: Exception) -> None:
         lost = UnexpectedEOF(tell_loss(error))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import trio
 
@@ -35,9 +36,21 @@ class NonBlockingStream(trio.abc.Stream):
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return 1 to `max_bytes` bytes, `b""` at the end of the stream, None if none are here."""
 
+    def receive_into_nowait(self, room: memoryview) -> int | None:
+        """As `receive_nowait`, into `room`: return how many bytes, 0 at the end of the stream."""
+        data = self.receive_nowait(len(room))
+        if data is None:
+            return None
+        room[: len(data)] = data
+        return len(data)
+
     @abstractmethod
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Take the beginning of `data` and return its length in bytes: 0 if none can be taken."""
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """As `send_nowait`, of the joined `parts`: for a stream that need not join them."""
+        return self.send_nowait(b"".join(parts))
 
     @abstractmethod
     async def wait_readable(self) -> None:
@@ -80,12 +93,32 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
         except OSError as error:
             raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
 
+    def receive_into_nowait(self, room: memoryview) -> int | None:
+        """Have the system put there what it has received; return how much, 0 at the end."""
+        self._check_open()
+        try:
+            return os.readv(self._descriptor, (room,))
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Give the system as much as it takes."""
         if self._socket.fileno() < 0:
             self._check_open()
         try:
             return os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Give the system as much as it takes of all of them."""
+        self._check_open()
+        try:
+            return os.writev(self._descriptor, parts)
         except BlockingIOError:
             return 0
         except OSError as error:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # it makes writers
 
 __all__ = ["Writer"]
 
+#: What is written at a time: frames joined, or a large one in pieces, its payload the last.
+Batch = bytes | tuple[bytes | memoryview, ...]
+
 #: Bytes joined into one write.
 CHUNK = 65536
 #: Bytes given at a time to a stream that does not say how much of them the peer has taken.
@@ -164,17 +167,29 @@ class Writer:
 
     def _write_without_waiting(self, stream: NonBlockingStream) -> bool:
         for _ in range(FLUSHES):
-            data = self._next_batch()
-            if data is None:
+            batch = self._next_batch()
+            if batch is None:
                 return True
-            sent = stream.send_nowait(data)
-            self.bytes_sent += sent
-            if sent < len(data):
-                self._rest = memoryview(data)[sent:]
+            self._rest = self._offer(stream, batch)
+            if self._rest is not None:
                 return False
             if not self._endpoint.has_frames:
                 return True
         return False
+
+    def _offer(self, stream: NonBlockingStream, batch: Batch) -> memoryview | None:
+        """Give the stream what it takes of a batch without waiting; return the rest of it."""
+        if isinstance(batch, bytes):
+            sent = stream.send_nowait(batch)
+            self.bytes_sent += sent
+            return memoryview(batch)[sent:] if sent < len(batch) else None
+        sent = stream.send_parts_nowait(batch)
+        self.bytes_sent += sent
+        payload = batch[-1]
+        begun = sent - sum(map(len, batch)) + len(payload)
+        if begun < 0:
+            return memoryview(b"".join(batch))[sent:]
+        return memoryview(payload)[begun:] if begun < len(payload) else None
 
     def call(self) -> None:
         """Have the task write what waits."""
@@ -209,14 +224,19 @@ class Writer:
 
     async def _write_batch(self) -> bool:
         """Write what waits, or wait for something; return False when nothing will follow."""
-        data: bytes | memoryview | None = self._rest
+        view = self._rest
         self._rest = None
-        if data is None:
-            data = self._next_batch()
-        if data is not None:
+        batch = self._next_batch() if view is None else None
+        if view is not None or batch is not None:
             self._is_writing = True
             self.wake_a_sender()
-            await self._send(memoryview(data))
+            stream = self._tasks.non_blocking
+            if batch is not None:
+                if stream is None:
+                    view = memoryview(batch if isinstance(batch, bytes) else b"".join(batch))
+                else:
+                    view = self._offer(stream, batch)
+            await self._send(view)
             self._is_writing = False
             return True
         if self.is_done or not self._endpoint.is_open:
@@ -225,9 +245,9 @@ class Writer:
         await self._work.wait()
         return True
 
-    async def _send(self, view: memoryview) -> None:
+    async def _send(self, view: memoryview | None) -> None:
         stream = self._tasks.non_blocking
-        while True:
+        while view:
             with trio.move_on_after(self._timeouts.write) as scope:
                 if stream is None:
                     # Slow progress is progress too: no more is asked at a time than even a slow
@@ -241,20 +261,23 @@ class Writer:
                 view = view[sent:]
             if scope.cancelled_caught:
                 raise trio.TooSlowError(f"the peer accepted nothing for {self._timeouts.write:g} s")
-            if not view:
-                break
         if stream is not None:
             await trio.lowlevel.checkpoint()  # a peer that always takes more starves the others
 
     # ---- both --------------------------------------------------------------------------------
 
-    def _next_batch(self) -> bytes | None:
-        """Take what waits, joined: a system call costs more than a small frame."""
+    def _next_batch(self) -> Batch | None:
+        """Take what waits, joined: a system call costs more than a small frame.
+
+        A large one costs more to copy than to give to the system as it is.
+        """
         if self.corked is not None:
             return self._uncork()
         frame = self._shift()
         if frame is None:
             return None
+        if len(frame.payload) >= CHUNK:
+            return frame.to_buffers()
         data = frame.to_bytes()
         size = len(data)
         if size >= CHUNK or not self._endpoint.has_frames or (frame := self._shift()) is None:
@@ -268,10 +291,10 @@ class Writer:
 
     def _shift(self) -> Frame | None:
         try:
-            frame = self._endpoint.shift_write_queue()
+            frame = self._endpoint.shift_write_queue(copy=False)
         except Exception as error:  # noqa: BLE001 - `before_send_frame` raised; the frame is next
             self._tasks.crash(error)
-            frame = self._endpoint.shift_write_queue()
+            frame = self._endpoint.shift_write_queue(copy=False)
         if isinstance(frame, PingFrame):
             self._tasks.pings.note(frame.payload)
         return frame

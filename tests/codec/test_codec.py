@@ -88,6 +88,55 @@ class TestEachForm:
         data = noise(10)
         assert codec.mask_slice(data, start, stop, MASK) == xor(data[start:stop], MASK)
 
+    @pytest.mark.parametrize("kind", [bytearray, lambda data: memoryview(bytearray(data))])
+    def test_masking_in_place(self, codec: ModuleType, kind: Callable[[bytes], Any]):
+        data = noise(70_000)
+        for start, stop in [(0, 0), (0, 70_000), (3, 10), (5, 900), (1, 66_001), (70_000, 70_000)]:
+            target = kind(data)
+            assert codec.mask_in_place(target, start, stop, MASK) is None
+            assert target == data[:start] + xor(data[start:stop], MASK) + data[stop:]
+
+    @pytest.mark.parametrize(
+        ("start", "stop", "mask"),
+        [(-1, 3, MASK), (4, 3, MASK), (0, 11, MASK), (11, 11, MASK), (0, 3, b""), (0, 3, b"abc")],
+    )
+    def test_what_cannot_be_masked_in_place(
+        self, codec: ModuleType, start: int, stop: int, mask: bytes
+    ):
+        target = bytearray(noise(10))
+        with pytest.raises(ValueError, match=r"not within|4 bytes"):
+            codec.mask_in_place(target, start, stop, mask)
+        assert target == noise(10)
+
+    @pytest.mark.parametrize(
+        "target", [b"0123456789", "0123456789", memoryview(bytearray(20))[::2], None]
+    )
+    def test_what_is_no_place_to_mask_in(self, codec: ModuleType, target: Any):
+        with pytest.raises((BufferError, TypeError)):
+            codec.mask_in_place(target, 0, 4, MASK)
+
+    def test_a_text_that_is_whole(self, codec: ModuleType):
+        for size in [0, 1, 2, 255, 256, 257, 511, 512, 513, 3000]:
+            for character in "a\u07ff\uffff\U0010ffff":
+                text = (character * size).encode()
+                assert codec.text_prefix(text) == len(text)
+                assert codec.text_prefix(b"-" + text) == 1 + len(text)
+
+    @pytest.mark.parametrize("before", [0, 1, 252, 253, 254, 255, 256, 257, 510])
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            "c3 | e2 82 | f0 9f 99 | c0 80 | 80 | ff 41 | e0 80 80 | ed a0 80 | f0 80 80 80",
+            "f4 90 80 80 | f5 | c3 41 | e2 82 41 | e2 41 | f1 80 80 41 | f1 80 80 c3",
+            "ed a0 | e0 80 | f4 90 | c1",
+        ],
+    )
+    def test_a_text_that_is_not(self, codec: ModuleType, before: int, rest: str):
+        for piece in rest.split("|"):
+            for character in "a", "\u00e9", "\u20ac":
+                good = b"-" * (before % 3) + character.encode() * before
+                assert codec.text_prefix(good + bytes.fromhex(piece)) == len(good), piece
+
     @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 1 << 40])
     def test_rotation(self, codec: ModuleType, count: int):
         turn = count % 4
@@ -228,6 +277,43 @@ class TestOneAgainstTheOther:
         assert outcome(compiled_codec.parse_frame, *arguments) == outcome(
             pure.parse_frame, *arguments
         )
+
+    @examples
+    @given(
+        data=st.binary(max_size=60),
+        start=st.integers(-3, 70),
+        stop=st.integers(-3, 70),
+        mask=st.binary(min_size=3, max_size=4),
+    )
+    def test_masking_in_place(
+        self, compiled_codec: ModuleType, data: bytes, start: int, stop: int, mask: bytes
+    ):
+        targets = bytearray(data), bytearray(data)
+        assert outcome(compiled_codec.mask_in_place, targets[0], start, stop, mask) == outcome(
+            pure.mask_in_place, targets[1], start, stop, mask
+        )
+        assert targets[0] == targets[1]
+
+    @examples
+    @given(
+        text=st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        cut=st.integers(0, 3),
+        place=st.integers(0, 500),
+        wrong=st.binary(max_size=2),
+        times=st.integers(1, 4),
+    )
+    def test_texts(
+        self,
+        compiled_codec: ModuleType,
+        text: bytes,
+        cut: int,
+        place: int,
+        wrong: bytes,
+        times: int,
+    ):
+        text = text * times
+        text = (text[:place] + wrong + text[place:])[: len(text) + len(wrong) - cut]
+        assert compiled_codec.text_prefix(text) == pure.text_prefix(text)
 
     @pytest.mark.parametrize("wrong", [None, 5, "text", [1, 2], object()])
     def test_what_is_no_buffer(self, compiled_codec: ModuleType, wrong: object):

@@ -287,7 +287,7 @@ async def test_a_loop_that_need_not_wait_lets_others_run() -> None:
             for _ in range(640):
                 stream.chunks.append(masked("x"))
                 await connection.receive()
-            assert turns >= 9
+            assert turns >= 8  # ten times, but for where it begins and ends
             nursery.cancel_scope.cancel()
         assert stream.waits == 0
 

@@ -279,3 +279,13 @@ def test_received_closes_that_are_wrong(payload: bytes, error: type[Exception], 
 def test_a_close_code_is_an_int(code: Any):
     with pytest.raises(TypeError, match=r"a close code is an int, as CloseCode\.SUCCESS"):
         CloseFrame(code)
+
+
+def test_a_frame_in_buffers():
+    """Its payload is not copied, unless it has to be masked."""
+    frame = BinaryFrame(bytes(1000))
+    header, payload = frame.to_buffers()
+    assert payload is frame.payload
+    assert b"".join((header, payload)) == frame.to_bytes()
+    frame = BinaryFrame(bytes(1000), mask=b"abcd")
+    assert frame.to_buffers() == (frame.to_bytes(),)

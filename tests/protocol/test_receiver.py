@@ -20,11 +20,12 @@ from trio_wsendpoint.protocol import (
     PingFrame,
     Progress,
     TextFrame,
+    Traffic,
 )
 from trio_wsendpoint.protocol.receiver import Receiver
 
 from .fake_extension import Doubling
-from .wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, close_payload, frame_bytes
+from .wire import BINARY, CLOSE, CONTINUATION, MASK, PING, TEXT, close_payload, frame_bytes
 
 
 class Setting:
@@ -34,8 +35,11 @@ class Setting:
         self.closing = Closing()
         self.parser = Parser()
         self.parser.first_rsv = 4
-        defragmenter = Defragmenter(Limits(message_size=200_000), extension)
-        self.receiver = Receiver(self.closing, self.parser, defragmenter, on_data_frame)
+        self.traffic = Traffic()
+        self.defragmenter = Defragmenter(Limits(message_size=200_000), extension, self.traffic)
+        self.receiver = Receiver(
+            self.closing, self.parser, self.defragmenter, on_data_frame, self.traffic
+        )
 
     def feed(self, *data: bytes) -> None:
         for piece in data:
@@ -187,3 +191,95 @@ def test_close_in_the_middle_of_decoding():
     setting.receiver.discard()
     setting.feed(frame_bytes(PING))
     assert setting.steps() == [Progress.HANDLED, PingFrame()]
+
+
+LARGE = bytes(range(256)) * 640
+
+
+def begin(setting: Setting, wire: bytes, size: int = 65536) -> bytes:
+    """Give the beginning of `wire` to the receiver; return the rest."""
+    setting.feed(wire[:size])
+    setting.steps()
+    return wire[size:]
+
+
+@pytest.mark.parametrize("mask", [b"", MASK])
+@pytest.mark.parametrize("size", [1 << 20, 30_001])
+def test_what_is_large_comes_straight_to_where_it_stays(mask: bytes, size: int):
+    setting = Setting()
+    rest = begin(setting, frame_bytes(BINARY, LARGE, mask=mask))
+    while rest:
+        room = setting.receiver.get_room()
+        assert room is not None
+        with room:
+            count = min(size, len(room), len(rest))
+            room[:count] = rest[:count]
+        setting.receiver.fill(count)
+        rest = rest[count:]
+        assert setting.parser.remaining == len(rest)
+    assert setting.receiver.get_room() is None
+    message = setting.receiver.step()
+    assert isinstance(message, Message)
+    assert message.payload == LARGE
+    assert setting.steps() == []
+    assert setting.traffic.wire_received == len(LARGE)
+    assert setting.traffic.frames_received == 1
+
+
+def test_the_ways_can_be_mixed():
+    setting = Setting()
+    wire = frame_bytes(BINARY, LARGE, fin=False, mask=MASK)
+    wire += frame_bytes(CONTINUATION, LARGE[:30_000], mask=MASK)
+    rest = begin(setting, wire, 70_001)
+    room = setting.receiver.get_room()
+    assert room is not None
+    with room:
+        room[:10_003] = rest[:10_003]
+    setting.receiver.fill(10_003)
+    setting.feed(rest[10_003:100_000], rest[100_000:])
+    *_, message = setting.steps()
+    assert isinstance(message, Message)
+    assert message.payload == LARGE + LARGE[:30_000]
+
+
+def test_where_there_is_no_room():
+    """There is some for large binary payloads alone, that nobody looks at on their way."""
+    setting = Setting()
+    assert setting.receiver.get_room() is None
+    begin(setting, frame_bytes(TEXT, b"a" * len(LARGE)))
+    assert setting.receiver.get_room() is None
+
+    setting = Setting(extension=Doubling())
+    begin(setting, frame_bytes(BINARY, b"a" * 90_000, rsv=4))
+    assert setting.receiver.get_room() is None
+
+    setting = Setting(on_data_frame=lambda frame: None)
+    begin(setting, frame_bytes(BINARY, LARGE))
+    assert setting.receiver.get_room() is None
+
+    setting = Setting()
+    begin(setting, frame_bytes(BINARY, LARGE), size=30_000)
+    assert setting.receiver.get_room() is None  # too little has come
+
+    setting = Setting()
+    setting.feed(frame_bytes(BINARY, LARGE)[:10])
+    assert setting.receiver.step() is Progress.NEED_DATA
+    assert setting.receiver.get_room() is None  # nothing but the header
+
+    setting = Setting()
+    begin(setting, frame_bytes(BINARY, LARGE))
+    setting.feed(b"more")
+    assert setting.receiver.get_room() is None  # this is before it
+    setting.closing.move(Event.WE_CLOSE)
+    setting.steps()
+    assert setting.receiver.get_room() is None
+    setting.receiver.discard()
+    setting.receiver.fill(4)  # of a room that there was: nobody wants it
+    assert setting.traffic.wire_received < len(LARGE)
+
+
+def test_a_message_that_is_skipped_has_no_room():
+    setting = Setting()
+    begin(setting, frame_bytes(BINARY, LARGE))
+    setting.defragmenter.skip()
+    assert setting.receiver.get_room() is None

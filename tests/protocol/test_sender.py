@@ -23,7 +23,7 @@ from trio_wsendpoint.protocol import (
 from trio_wsendpoint.protocol.sender import Sender
 
 from .fake_extension import Doubling
-from .wire import StatusFrame, state_of
+from .wire import BINARY, StatusFrame, frame_bytes, state_of
 
 
 class Numbers:
@@ -385,3 +385,35 @@ def test_the_answer_that_leaves_is_told_to_the_table():
     assert state_of(closing) is State.CLOSE_RECEIVED
     sender.shift()
     assert state_of(closing) is State.CLOSED
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_fragments_are_views_until_they_leave(kind: Any):
+    payload = bytes(range(30))
+    data = kind(bytearray(payload)) if kind is memoryview else kind(payload)
+    sender = make(fragment_size=20)
+    sender.add_message(data, compress=False)
+    sender.add_message(data, compress=False)
+    if kind is not bytes:
+        data[:] = bytes(30)  # what was sent does not change with it
+    frame = sender.shift(copy=False)
+    assert frame is not None
+    waiting: Any = frame.payload
+    assert type(waiting) is memoryview
+    assert frame.to_bytes() == frame_bytes(BINARY, payload[:20], fin=False)
+    assert b"".join(frame.to_buffers()) == frame.to_bytes()
+    sender.shift()
+    frame = sender.shift()
+    assert frame is not None
+    assert frame.payload == payload[:20]
+    assert type(frame.payload) is bytes
+
+
+def test_a_listener_is_shown_bytes():
+    sender = make(fragment_size=2)
+    shown: list[Any] = []
+    sender.frame_listener = lambda frame, size: shown.append((type(frame.payload), size))
+    sender.add_message(b"abc", compress=False)
+    while sender.shift(copy=False) is not None:
+        pass
+    assert shown == [(bytes, 2), (bytes, 1)]

@@ -143,3 +143,12 @@ def test_a_blocking_out_gets_it_at_once() -> None:
     out = io.BytesIO()
     ServerEndpoint(out=out).send_message(SharedMessage("hello"))
     assert out.getvalue() == TextFrame("hello").to_bytes()
+
+
+def test_its_fragments_in_buffers() -> None:
+    endpoint = ServerEndpoint(limits=Limits(fragment_size=300))
+    endpoint.send_message(SharedMessage(TEXT))
+    one, two = shift_all(endpoint)
+    assert one.to_buffers() == (one.to_bytes(),)
+    assert one.payload + two.payload == TEXT.encode()
+    assert type(one.payload) is bytes

@@ -150,3 +150,41 @@ def test_nothing_is_taken_after_the_close() -> None:
     endpoint.receive_data(b"\x82\x01a")
     endpoint.close()
     assert endpoint.take_payload() is None
+
+
+# ---- get_room ----------------------------------------------------------------------------------
+
+
+def begin_large(endpoint: ServerEndpoint) -> None:
+    client = ClientEndpoint()
+    client.send_message(bytes(200_000))
+    endpoint.receive_data(wire_of(client)[:100_000])
+    assert endpoint.step() is Progress.HANDLED
+    assert endpoint.step() is Progress.NEED_DATA
+
+
+def test_a_large_message_is_received_in_room() -> None:
+    endpoint = ServerEndpoint()
+    assert endpoint.get_room() is None
+    begin_large(endpoint)
+    room = endpoint.get_room()
+    assert room is not None
+    room.release()
+    left = endpoint.parser.remaining
+    endpoint.receive_in_room(1000)
+    assert endpoint.parser.remaining == left - 1000
+
+
+def test_nobody_is_kept_from_what_he_wants_to_see() -> None:
+    class Watching(ServerEndpoint):
+        def receive_data(self, data) -> None:
+            super().receive_data(data)
+
+    watching = Watching()
+    begin_large(watching)
+    assert watching.get_room() is None
+    endpoint = ServerEndpoint(hold_end=True)
+    begin_large(endpoint)
+    endpoint.refuse(InvalidPayload("for some reason"))
+    assert endpoint.held is not None
+    assert endpoint.get_room() is None

@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, boundscheck=False, wraparound=False
-"""The inner loops of RFC 6455 section 5: masking, and frames' headers, read and built.
+"""The inner loops of RFC 6455: masking, frames' headers, read and built, and UTF-8, checked.
 
 This file runs as it is; and the build compiles it, if it can, as `_codec`, with Cython in its
 pure-Python mode.  Where C goes another way than Python would, a branch `if cython.compiled` says
@@ -12,6 +12,8 @@ the same in both forms.
 
 from __future__ import annotations
 
+import codecs
+import sys
 from typing import TYPE_CHECKING
 
 from trio_wsendpoint.protocol import cython_names as cython
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from trio_wsendpoint.protocol.cython_names import *  # noqa: F403 - the names of C
 elif cython.compiled:  # for the compiler alone: it finds them itself
     import cython
+    from cython.cimports.cpython.buffer import (
+        Py_buffer,
+        PyBUF_WRITABLE,
+        PyBuffer_Release,
+        PyObject_GetBuffer,
+    )
     from cython.cimports.cpython.bytes import PyBytes_AsString, PyBytes_FromStringAndSize
     from cython.cimports.libc.string import memcpy
 
@@ -28,9 +36,11 @@ __all__ = [
     "apply_mask",
     "build_frame",
     "build_header",
+    "mask_in_place",
     "mask_slice",
     "parse_frame",
     "rotate_mask",
+    "text_prefix",
 ]
 
 #: Whether this is the compiled form.
@@ -46,6 +56,35 @@ _ONES = [int.from_bytes(b"\1\0\0\0" * count, "little") for count in range(_LONG 
 #: 0x...0101: a byte times this is the byte 256 times; and the table that translates to itself.
 _EACH = int.from_bytes(b"\x01" * 256, "little")
 _SAME = int.from_bytes(range(256), "little")
+
+
+def _make_steps() -> bytes:
+    """Return for each byte, as 8 bytes in the machine's order, where it leads from each state.
+
+    A state is a multiple of 6: 0 between characters, 6 for what is wrong, or what may follow.
+    Six bits at that place in a byte's number are the next state, so that a step is a shift,
+    without a branch.
+    """
+    bad, last, last_two, e0, ed, f0, last_three, f4 = range(1, 9)
+    steps: list[bytes] = []
+    for byte in range(256):
+        following = [bad] * 9
+        firsts = [(0x00, 0x7F, 0), (0xC2, 0xDF, last), (0xE1, 0xEC, last_two), (0xED, 0xED, ed)]
+        firsts += [(0xE0, 0xE0, e0), (0xEE, 0xEF, last_two), (0xF0, 0xF0, f0), (0xF4, 0xF4, f4)]
+        firsts += [(0xF1, 0xF3, last_three)]
+        for low, high, state in firsts:
+            if low <= byte <= high:
+                following[0] = state
+        if 0x80 <= byte <= 0xBF:
+            following[last], following[last_two], following[last_three] = 0, last, last_two
+            following[e0 if byte >= 0xA0 else ed] = last
+            following[f0 if byte >= 0x90 else f4] = last_two
+        number = sum(6 * state << 6 * place for place, state in enumerate(following))
+        steps.append(number.to_bytes(8, sys.byteorder))
+    return b"".join(steps)
+
+
+_STEPS = _make_steps()
 
 
 @cython.cfunc
@@ -99,6 +138,36 @@ def mask_slice(
     return bytes(data)
 
 
+def mask_in_place(
+    target: bytearray | memoryview,
+    start: cython.Py_ssize_t,
+    stop: cython.Py_ssize_t,
+    mask: bytes,
+) -> None:
+    """Mask `target[start:stop]` where it is.
+
+    `target` is writable bytes in one piece.  Raises `ValueError` for a slice that is not within
+    it, or a mask of another length, `BufferError` or `TypeError` for another `target`.
+    """
+    if len(mask) != 4:
+        raise ValueError("a mask is 4 bytes")
+    if cython.compiled:
+        buffer = cython.declare(Py_buffer)
+        PyObject_GetBuffer(target, cython.address(buffer), PyBUF_WRITABLE)
+        try:
+            if not 0 <= start <= stop <= buffer.len:
+                raise ValueError("the slice is not within the buffer")
+            place: cython.p_uchar = cython.cast(cython.p_uchar, buffer.buf) + start
+            _xor(place, place, stop - start, mask)
+        finally:
+            PyBuffer_Release(cython.address(buffer))
+        return
+    with memoryview(target).cast("B") as view:
+        if not 0 <= start <= stop <= len(view):
+            raise ValueError("the slice is not within the buffer")
+        view[start:stop] = mask_slice(bytes(view[start:stop]), 0, stop - start, mask)
+
+
 def apply_mask(data: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     """Return `data` XORed with the four bytes of `mask`, repeated from its first byte on.
 
@@ -112,6 +181,51 @@ def rotate_mask(mask: bytes, count: int) -> bytes:
     """Return the mask for the bytes that follow the first `count` of a payload."""
     turn = count & 3
     return mask[turn:] + mask[:turn]
+
+
+def text_prefix(data: bytes) -> int:
+    """Return how many bytes of `data` are whole characters of UTF-8, from its first one on.
+
+    What follows, if anything does, is either wrong or a character that is not whole.
+    """
+    if cython.compiled:
+        size: cython.Py_ssize_t = len(data)
+        text: cython.p_uchar = data
+        table: bytes = _STEPS  # which stays, whatever becomes of the name
+        steps: cython.p_uchar = table
+        step: cython.ulonglong = 0
+        state: cython.ulonglong = 0
+        begun: cython.ulonglong = 0  # the state at `start`
+        start: cython.Py_ssize_t = 0
+        place: cython.Py_ssize_t = 0
+        while start < size:  # in strides, after each of which it is looked where they have led
+            begun = state
+            for place in range(start, min(start + 256, size)):
+                memcpy(cython.address(step), steps + 8 * text[place], 8)
+                state = step >> state & 63
+            if state == 6 or (state and place == size - 1):
+                break
+            start = place + 1
+        else:
+            return size
+        if begun:  # from the first byte of the character that the stride began within
+            start -= 1
+            while text[start] & 0xC0 == 0x80:
+                start -= 1
+        state = 0
+        good: cython.Py_ssize_t = start
+        for place in range(start, size):
+            memcpy(cython.address(step), steps + 8 * text[place], 8)
+            state = step >> state & 63
+            if not state:
+                good = place + 1
+            elif state == 6:
+                break
+        return good
+    try:
+        return codecs.utf_8_decode(data, "strict", False)[1]
+    except UnicodeDecodeError as error:
+        return error.start
 
 
 def parse_frame(

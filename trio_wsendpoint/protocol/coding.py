@@ -1,8 +1,8 @@
 """Which form of `codec` is in use: the compiled one, if it is there and not unwanted.
 
 `codec_kind` is "compiled" or "pure".  The environment variable `TRIO_WSENDPOINT_PURE`, set to
-anything but "" and "0" before the import, asks for the pure form.  Only `frames` and `parser`
-import the functions.
+anything but "" and "0" before the import, asks for the pure form.  Only `frames`,
+`parser`, `sender`, `joiner` and `utf8` import the functions.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ __all__ = [
     "build_frame",
     "build_header",
     "codec_kind",
+    "mask_in_place",
     "mask_slice",
     "parse_frame",
     "rotate_mask",
+    "text_prefix",
 ]
 
 _COMPILED = "trio_wsendpoint.protocol._codec"
@@ -44,9 +46,11 @@ if TYPE_CHECKING:
         apply_mask,
         build_frame,
         build_header,
+        mask_in_place,
         mask_slice,
         parse_frame,
         rotate_mask,
+        text_prefix,
     )
 
     codec_kind = "pure"
@@ -56,6 +60,8 @@ else:
     apply_mask = _codec.apply_mask
     build_frame = _codec.build_frame
     build_header = _codec.build_header
+    mask_in_place = _codec.mask_in_place
     mask_slice = _codec.mask_slice
     parse_frame = _codec.parse_frame
     rotate_mask = _codec.rotate_mask
+    text_prefix = _codec.text_prefix

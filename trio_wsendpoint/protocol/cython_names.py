@@ -19,7 +19,15 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 compiled: bool = False
 
 if TYPE_CHECKING:
-    __all__ += ["PyBytes_AsString", "PyBytes_FromStringAndSize", "memcpy"]  # for `import *`
+    __all__ += [  # for `import *`
+        "PyBUF_WRITABLE",
+        "PyBuffer_Release",
+        "PyBytes_AsString",
+        "PyBytes_FromStringAndSize",
+        "PyObject_GetBuffer",
+        "Py_buffer",
+        "memcpy",
+    ]
 
     # Types, and what is never reached uncompiled.  What C calls a pointer to bytes is bytes.
     Py_ssize_t = int
@@ -28,10 +36,15 @@ if TYPE_CHECKING:
     p_uchar = Any
     void: TypeAlias = None
     NULL: Any
+    Py_buffer = Any
+    PyBUF_WRITABLE: int
 
     def address(value: Any) -> Any: ...
+    def declare(type: Any) -> Any: ...
     def cast(type: Any, value: Any) -> Any: ...
     def memcpy(target: Any, source: Any, size: int) -> None: ...  # noqa: D103
+    def PyBuffer_Release(view: Any) -> None: ...  # noqa: D103, N802
+    def PyObject_GetBuffer(value: Any, view: Any, flags: int) -> None: ...  # noqa: D103, N802
     def PyBytes_AsString(value: bytes) -> Any: ...  # noqa: D103, N802
     def PyBytes_FromStringAndSize(data: Any, size: int) -> bytes: ...  # noqa: D103, N802
 

@@ -12,12 +12,12 @@ has encoded.  Only `endpoint` imports this module.
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import BytesIO
 
 from trio_wsendpoint.errors import MessageTooBig, PolicyViolation, ProtocolError
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
+from trio_wsendpoint.protocol.joiner import Joiner
 from trio_wsendpoint.protocol.message import Cuts, Message
 from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
@@ -38,7 +38,6 @@ class Defragmenter:
     """
 
     __slots__ = (
-        "_buffer",
         "_count",
         "_cuts",
         "_decoder",
@@ -48,6 +47,7 @@ class Defragmenter:
         "_frame_start",
         "_is_partial",
         "_is_skipped",
+        "_joiner",
         "_limits",
         "_received",
         "_replaced",
@@ -86,7 +86,7 @@ class Defragmenter:
         self._replaced = 0  # bytes that came besides, of frames that smaller ones stand for
         self._cuts: Cuts | None = None
         self._whole: bytes | None = None  # the payload, as long as it is one piece
-        self._buffer: BytesIO | None = None  # the payload, when it is more
+        self._joiner: Joiner | None = None  # the payload, when it is more
         self._decoder: MessageExtension | None = None  # if the message is encoded
         self._wire = bytearray()  # what was fed, of an encoded message
         self._utf8: Utf8Validator | None = None
@@ -112,8 +112,8 @@ class Defragmenter:
     @property
     def partial_size(self) -> int:
         """Bytes of that message that wait for it to be complete, or for `take_part`."""
-        if self._buffer is not None:
-            return self._buffer.tell()
+        if self._joiner is not None:
+            return self._joiner.size
         return len(self._whole or b"")
 
     @property
@@ -133,7 +133,7 @@ class Defragmenter:
         if self._utf8 is None:
             return self.partial_size > 0
         # At most three bytes are an unfinished character.
-        data = self._whole or b"" if self._buffer is None else bytes(self._buffer.getbuffer()[-4:])
+        data = self._whole or b"" if self._joiner is None else self._joiner.tail(4)
         return len(data) > incomplete_tail(data)
 
     def take_part(self) -> bytes:
@@ -146,7 +146,7 @@ class Defragmenter:
         data = self._payload
         kept = incomplete_tail(data) if self._utf8 is not None else 0
         cut = len(data) - kept
-        self._buffer, self._whole = None, data[cut:]
+        self._joiner, self._whole = None, data[cut:]
         self._taken += cut
         self._is_partial = True
         self._cuts = None
@@ -192,6 +192,8 @@ class Defragmenter:
         self._frame_start = self._received
         self._size = size
         self._count += 1
+        if self._joiner is not None:
+            self._joiner.is_last = frame.fin and self._decoder is None
         self._check_limits()
 
     def _check_limits(self) -> None:
@@ -210,6 +212,23 @@ class Defragmenter:
             )
         if self._count > limits.fragments + (self._received + self._replaced) // 32:
             raise PolicyViolation(f"a message of {self._received} bytes in {self._count} frames")
+
+    def get_joiner(self) -> Joiner | None:
+        """Return where a piece may be put without passing `feed`, or None if it must.
+
+        Only what is not looked at can go that way: neither texts, nor what has to be decoded.
+        `note_joined` tells of it.
+        """
+        if self._utf8 is not None or self._decoder is not None or self._is_skipped:
+            return None
+        if self._joiner is None and self._whole:
+            return self._begin_joining()
+        return self._joiner
+
+    def note_joined(self, size: int) -> None:
+        """Take note that the next `size` bytes of the frame are where `get_joiner` said."""
+        self._received += size
+        self._size -= size
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the frame's payload, as it was on the wire."""
@@ -268,20 +287,26 @@ class Defragmenter:
             self._utf8.feed(piece)
         if self._is_skipped:
             self._taken += len(piece)
-        elif self._buffer is not None:
-            self._buffer.write(piece)
+        elif self._joiner is not None:
+            self._joiner.add(piece, announced=self._announced)
         elif not self._whole:
             self._whole = piece
         else:
-            self._buffer = BytesIO()
-            self._buffer.write(self._whole)
-            self._buffer.write(piece)
-            self._whole = None
+            self._begin_joining().add(piece, announced=self._announced)
+
+    @property
+    def _announced(self) -> int:
+        """Bytes of the message that are known to follow what has been fed."""
+        return self._size if self._decoder is None else 0
+
+    def _begin_joining(self) -> Joiner:
+        """Put what there is where more can be added."""
+        self._joiner = Joiner(is_last=self._frame.fin and self._decoder is None)
+        whole, self._whole = self._whole or b"", None
+        self._joiner.add(whole, announced=self._announced)
+        return self._joiner
 
     @property
     def _payload(self) -> bytes:
-        """What there is of the message: the buffer's own bytes, which it hands over uncopied.
-
-        A second buffer of a large message would cost more than all else that is done to it.
-        """
-        return self._whole or b"" if self._buffer is None else self._buffer.getvalue()
+        """What there is of the message: of a joiner nothing but this is done any more."""
+        return self._whole or b"" if self._joiner is None else self._joiner.take()

@@ -176,6 +176,21 @@ class Endpoint:
         if self.held is None and (self.closing.state is State.OPEN or self.closing.expects_frames):
             self.parser.receive_data(data)
 
+    def get_room(self) -> memoryview | None:
+        """Return a place that the next bytes from the peer may be written to, or None.
+
+        There is one while a large binary message comes in and all that came is handled; what is
+        put there is copied no more.  `receive_in_room` tells how many bytes were, if any.  There
+        is none in a subclass that has a `receive_data` of its own, which wants to see them all.
+        """
+        if self.held is not None or type(self).receive_data is not Endpoint.receive_data:
+            return None
+        return self._receiver.get_room()
+
+    def receive_in_room(self, size: int) -> None:
+        """Take the next bytes from the peer: the first `size` of the room, which was released."""
+        self._receiver.fill(size)
+
     def receive_eof(self) -> None:
         """Take note that the peer's bytes have ended."""
         self.parser.receive_eof()
@@ -511,12 +526,14 @@ class Endpoint:
 
     # ---- the write queue ---------------------------------------------------------------------
 
-    def shift_write_queue(self) -> Frame | None:
+    def shift_write_queue(self, *, copy: bool = True) -> Frame | None:
         """Take out the next frame to write, or None; after a close too, until that has left.
 
-        Raises `LocalError` while `flush_write_queue()` has a frame half written.
+        `copy=False` is for who wants its bytes alone: the payload of a fragment may then be a
+        `memoryview` of the message that it was cut from.  Raises `LocalError` while
+        `flush_write_queue()` has a frame half written.
         """
-        return self._sender.shift()
+        return self._sender.shift(copy=copy)
 
     def flush_write_queue(self) -> bool:
         """Write one queued frame to `out`, or the rest of one; return whether all is written.

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from trio_wsendpoint.errors import InvalidCloseCode, InvalidFrame, InvalidPayload, ProtocolError
-from trio_wsendpoint.protocol.coding import build_frame
+from trio_wsendpoint.protocol.coding import build_frame, build_header
 from trio_wsendpoint.protocol.opcodes import (
     MAX_CONTROL_PAYLOAD,
     MAX_REASON,
@@ -98,6 +98,13 @@ class Frame:
         """Return the frame as it goes on the wire, its length in the fewest bytes that hold it."""
         first = self.opcode | self.rsv << 4 | (0x80 if self.fin else 0)
         return build_frame(first, self.payload, self.mask)
+
+    def to_buffers(self) -> tuple[bytes | memoryview, ...]:
+        """Return what `to_bytes` returns in pieces: an unmasked payload is itself, uncopied."""
+        if self.mask:
+            return (self.to_bytes(),)
+        first = self.opcode | self.rsv << 4 | (0x80 if self.fin else 0)
+        return build_header(first, len(self.payload), b""), self.payload
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Frame):

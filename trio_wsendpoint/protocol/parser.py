@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from io import BytesIO
 from typing import Protocol
 
 from trio_wsendpoint.errors import PeerError, UnexpectedEOF
 from trio_wsendpoint.protocol.coding import mask_slice, parse_frame, rotate_mask
 from trio_wsendpoint.protocol.frames import Buffer, DataFrame, Frame
 from trio_wsendpoint.protocol.header_rules import HeaderRules
+from trio_wsendpoint.protocol.joiner import Joiner
 
 __all__ = ["Parser", "Source"]
 
@@ -79,7 +79,7 @@ class Parser(HeaderRules):
         #: Bytes of the current frame's payload that have not been read.
         self.remaining = 0
         self._frame: Frame | None = None  # the one that get_next_frame() is collecting
-        self._payload: BytesIO | None = None  # what finish_frame() has of the current one
+        self._payload: Joiner | None = None  # what finish_frame() has of the current one
 
     # ---- bytes in ----------------------------------------------------------------------------
 
@@ -163,17 +163,17 @@ class Parser(HeaderRules):
         """
         if self._error is not None:
             raise self._error
-        piece = self.read_payload()
+        piece = self.read_payload() if self._payload is None else b""
         while self.remaining:
-            if not piece:
-                return False
             if self._payload is None:
-                self._payload = BytesIO()
-            self._payload.write(piece)
-            piece = self.read_payload()
+                if not piece:
+                    return False
+                self._payload = Joiner(is_last=True)
+                self._payload.add(piece, announced=self.remaining)
+            if not self.read_payload_into(self._payload):
+                return False
         if self._payload is not None:
-            self._payload.write(piece)
-            piece = self._payload.getvalue()
+            piece = self._payload.take()
             self._payload = None
         frame.payload = piece
         try:
@@ -208,12 +208,41 @@ class Parser(HeaderRules):
         `b""` when none have, and when `remaining` is 0.  Raises `UnexpectedEOF` if the stream
         ended before the frame did.
         """
-        if not self.remaining:
+        size = self._find_payload()
+        if not size:
             return b""
+        chunk, start, mask = self._chunk, self._position, self._mask
+        end = start + size
+        self._step_to(end)
+        self._step_in_payload(size)
+        return mask_slice(chunk, start, end, mask) if mask else chunk[start:end]
+
+    def read_payload_into(self, joiner: Joiner) -> int:
+        """Put into `joiner` what `read_payload` would return; return how many bytes."""
+        size = self._find_payload()
+        if size:
+            chunk, start, mask = self._chunk, self._position, self._mask
+            self._step_to(start + size)
+            self._step_in_payload(size)
+            with memoryview(chunk) as view, view[start : start + size] as piece:
+                joiner.add(piece, mask, announced=self.remaining)
+        return size
+
+    def fill(self, joiner: Joiner, size: int) -> None:
+        """Take note that `size` bytes of the payload have come straight into `joiner`'s room.
+
+        That is for who has looked that the parser `is_drained`, and how many are `remaining`.
+        """
+        joiner.fill(size, self._mask)
+        self._step_in_payload(size)
+
+    def _find_payload(self) -> int:
+        """Return how many bytes of the current payload begin at the place in the chunk."""
+        if not self.remaining:
+            return 0
         if self._position == len(self._chunk) and self._later:
             self._chunk, self._position = self._later.popleft(), 0
-        start = self._position
-        size = min(self.remaining, len(self._chunk) - start)
+        size = min(self.remaining, len(self._chunk) - self._position)
         if not size:
             if self._error is not None:
                 raise self._error
@@ -222,17 +251,12 @@ class Parser(HeaderRules):
                     f"the bytes ended inside a frame, {self.remaining} bytes before its end"
                 )
                 raise self._error
-            return b""
-        chunk = self._chunk
-        end = start + size
-        self._step_to(end)
+        return size
+
+    def _step_in_payload(self, size: int) -> None:
         self.remaining -= size
-        if not self._mask:
-            return chunk[start:end]
-        piece = mask_slice(chunk, start, end, self._mask)
-        if self.remaining:
+        if self.remaining and self._mask and size & 3:
             self._mask = rotate_mask(self._mask, size)
-        return piece
 
     def skip_frame(self, frame: Frame) -> bool:
         """Pass over what has come of the payload of `frame`; return whether it is over."""

@@ -127,11 +127,16 @@ class Receiver:
     def _join(self, frame: DataFrame) -> Message | Progress:
         if not self._inflating:
             before = self._parser.remaining
-            piece = self._parser.read_payload()
-            if before and not piece:
+            joiner = self._defragmenter.get_joiner()
+            piece = self._parser.read_payload() if joiner is None else b""
+            size = len(piece) if joiner is None else self._parser.read_payload_into(joiner)
+            if before and not size:
                 return Progress.NEED_DATA
-            self._traffic.wire_received += len(piece)
-            self._defragmenter.feed(piece)
+            self._traffic.wire_received += size
+            if joiner is None:
+                self._defragmenter.feed(piece)
+            else:
+                self._defragmenter.note_joined(size)
         # An encoded piece is decoded a part at a time: a step is short whatever it contains.
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
@@ -141,6 +146,25 @@ class Receiver:
         if self.frame_listener is not None:
             self.frame_listener(frame, self._defragmenter.frame_size)
         return self._defragmenter.end() or Progress.HANDLED
+
+    def get_room(self) -> memoryview | None:
+        """Return where the next bytes may be put, which are all payload; None if nowhere.
+
+        `fill` tells how many were; release it before anything else is done.
+        """
+        if not isinstance(self.frame, DataFrame) or not self._joins:
+            return None
+        parser = self._parser
+        joiner = self._defragmenter.get_joiner() if parser.is_drained and parser.remaining else None
+        return None if joiner is None else joiner.get_room(parser.remaining)
+
+    def fill(self, size: int) -> None:
+        """Take note that the next `size` bytes are in the room."""
+        joiner = self._defragmenter.get_joiner()
+        if joiner is not None:
+            self._parser.fill(joiner, size)
+            self._defragmenter.note_joined(size)
+            self._traffic.wire_received += size
 
     def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
         """Go on with a frame that is wanted whole, or not at all."""

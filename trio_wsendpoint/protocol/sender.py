@@ -275,17 +275,20 @@ class Sender:
     def _cut(
         self, first: type[DataFrame], payload: Buffer, rsv: int, *, final: bool = True
     ) -> Iterator[DataFrame]:
-        """Cut a payload into fragments, between which control frames can pass."""
-        view = memoryview(payload)
+        """Cut a payload into fragments, between which control frames can pass.
+
+        While these wait they are views of the payload, which is copied only if it could change.
+        """
+        view = memoryview(payload if type(payload) is bytes else bytes(payload))
         end = max(len(view), 1)
         for start in range(0, end, self._fragment_size):
             stop = start + self._fragment_size
-            yield (ContinuationFrame if start else first)(
-                view[start:stop] if end > self._fragment_size else payload,
-                fin=final and stop >= end,
-                rsv=0 if start else rsv,
-                mask=self.make_mask(),
+            frame = (ContinuationFrame if start else first).received(
+                final and stop >= end, 0 if start else rsv, self.make_mask()
             )
+            # `_take` makes bytes of it.
+            frame.payload = view[start:stop]  # type: ignore[assignment]
+            yield frame
 
     def add_frame(self, frame: Frame) -> None:
         """Queue `frame`, masked as this role has to; data frames must make up messages."""
@@ -324,16 +327,19 @@ class Sender:
         """Whether a pong waits, whose place the next one would take."""
         return self._queue.has_pong
 
-    def shift(self) -> Frame | None:
-        """Take out the next frame for whoever writes it, or None."""
+    def shift(self, *, copy: bool = True) -> Frame | None:
+        """Take out the next frame for whoever writes it, or None.
+
+        Without `copy` its payload may be a view of the message that it was cut from.
+        """
         if self._output is not None and self._output.is_partial:
             raise LocalError("a frame is written in part: flush_write_queue() must finish it")
-        frame = self._take()
+        frame = self._take(copy=copy)
         if isinstance(frame, CloseFrame):
             self._closing.move(Event.ANSWER_LEAVES)
         return frame
 
-    def _take(self) -> Frame | None:
+    def _take(self, *, copy: bool) -> Frame | None:
         if self._next is None:
             self._next = self._queue.shift()
             if self._before_send_frame is not None and isinstance(
@@ -346,6 +352,8 @@ class Sender:
             self._traffic.frames_sent += 1
             if frame.is_control:
                 self._traffic.note_control_sent(frame.type)
+            elif copy or self.frame_listener is not None:
+                frame.payload = bytes(frame.payload)
             if self.frame_listener is not None:
                 self.frame_listener(frame, len(frame.payload))
         return frame
@@ -357,7 +365,7 @@ class Sender:
         try:
             if self._output.is_partial:
                 self._output.resume()
-            elif (frame := self._take()) is not None:
+            elif (frame := self._take(copy=False)) is not None:
                 self._output.write(frame.to_bytes())
         except OSError as error:
             if self._closing.move(Event.BYTES_END):

@@ -31,6 +31,10 @@ class SharedFrame(DataFrame):
         """Return the frame as it goes on the wire."""
         return self.wire
 
+    def to_buffers(self) -> tuple[bytes, ...]:
+        """Return the same, in one piece."""
+        return (self.wire,)
+
 
 class _SharedTextFrame(SharedFrame, TextFrame):
     pass
@@ -76,7 +80,7 @@ class SharedMessage:
         kept: list[SharedFrame] = []
         for frame in frames:
             shared = _SHARED[type(frame)].received(frame.fin, frame.rsv, b"")
-            shared.payload, shared.wire = frame.payload, frame.to_bytes()
+            shared.payload, shared.wire = bytes(frame.payload), frame.to_bytes()
             kept.append(shared)
         self._frames[key] = tuple(kept)
         return self._frames[key]

@@ -10,39 +10,42 @@ from __future__ import annotations
 import codecs
 
 from trio_wsendpoint.errors import InvalidPayload
+from trio_wsendpoint.protocol.coding import text_prefix
 
 __all__ = ["Utf8Validator", "check_text", "incomplete_tail"]
-
-_new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Utf8Validator:
     """Checks one text that comes in pieces, cut anywhere."""
 
-    __slots__ = ("_decoder", "_in_character")
+    __slots__ = ("_begun",)
 
     def __init__(self) -> None:
-        self._decoder = _new_decoder()
-        self._in_character = False
+        self._begun = b""  # of a character that has not come whole
 
     def feed(self, piece: bytes, *, final: bool = False) -> None:
         """Check the next piece; `final` says that the text ends with it.
 
         Raises `InvalidPayload` if the text can no longer become valid UTF-8.
         """
-        if not self._in_character and piece.isascii():
+        if not self._begun:
+            if piece.isascii():
+                return
+        else:
+            piece = self._begun + piece
+        end = text_prefix(piece)
+        self._begun = begun = piece[end : end + 4]
+        if not begun:
             return
         try:
             # CPython's decoder refuses a sequence at the byte that makes it impossible (E0 80,
             # F4 90, C0 ...), and keeps one that may still become a character.
-            self._decoder.decode(piece, final)
+            codecs.utf_8_decode(begun, "strict", final)
         except UnicodeDecodeError as error:
             raise InvalidPayload(f"text is not UTF-8: {error.reason}") from None
-        pending = self._decoder.getstate()[0]
-        if pending[:1] == b"\xed" and pending[1:2] >= b"\xa0":
+        if begun[:1] == b"\xed" and begun[1:2] >= b"\xa0":
             # It keeps the first two bytes of a surrogate as well, for those who let one pass.
             raise InvalidPayload("text is not UTF-8: invalid continuation byte")
-        self._in_character = bool(pending)
 
 
 def check_text(data: bytes) -> None:
