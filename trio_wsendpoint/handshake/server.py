@@ -16,6 +16,7 @@ from trio_wsendpoint.handshake.abnf import (
     parse_protocols,
     parse_tokens,
 )
+from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, check_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
@@ -38,6 +39,7 @@ __all__ = ["ServerHandshake"]
 
 _DEFAULT_LIMITS = Limits()
 _RESERVED = frozenset({"connection", "upgrade"})
+_FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _T = TypeVar("_T")
 
@@ -82,39 +84,45 @@ class ServerHandshake:
         check_method(request.method)
         self._check_upgrade(request)
         key = _only_key(request)
+        origin = request.headers.get_all("Origin")
         try:
-            self._origins.check(request.headers.get_all("Origin"), request.host)
+            self._origins.check(origin, request.host if origin else None)
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
         offered = self._parse(parse_tokens, request, "Sec-WebSocket-Protocol")
         offers = self._parse(parse_extensions, request, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
-        fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept_key(key)),
-        ]
+        fields = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
         self.subprotocol = next((name for name in offered if name in self._subprotocols), None)
         if self.subprotocol is not None:
             fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
         if (extensions := self._negotiate(offers)) is not None:
             fields.append(("Sec-WebSocket-Extensions", extensions))
-        return Response(101, [*fields, *self._headers.items()])
+        # Tokens all of them, and headers that were checked when this object was made.
+        return Response(101, Headers._of_checked([*fields, *self._headers.items()]))
 
     def _check_upgrade(self, request: Request) -> None:
-        protocols = self._parse(parse_protocols, request, "Upgrade")
-        options = self._parse(parse_tokens, request, "Connection")
-        # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
-        if "websocket" not in map(str.lower, protocols) or "upgrade" not in map(str.lower, options):
-            raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
+        get_all = request.headers.get_all
+        # Most clients write it just so, and need no parsing.
+        if get_all("Upgrade") != ("websocket",) or get_all("Connection") != ("Upgrade",):
+            protocols = self._parse(parse_protocols, request, "Upgrade")
+            options = self._parse(parse_tokens, request, "Connection")
+            # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
+            if not (
+                "websocket" in map(str.lower, protocols) and "upgrade" in map(str.lower, options)
+            ):
+                raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
         # "13, 8" on one line is two versions, and so are two lines: RFC 6455 section 4.1, item 9
         # has exactly one, and 4.4 a server tell what it knows.
-        if request.headers.get_all("Sec-WebSocket-Version") != ("13",):
+        if get_all("Sec-WebSocket-Version") != ("13",):
             raise upgrade_required("Sec-WebSocket-Version must be 13")
 
     def _parse(self, parser: Callable[..., list[_T]], request: Request, name: str) -> list[_T]:
+        values = request.headers.get_all(name)
+        if not values:
+            return []
         try:
-            return parser(request.headers.get_all(name), limit=self._limit)
+            return parser(values, limit=self._limit)
         except TooManyItems as error:
             raise refuse(431, f"{name}: {error}") from None
         except ValueError as error:
