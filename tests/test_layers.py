@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tls",),
     ("inbox", "pings", "peer", "streams", "admission", "listening"),
     ("reader", "writer", "heartbeat"),
+    ("closer",),
     ("tasks",),
     ("connection",),
     ("opening", "context", "broadcasting"),

@@ -390,10 +390,6 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks = self._tasks
         until = trio.current_time() if tasks.ended_at is None else tasks.ended_at
         return ConnectionStatistics(
-            messages_sent=self._messages_sent,
-            messages_received=self._messages_received,
-            bytes_sent=tasks.writer.bytes_sent,
-            bytes_received=tasks.reader.bytes_received,
             inbox_messages=len(tasks.inbox.messages),
             inbox_bytes=tasks.inbox.size,
             write_queue_frames=tasks.writer.queued_frames,
@@ -404,8 +400,18 @@ class Connection(trio.abc.Channel[str | bytes]):
             age=until - tasks.opened_at,
             close_code=code_of(self.endpoint.closing),
             close_cause=cause_of(self.endpoint.closing),
-            **counts_of(self.endpoint.traffic),
+            **self._counts(),
         )
+
+    def _counts(self) -> dict[str, int]:
+        """Return the fields of `TrafficStatistics`."""
+        return {
+            "messages_sent": self._messages_sent,
+            "messages_received": self._messages_received,
+            "bytes_sent": self._tasks.writer.bytes_sent,
+            "bytes_received": self._tasks.reader.bytes_received,
+            **counts_of(self.endpoint.traffic),
+        }
 
     def __repr__(self) -> str:
         return f"<Connection {ascii(self.request.path)[1:-1][:80]} {self.state.value}>"

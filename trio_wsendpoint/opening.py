@@ -34,13 +34,20 @@ from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.peer import ConnectionLogger, make_logger
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, ServeSettings
+from trio_wsendpoint.settings import (
+    AcceptSettings,
+    ConnectionSettings,
+    ProcessRequest,
+    ServeSettings,
+)
 from trio_wsendpoint.tasks import Tasks
 from trio_wsendpoint.tls import TLSTransport
+from trio_wsendpoint.transport import NonBlockingStream, non_blocking
 
 __all__ = [
     "HandshakeTimeout",
     "connect_without_handshake",
+    "make_handshake",
     "open_as_client",
     "open_as_server",
     "refuse_stream",
@@ -64,18 +71,19 @@ async def open_as_server(
     settings: AcceptSettings,
     scope: trio.CancelScope | None = None,
     logger: ConnectionLogger | None = None,
+    handshake: ServerHandshake | None = None,
 ) -> Connection:
     """Read a request from `stream`, and accept it or answer it otherwise.
 
-    `scope` is what a server cancels to drop the opening while it is under way; `logger` the
-    connection's, if the server has made one.
+    `scope` is what a server cancels to drop the opening while it is under way, and has its
+    deadline; `logger` is the connection's, if the server has made one, and `handshake` the one
+    that it uses for all of them.
     """
     logger = logger or make_logger(stream, settings)
-    scope = scope or trio.CancelScope()
+    scope = scope or trio.CancelScope(deadline=trio.current_time() + settings.timeouts.open)
     try:
-        opening = _ServerOpening(stream, settings, logger)
+        opening = _ServerOpening(stream, settings, logger, handshake or make_handshake(settings))
         with scope:
-            scope.deadline = trio.current_time() + settings.timeouts.open
             return await opening.run()
         raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
     except (BadRequest, RequestAnswered) as error:
@@ -93,45 +101,54 @@ async def open_as_server(
 class _ServerOpening:
     """One opening, which knows how far it has come when time is up."""
 
+    __slots__ = (
+        "_can_answer",
+        "_handshake",
+        "_is_processing",
+        "_logger",
+        "_reader",
+        "_settings",
+        "_stream",
+        "_transport",
+    )
+
     def __init__(
-        self, stream: trio.abc.Stream, settings: AcceptSettings, logger: ConnectionLogger
+        self,
+        stream: trio.abc.Stream,
+        settings: AcceptSettings,
+        logger: ConnectionLogger,
+        handshake: ServerHandshake,
     ) -> None:
         self._stream = stream
+        self._transport = non_blocking(stream)
         self._settings = settings
         self._logger = logger
+        self._handshake = handshake
         self._can_answer = False
         self._is_processing = False
         self._reader = RequestReader(settings.limits)
-        self._handshake = ServerHandshake(
-            subprotocols=settings.subprotocols,
-            origins=settings.origins,
-            headers=settings.headers,
-            extensions=settings.extensions,
-            limits=settings.limits,
-        )
 
     async def run(self) -> Connection:
-        await _do_tls(self._stream)
+        if _is_tls(self._stream):
+            await _do_tls(self._stream)
         self._can_answer = True
         request = await self._read_request()
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.
-        response = self._handshake.answer(request) if request.is_upgrade else None
-        await self._process(request)
-        if response is None:
-            response = self._handshake.answer(request)
-        endpoint = self._make_endpoint()
-        await _send(self._stream, serialize_response(response, request))
+        agreed = self._handshake._agree(request) if request.is_upgrade else None
+        if self._settings.process_request is not None:
+            await self._process(request, self._settings.process_request)
+        response, subprotocol, extension = agreed or self._handshake._agree(request)
+        endpoint = self._make_endpoint(extension)
+        await self._send(serialize_response(response, request))
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
         endpoint.receive_data(self._reader.trailing)
-        tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
-        return Connection(
-            tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
-        )
+        tasks = _make_tasks(self._stream, self._transport, endpoint, self._settings, self._logger)
+        return Connection(tasks, request=request, response=response, subprotocol=subprotocol)
 
-    def _make_endpoint(self) -> Endpoint:
+    def _make_endpoint(self, extension: MessageExtension | None) -> Endpoint:
         try:
-            return _make_endpoint(ServerEndpoint, self._settings, self._handshake.extension)
+            return _make_endpoint(ServerEndpoint, self._settings, extension)
         except Exception as error:
             self._logger.error("the endpoint could not be made", exc_info=error)
             raise BadRequest("the endpoint could not be made", Response(500)) from error
@@ -144,17 +161,38 @@ class _ServerOpening:
         return request
 
     async def _receive_more(self) -> bytes:
-        data = await _receive(self._stream)
+        transport = self._transport
+        try:
+            if transport is None:
+                data = bytes(await self._stream.receive_some(CHUNK))
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                while (came := transport.receive_nowait(CHUNK)) is None:
+                    await transport.wait_readable()
+                data = came
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise _lost(error) from error
         if not data:
             raise HandshakeError("the client closed the connection before its request was read")
         return data
 
-    async def _process(self, request: Request) -> None:
-        if self._settings.process_request is None:
-            return
+    async def _send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                sent = transport.send_nowait(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise _lost(error) from error
+            if sent == len(data):
+                return
+            data = data[sent:]
+        await _send(self._stream, data)
+
+    async def _process(self, request: Request, process_request: ProcessRequest) -> None:
         self._is_processing = True
         try:
-            answer = await self._settings.process_request(request)
+            answer = await process_request(request)
             if answer is not None and not isinstance(answer, Response):
                 raise TypeError(f"process_request returns a Response or None, not {answer!r}")
             if answer is not None and answer.status < 200:
@@ -182,6 +220,17 @@ class _ServerOpening:
         return BadRequest(f"no request {within}", Response(408))
 
 
+def make_handshake(settings: AcceptSettings) -> ServerHandshake:
+    """Return what answers requests; raises `ValueError` or `TypeError` for options."""
+    return ServerHandshake(
+        subprotocols=settings.subprotocols,
+        origins=settings.origins,
+        headers=settings.headers,
+        extensions=settings.extensions,
+        limits=settings.limits,
+    )
+
+
 def _unavailable(settings: AcceptSettings) -> Response:
     """Return the 503 for an opening that was under way; a server says when to come again."""
     if isinstance(settings, ServeSettings):
@@ -202,7 +251,10 @@ async def refuse_stream(
 
 
 def _is_tls(stream: trio.abc.Stream) -> bool:
-    return isinstance(stream, (TLSTransport, trio.SSLStream))
+    # The first question is most streams', and costs little.
+    return type(stream) is not trio.SocketStream and isinstance(
+        stream, (TLSTransport, trio.SSLStream)
+    )
 
 
 async def _answer_and_close(
@@ -242,7 +294,7 @@ async def open_as_client(
         handshake.check(response)
         endpoint = _make_endpoint(ClientEndpoint, settings, handshake.extension)
         endpoint.receive_data(reader.trailing)
-        tasks = _make_tasks(stream, endpoint, settings, logger)
+        tasks = _make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
         return Connection(
             tasks, request=request, response=response, subprotocol=handshake.subprotocol
         )
@@ -325,18 +377,21 @@ def connect_without_handshake(
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
     endpoint = _make_endpoint(default, settings, None)
-    tasks = _make_tasks(stream, endpoint, settings, make_logger(stream, settings))
+    logger = make_logger(stream, settings)
+    tasks = _make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
     return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
 def _make_tasks(
     stream: trio.abc.Stream,
+    transport: NonBlockingStream | None,
     endpoint: Endpoint,
     settings: ConnectionSettings,
     logger: ConnectionLogger,
 ) -> Tasks:
     return Tasks(
         stream,
+        transport,
         endpoint,
         limits=settings.limits,
         timeouts=settings.timeouts,

@@ -51,6 +51,13 @@ class NonBlockingStream(trio.abc.Stream):
     def interrupt(self) -> None:
         """Wake those who wait in `wait_readable` or `wait_writable`, which return early."""
 
+    def close_nowait(self) -> bool:
+        """Close at once, as a cancelled `aclose` would; False if that takes waiting.
+
+        Raises nothing; closing again is no error.
+        """
+        return False
+
 
 class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     """The non-blocking form of a `trio.SocketStream`, over the same file descriptor.
@@ -135,6 +142,11 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         """Close the socket."""
         await self._stream.aclose()
+
+    def close_nowait(self) -> bool:
+        """Close the socket."""
+        self._socket.close()
+        return True
 
 
 def non_blocking(stream: trio.abc.Stream) -> NonBlockingStream | None:

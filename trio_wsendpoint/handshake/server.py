@@ -7,7 +7,7 @@ an HTTP server of their own as well as `http1.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from trio_wsendpoint.handshake.abnf import (
     TooManyItems,
@@ -42,6 +42,9 @@ _RESERVED = frozenset({"connection", "upgrade"})
 _FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _T = TypeVar("_T")
+
+#: The 101, the subprotocol and the extension.
+Agreement: TypeAlias = "tuple[Response, str | None, MessageExtension | None]"
 
 
 class ServerHandshake:
@@ -80,6 +83,11 @@ class ServerHandshake:
         (no upgrade to version 13 asked for), 431 (a list over its limit) or 505 (not HTTP/1.1).
         """
         self.subprotocol = self.extension = None
+        response, self.subprotocol, self.extension = self._agree(request)
+        return response
+
+    def _agree(self, request: Request) -> Agreement:
+        """Return what `answer` does, and what was agreed; for a server, which asks one for all."""
         check_version(request.http_version)
         check_method(request.method)
         self._check_upgrade(request)
@@ -93,13 +101,15 @@ class ServerHandshake:
         offers = self._parse(parse_extensions, request, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
         fields = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
-        self.subprotocol = next((name for name in offered if name in self._subprotocols), None)
-        if self.subprotocol is not None:
-            fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
-        if (extensions := self._negotiate(offers)) is not None:
+        subprotocol = next((name for name in offered if name in self._subprotocols), None)
+        if subprotocol is not None:
+            fields.append(("Sec-WebSocket-Protocol", subprotocol))
+        extensions, extension = self._negotiate(offers)
+        if extensions is not None:
             fields.append(("Sec-WebSocket-Extensions", extensions))
         # Tokens all of them, and headers that were checked when this object was made.
-        return Response(101, Headers._of_checked([*fields, *self._headers.items()]))
+        headers = Headers._of_checked([*fields, *self._headers.items()])
+        return Response(101, headers), subprotocol, extension
 
     def _check_upgrade(self, request: Request) -> None:
         get_all = request.headers.get_all
@@ -128,15 +138,17 @@ class ServerHandshake:
         except ValueError as error:
             raise refuse(400, f"bad request: {name}: {error}") from None
 
-    def _negotiate(self, offers: list[tuple[str, list[tuple[str, str | None]]]]) -> str | None:
+    def _negotiate(
+        self, offers: list[tuple[str, list[tuple[str, str | None]]]]
+    ) -> tuple[str | None, MessageExtension | None]:
         # RFC 6455 section 9.1: the offers stand in the client's order of preference.  The first
         # that one of ours accepts is the one; one extension is all that a message goes through.
         for name, parameters in offers:
             for ours in self._extensions:
                 if ours.name == name and (accepted := ours.accept_offer(parameters)) is not None:
-                    answer, self.extension = accepted
-                    return format_extensions([(name, answer)])
-        return None
+                    answer, extension = accepted
+                    return format_extensions([(name, answer)]), extension
+        return None, None
 
 
 def _only_key(request: Request) -> str:

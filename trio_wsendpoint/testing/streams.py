@@ -305,6 +305,11 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
             self._check_open()
             self._may_send = True
 
+    def close_nowait(self) -> bool:
+        """Close it at once."""
+        self._close()
+        return True
+
     def interrupt(self) -> None:
         """Let whoever waits in `wait_readable` or `wait_writable` return early."""
         self._interruptions += 1
