@@ -70,7 +70,7 @@ class EndpointServer:
         self._heartbeat: HeartbeatTask | None = None
         self._admission = Admission(settings.server_limits)
         self._accepted = self._opened = self._failed = 0
-        self._refused = self._refusing = 0
+        self._refused = self._refusing = self._listening = 0
 
     # ---- what it tells -----------------------------------------------------------------------
 
@@ -198,7 +198,8 @@ class EndpointServer:
             with self._scope:
                 block = BlockNursery()
                 self._nursery = await block.enter()
-                self._heartbeat = HeartbeatTask(self._nursery)
+                self._heartbeat = HeartbeatTask(self._nursery, stays=bool(self.listeners))
+                self._listening = len(self.listeners)
                 for listener in self.listeners:
                     self._nursery.start_soon(self._accept, listener)
                 await block.leave(None, None)
@@ -212,10 +213,15 @@ class EndpointServer:
 
     @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
-        with trio.CancelScope() as scope:
-            self._accepting.append(scope)
-            if self._farewell is None:
-                await accept_streams(listener, self._take, self._settings.logger)
+        try:
+            with trio.CancelScope() as scope:
+                self._accepting.append(scope)
+                if self._farewell is None:
+                    await accept_streams(listener, self._take, self._settings.logger)
+        finally:
+            self._listening -= 1
+            if self._heartbeat is not None and not self._listening:
+                self._heartbeat.let_go()  # there will be no more connections
 
     def _take(self, stream: trio.abc.Stream) -> None:
         """Serve `stream`, or refuse it."""
