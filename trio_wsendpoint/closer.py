@@ -129,7 +129,8 @@ class Closer:
         is_failed = tasks.endpoint.state is State.FAILED
         if is_failed or not isinstance(tasks.endpoint, ClientEndpoint):
             if isinstance(stream, trio.abc.HalfCloseableStream):
-                await stream.send_eof()
+                if tasks.non_blocking is None or not tasks.non_blocking.send_eof_nowait():
+                    await stream.send_eof()
                 if self._is_reader:
                     until = trio.current_time() + self._timeouts.linger
                     patience.deadline = min(patience.deadline, until)

@@ -61,6 +61,7 @@ class Tasks:
         "_nursery",
         "_pulse",
         "_scopes",
+        "_timeouts",
         "end_listener",
         "ended",
         "ended_at",
@@ -114,7 +115,8 @@ class Tasks:
         #: Code and reason of a server that stops, while its handler may still say goodbye.
         self.farewell: tuple[int, str] | None = None
 
-        self._closer = Closer(self, timeouts)
+        self._timeouts = timeouts
+        self._closer: Closer | None = None  # made when it is needed
         self._failure: Exception | None = None
         self.heartbeat: HeartbeatTask | None = None
         self._nursery: trio.Nursery | None = None
@@ -135,8 +137,7 @@ class Tasks:
 
     def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start the task `name`, unless it runs already, or did."""
-        is_over = self._nursery is None or self._closer.is_torn_down
-        if name not in self._scopes and self._nursery is not None and not is_over:
+        if name not in self._scopes and self._nursery is not None and not self._is_torn_down:
             scope = self._scopes[name] = trio.CancelScope(shield=True)
             self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
@@ -152,7 +153,7 @@ class Tasks:
             except Exception as error:  # noqa: BLE001 - the one place where bugs become 1011
                 self.crash(error)
         self._scopes[name] = None
-        if scope.cancelled_caught and not self._closer.is_torn_down:
+        if scope.cancelled_caught and not self._is_torn_down:
             self.abort(f"the {name} task was cancelled")
 
     def cancel_task(self, name: str) -> bool:
@@ -163,7 +164,8 @@ class Tasks:
             if self.heartbeat is not None:
                 self.heartbeat.cancel()
             return self.heartbeat is not None
-        scope = self._closer.patience if name == "closer" else self._scopes.get(name)
+        is_closer = name == "closer"
+        scope = self._get_closer().patience if is_closer else self._scopes.get(name)
         if scope is not None:
             scope.cancel()
         return scope is not None
@@ -177,6 +179,15 @@ class Tasks:
         """See that somebody reads, now that somebody waits for what comes."""
         if self.reader.leader is Leader.NOBODY:
             self.reader.call()
+
+    def _get_closer(self) -> Closer:
+        if self._closer is None:
+            self._closer = Closer(self, self._timeouts)
+        return self._closer
+
+    @property
+    def _is_torn_down(self) -> bool:
+        return self._closer is not None and self._closer.is_torn_down
 
     def retire_reader(self) -> bool:
         """Let the reader task never run; False if it has been started."""
@@ -236,7 +247,7 @@ class Tasks:
             return
         self.is_open = False
         self.writer.flush()
-        self._closer.begin(self._nursery)
+        self._get_closer().begin(self._nursery)
 
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""
@@ -248,13 +259,14 @@ class Tasks:
 
     def wake_closer(self) -> None:
         """Let the closer look how far the others are."""
-        self._closer.wake()
+        if self._closer is not None:
+            self._closer.wake()
 
     def abort(
         self, why: str = "the connection was aborted", cause: Exception | None = None
     ) -> None:
         """Stop being patient: close the stream now.  Safe at any time, in any task."""
-        self._closer.cancel()
+        self._get_closer().cancel()
         aborted = UnexpectedEOF(why)
         aborted.__cause__ = cause
         self.endpoint.fail(aborted)
