@@ -352,11 +352,12 @@ class Connection(trio.abc.Channel[str | bytes]):
         """
         self._check_thread()
         tasks = self._tasks
-        frame = CloseFrame(code, reason)
+        if self.endpoint.is_open or code != CloseCode.SUCCESS or reason:
+            CloseFrame(code, reason)  # which checks them
         tasks.is_closed_locally = True
         tasks.inbox.discard()
         if self.endpoint.is_open:
-            self.endpoint.close(frame.code, frame.reason)
+            self.endpoint.close(code, reason)
         tasks.settle()
         tasks.wake_all()
         try:

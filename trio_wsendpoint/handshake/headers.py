@@ -70,6 +70,13 @@ class Headers:
             ]
         )
 
+    def _values(self) -> dict[str, list[str]]:
+        """Return the values of each name in lower case, in order; for who asks for many names."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._items:
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
     def items(self) -> tuple[tuple[str, str], ...]:
         """Return every field as (name, value), in order, names spelled as they were given."""
         return self._items

@@ -93,9 +93,13 @@ def _parse_request(head: bytes) -> Request:
     except h11.RemoteProtocolError as error:
         raise _malformed(str(error)) from None
     headers = _decode(event.headers.raw_items())
-    _check_no_body(headers)
+    fields = headers._values()
+    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
+    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
+    if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
+        raise _malformed("a GET with a body")
     request = Request(event.target.decode("ascii"), headers)
-    _check_target(request)
+    _check_target(request, fields["host"][0])
     return request
 
 
@@ -109,17 +113,10 @@ def _check_line(line: str) -> None:
             check_method(parts[0])
 
 
-def _check_no_body(headers: Headers) -> None:
-    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
-    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
-    if "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
-        raise _malformed("a GET with a body")
-
-
-def _check_target(request: Request) -> None:
+def _check_target(request: Request, host: str) -> None:
     try:
         # There is exactly one: h11 has seen to that (RFC 9112 section 3.2).
-        parse_authority(request.headers["Host"])
+        parse_authority(host)
         # The same for the authority of an absolute target, which goes before the header's.
         if not request.target.startswith("/"):
             parse_authority(request.host or "")

@@ -90,33 +90,33 @@ class ServerHandshake:
         """Return what `answer` does, and what was agreed; for a server, which asks one for all."""
         check_version(request.http_version)
         check_method(request.method)
-        self._check_upgrade(request)
-        key = _only_key(request)
-        origin = request.headers.get_all("Origin")
+        fields = request.headers._values()
+        self._check_upgrade(fields)
+        key = _only_key(fields.get("sec-websocket-key", []))
+        origin = fields.get("origin", [])
         try:
             self._origins.check(origin, request.host if origin else None)
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
-        offered = self._parse(parse_tokens, request, "Sec-WebSocket-Protocol")
-        offers = self._parse(parse_extensions, request, "Sec-WebSocket-Extensions")
+        offered = self._parse(parse_tokens, fields, "Sec-WebSocket-Protocol")
+        offers = self._parse(parse_extensions, fields, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
-        fields = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
+        answer = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
         subprotocol = next((name for name in offered if name in self._subprotocols), None)
         if subprotocol is not None:
-            fields.append(("Sec-WebSocket-Protocol", subprotocol))
+            answer.append(("Sec-WebSocket-Protocol", subprotocol))
         extensions, extension = self._negotiate(offers)
         if extensions is not None:
-            fields.append(("Sec-WebSocket-Extensions", extensions))
+            answer.append(("Sec-WebSocket-Extensions", extensions))
         # Tokens all of them, and headers that were checked when this object was made.
-        headers = Headers._of_checked([*fields, *self._headers.items()])
+        headers = Headers._of_checked([*answer, *self._headers.items()])
         return Response(101, headers), subprotocol, extension
 
-    def _check_upgrade(self, request: Request) -> None:
-        get_all = request.headers.get_all
+    def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
         # Most clients write it just so, and need no parsing.
-        if get_all("Upgrade") != ("websocket",) or get_all("Connection") != ("Upgrade",):
-            protocols = self._parse(parse_protocols, request, "Upgrade")
-            options = self._parse(parse_tokens, request, "Connection")
+        if fields.get("upgrade") != ["websocket"] or fields.get("connection") != ["Upgrade"]:
+            protocols = self._parse(parse_protocols, fields, "Upgrade")
+            options = self._parse(parse_tokens, fields, "Connection")
             # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
             if not (
                 "websocket" in map(str.lower, protocols) and "upgrade" in map(str.lower, options)
@@ -124,12 +124,14 @@ class ServerHandshake:
                 raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
         # "13, 8" on one line is two versions, and so are two lines: RFC 6455 section 4.1, item 9
         # has exactly one, and 4.4 a server tell what it knows.
-        if get_all("Sec-WebSocket-Version") != ("13",):
+        if fields.get("sec-websocket-version") != ["13"]:
             raise upgrade_required("Sec-WebSocket-Version must be 13")
 
-    def _parse(self, parser: Callable[..., list[_T]], request: Request, name: str) -> list[_T]:
-        values = request.headers.get_all(name)
-        if not values:
+    def _parse(
+        self, parser: Callable[..., list[_T]], fields: dict[str, list[str]], name: str
+    ) -> list[_T]:
+        values = fields.get(name.lower())
+        if values is None:
             return []
         try:
             return parser(values, limit=self._limit)
@@ -151,8 +153,7 @@ class ServerHandshake:
         return None, None
 
 
-def _only_key(request: Request) -> str:
-    keys = request.headers.get_all("Sec-WebSocket-Key")
+def _only_key(keys: list[str]) -> str:
     try:
         if len(keys) != 1:
             raise ValueError(f"{len(keys)} of them")

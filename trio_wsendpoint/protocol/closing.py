@@ -144,7 +144,8 @@ class Closing:
         """The close code of the connection, RFC 6455 section 7.1.5: 1005 and 1006 included."""
         if self.received is None:
             return CloseCode.ABNORMAL_CLOSURE
-        return CloseCode.NO_STATUS if self.received.code is None else self.received.code
+        code = self.received.code
+        return CloseCode.NO_STATUS if code is None else code
 
     @property
     def cause(self) -> CloseCause | None:
