@@ -1,9 +1,12 @@
 """The closer of one connection: sees to its end within `Timeouts.close`, whatever happens.
 
-It is started when the connection begins to close, by whichever side.  It sees the Close frames
-through, ends the bytes in order, closes the stream, and wakes everyone.  Where nothing is left to
-wait for there is no task; and where the peer has only to end its bytes, the closer reads them to
-that end itself.  Only `tasks` imports this module.
+It begins when the connection begins to close, by whichever side.  It sees the Close frames
+through, ends the bytes in order, closes the stream, and wakes everyone.  That takes a task, but
+for two ends that nearly all connections have: where nothing is left to wait for, the stream is
+closed at once; and where the peer has only to end its bytes, as ours have ended, whoever calls
+`aclose()` reads them to that end, or a task if nobody does so soon.
+
+Only `tasks` imports this module.
 """
 
 from __future__ import annotations
@@ -30,9 +33,19 @@ class Closer:
     """Closes one connection, whose `tasks` it belongs to.
 
     `is_torn_down` is whether the stream is being closed, so that no task is started any more.
+    `is_pending` is whether nobody sees to the end yet: `start` or `run_here` is to be called.
     """
 
-    __slots__ = ("_is_reader", "_patience", "_progress", "_tasks", "_timeouts", "is_torn_down")
+    __slots__ = (
+        "_is_reader",
+        "_patience",
+        "_progress",
+        "_tasks",
+        "_timeouts",
+        "_until",
+        "is_pending",
+        "is_torn_down",
+    )
 
     def __init__(self, tasks: Tasks, timeouts: Timeouts) -> None:
         self._tasks = tasks
@@ -40,11 +53,13 @@ class Closer:
         self._patience: trio.CancelScope | None = None
         self._progress = Waiter()  # it waits here
         self._is_reader = False  # it reads to the end itself
-        self.is_torn_down = False
+        self._until = float("inf")
+        self.is_pending = self.is_torn_down = False
 
-    def begin(self, nursery: trio.Nursery | None) -> None:
+    def begin(self) -> None:
         """See to the end of a connection that has begun to close; called once."""
         tasks = self._tasks
+        self._until = trio.current_time() + self._timeouts.close
         reader, transport = tasks.reader, tasks.non_blocking
         if (
             transport is not None
@@ -57,20 +72,50 @@ class Closer:
         else:
             reader.end()
         tasks.wake_all()
-        if nursery is None:
-            return
+        self.is_pending = True
         is_aborted = self._patience is not None and self._patience.cancel_called
-        if (
-            transport is not None
-            and (reader.is_eof_seen or is_aborted)
-            and self._is_reader
-            and not tasks.has_tasks
-            and transport.close_nowait()
-        ):
-            self.is_torn_down = True
-            self._end()
-            return
-        nursery.start_soon(self.run, name="trio_wsendpoint closer")
+        is_over = self._is_reader and (reader.is_eof_seen or is_aborted)
+        if not (is_over and self._close_now()) and not self._can_wait():
+            self.start()
+
+    def _close_now(self) -> bool:
+        """Close the stream without a task, if that is possible."""
+        tasks = self._tasks
+        if tasks.non_blocking is None or tasks.has_tasks or not tasks.non_blocking.close_nowait():
+            return False
+        self.is_pending = False
+        self.is_torn_down = True
+        self._end()
+        return True
+
+    def _can_wait(self) -> bool:
+        """End our bytes, after which somebody has to wait for the peer's end, if not at once."""
+        tasks = self._tasks
+        if not self._is_reader or tasks.non_blocking is None or tasks.heartbeat is None:
+            return False
+        if isinstance(tasks.endpoint, ClientEndpoint):
+            return False
+        if tasks.ended.count or tasks.pings.waiting or tasks.end_listener is not None:
+            return False  # somebody wants to be told as soon as it is over
+        try:
+            if not tasks.non_blocking.send_eof_nowait():
+                return False
+        except Exception:  # noqa: BLE001 - the task is told the same, and knows what to do
+            return False
+        tasks.heartbeat.watch(tasks)
+        return True
+
+    def start(self) -> None:
+        """Start the task, if nobody sees to the end yet."""
+        if self.is_pending and self._tasks.start_closer(self.run):
+            self.is_pending = False
+
+    async def run_here(self) -> None:
+        """See to the end here, if nobody does yet; if cancelled, the stream is closed at once."""
+        if self.is_pending:
+            self.is_pending = False
+            self.patience.shield = False
+            await self.run()
 
     def wake(self) -> None:
         """Let it look how far the others are."""
@@ -79,6 +124,8 @@ class Closer:
     def cancel(self) -> None:
         """Have it close the stream now, if it has begun, or as soon as it begins."""
         self.patience.cancel()
+        if self.is_pending and not self._close_now():
+            self.start()
 
     @property
     def patience(self) -> trio.CancelScope:
@@ -92,7 +139,7 @@ class Closer:
         """Close; raises no `Exception`."""
         tasks = self._tasks
         patience = self.patience
-        patience.deadline = min(patience.deadline, trio.current_time() + self._timeouts.close)
+        patience.deadline = min(patience.deadline, self._until)
         try:
             try:
                 with patience:

@@ -361,7 +361,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks.settle()
         tasks.wake_all()
         try:
-            await tasks.wait_ended()
+            await tasks.end()
         except BaseException:
             tasks.abort()
             with trio.CancelScope(shield=True):  # a few steps, none of which waits for the peer

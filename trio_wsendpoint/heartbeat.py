@@ -173,6 +173,7 @@ class HeartbeatTask:
     def _take_over(self) -> None:
         """Have the reader task read where the app has been away for a whole tick."""
         for tasks in list(self._watched):
+            tasks.hurry()
             if tasks.reader.is_watch_over(self.tick, 2 * TICK):
                 del self._watched[tasks]
         self.tick += 1

@@ -164,8 +164,10 @@ class Tasks:
             if self.heartbeat is not None:
                 self.heartbeat.cancel()
             return self.heartbeat is not None
-        is_closer = name == "closer"
-        scope = self._get_closer().patience if is_closer else self._scopes.get(name)
+        if name == "closer":
+            self._get_closer().cancel()
+            return True
+        scope = self._scopes.get(name)
         if scope is not None:
             scope.cancel()
         return scope is not None
@@ -219,8 +221,28 @@ class Tasks:
         if self.end_listener is not None:
             self.end_listener()
 
+    def start_closer(self, body: Callable[[], Awaitable[None]]) -> bool:
+        """Start the task that sees to the end; False if there is no nursery for it."""
+        if self._nursery is None:
+            return False
+        self._nursery.start_soon(body, name="trio_wsendpoint closer")
+        return True
+
+    def hurry(self) -> None:
+        """Have a task see to the end, if nobody else does who was expected to."""
+        if self._closer is not None:
+            self._closer.start()
+
+    async def end(self) -> None:
+        """Wait until the stream is closed, for who closes: if cancelled, it is closed at once."""
+        if self._closer is not None and self._closer.is_pending:
+            await self._closer.run_here()
+        else:
+            await self.wait_ended()
+
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""
+        self.hurry()
         if self.has_ended:
             await trio.lowlevel.checkpoint()
         while not self.has_ended:
@@ -247,7 +269,7 @@ class Tasks:
             return
         self.is_open = False
         self.writer.flush()
-        self._get_closer().begin(self._nursery)
+        self._get_closer().begin()
 
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""
