@@ -5,7 +5,6 @@ Imported by `server` and `serving`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import socket
@@ -114,10 +113,11 @@ class _Accepter:
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
         if type(listener) is trio.SocketListener and os.name == "posix":
-            self._waits_on = listener.socket
-            with contextlib.suppress(OSError):  # closed already, which `accept` will tell
+            number = listener.socket.fileno()
+            if number >= 0:  # else it is closed already, which its own `accept` tells
+                self._waits_on = listener.socket
                 # The same descriptor, which stays the listener's own: see `let_go`.
-                self._socket = socket.socket(fileno=listener.socket.fileno())
+                self._socket = socket.socket(fileno=number)
 
     async def accept(self) -> trio.abc.Stream:
         """Wait for the next stream; raises as the listener's `accept`."""
