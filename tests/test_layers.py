@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tasks",),
     ("connection",),
     ("opening", "context", "broadcasting"),
+    ("accepting",),
     ("server", "client"),
     ("serving",),
     ("testing",),

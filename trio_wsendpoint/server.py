@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from trio_wsendpoint.accepting import open_as_server, refuse_stream
 from trio_wsendpoint.admission import Admission
 from trio_wsendpoint.closed import is_the_end
 from trio_wsendpoint.connection import Connection
@@ -26,7 +27,6 @@ from trio_wsendpoint.heartbeat import HeartbeatTask
 from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import open_as_server, refuse_stream
 from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode

@@ -12,12 +12,12 @@ from typing import Literal, Unpack
 
 import trio
 
+from trio_wsendpoint.accepting import make_handshake, open_as_server
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.listening import open_tcp_listeners
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import make_handshake, open_as_server
 from trio_wsendpoint.server import EndpointServer, Handler
 from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, ServeOptions, ServeSettings
 from trio_wsendpoint.tls import TLSListener

@@ -5,12 +5,11 @@ Over streams that need not wait; what holds of the others, `test_close` and `tes
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
-import trio.testing
 
 from tests.connection.helpers import Clock, Peer, served, settle
 from trio_wsendpoint import CloseFrame, Connection, ConnectionEnded, ConnectionLost, Timeouts
@@ -22,7 +21,7 @@ SOON = 0.06
 
 
 @asynccontextmanager
-async def closed_by_the_peer() -> AsyncIterator[tuple[Connection, Peer, MemoryStream]]:
+async def closed_by_the_peer() -> AsyncGenerator[tuple[Connection, Peer, MemoryStream]]:
     """Yield a connection whose peer has closed, and knows that we have, and holds TCP open."""
     theirs, ours = memory_stream_pair()
     async with served((ours, theirs), timeouts=Timeouts(linger=LINGER)) as (connection, peer):
@@ -81,12 +80,14 @@ async def test_a_cancelled_close_closes_at_once(autojump_clock: Clock) -> None:
 
 
 async def test_a_cancelled_owner_closes_at_once(autojump_clock: Clock) -> None:
+    began = trio.current_time()
+    held: list[MemoryStream] = []
     with trio.CancelScope() as scope:
         async with closed_by_the_peer() as (_, _, ours):
-            began = trio.current_time()
+            held.append(ours)
             scope.cancel()
     assert trio.current_time() == began
-    assert ours.is_closed
+    assert held[0].is_closed
 
 
 async def test_who_only_waits_may_stop_waiting(autojump_clock: Clock) -> None:

@@ -8,7 +8,6 @@ import os
 
 import pytest
 import trio
-import trio.testing
 
 from trio_wsendpoint.listening import _Accepter, accept_streams
 
