@@ -56,6 +56,9 @@ class ConnectionClosedLocally(ConnectionClosed, trio.ClosedResourceError):
     """We have called `aclose()` ourselves."""
 
 
+_CLEAN = frozenset({CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS})
+
+
 def is_clean(closing: Closing) -> bool:
     """Tell whether it was the peer's to close, and whether it did so for no error."""
     # A peer that is given up for its silence may still answer 1000 to our 1002.
@@ -64,7 +67,7 @@ def is_clean(closing: Closing) -> bool:
         closing.error is None
         and not was_failed
         and closing.received is not None
-        and closing.code in {CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS}
+        and closing.code in _CLEAN
     )
 
 

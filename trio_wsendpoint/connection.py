@@ -353,15 +353,16 @@ class Connection(trio.abc.Channel[str | bytes]):
         """
         self._check_thread()
         tasks = self._tasks
-        frame = CloseFrame(code, reason)
+        if self.endpoint.is_open or code != CloseCode.SUCCESS or reason:
+            CloseFrame(code, reason)  # which checks them
         tasks.is_closed_locally = True
         tasks.inbox.discard()
         if self.endpoint.is_open:
-            self.endpoint.close(frame.code, frame.reason)
+            self.endpoint.close(code, reason)
         tasks.settle()
         tasks.wake_all()
         try:
-            await tasks.wait_ended()
+            await tasks.end()
         except BaseException:
             tasks.abort()
             with trio.CancelScope(shield=True):  # a few steps, none of which waits for the peer
@@ -391,10 +392,6 @@ class Connection(trio.abc.Channel[str | bytes]):
         tasks = self._tasks
         until = trio.current_time() if tasks.ended_at is None else tasks.ended_at
         return ConnectionStatistics(
-            messages_sent=self._messages_sent,
-            messages_received=self._messages_received,
-            bytes_sent=tasks.writer.bytes_sent,
-            bytes_received=tasks.reader.bytes_received,
             inbox_messages=len(tasks.inbox.messages),
             inbox_bytes=tasks.inbox.size,
             write_queue_frames=tasks.writer.queued_frames,
@@ -405,8 +402,18 @@ class Connection(trio.abc.Channel[str | bytes]):
             age=until - tasks.opened_at,
             close_code=code_of(self.endpoint.closing),
             close_cause=cause_of(self.endpoint.closing),
-            **counts_of(self.endpoint.traffic),
+            **self._counts(),
         )
+
+    def _counts(self) -> dict[str, int]:
+        """Return the fields of `TrafficStatistics`."""
+        return {
+            "messages_sent": self._messages_sent,
+            "messages_received": self._messages_received,
+            "bytes_sent": self._tasks.writer.bytes_sent,
+            "bytes_received": self._tasks.reader.bytes_received,
+            **counts_of(self.endpoint.traffic),
+        }
 
     def __repr__(self) -> str:
         return f"<Connection {ascii(self.request.path)[1:-1][:80]} {self.state.value}>"

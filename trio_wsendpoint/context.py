@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
+import trio
+
 from trio_wsendpoint.closed import is_the_end
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.heartbeat import HeartbeatTask
@@ -29,24 +31,32 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     close with a code of its own.  An error of the block comes out as it is, in no group.
 
     `instruments` are told from when the connection is open until it has ended.
+
+    The tasks of the connection run in `nursery`, looked after by `heartbeat`; by default both are
+    its own.
     """
 
     def __init__(
         self,
         open_connection: Callable[[], Awaitable[Connection]],
-        heartbeat: HeartbeatTask | None = None,
         instruments: Sequence[Instrument] = (),
+        nursery: trio.Nursery | None = None,
+        heartbeat: HeartbeatTask | None = None,
     ) -> None:
         self._open_connection = open_connection
-        self._heartbeat = heartbeat  # a server's, for all its connections; else one is started
         self._instruments = instruments
         self._connection: Connection
-        self._nursery: BlockNursery
+        # A server has one for all its connections, and one heartbeat.
+        self._nursery = nursery
+        self._heartbeat = heartbeat
+        self._block: BlockNursery | None = None
 
     async def __aenter__(self) -> Connection:
         self._connection = await self._open_connection()
-        self._nursery = BlockNursery()
-        nursery = await self._nursery.enter()
+        nursery = self._nursery
+        if nursery is None:
+            self._block = BlockNursery()
+            nursery = await self._block.enter()
         if self._instruments:
             _listen(self._connection, self._instruments)
         self._connection._tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
@@ -58,12 +68,15 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
+        if self._block is None:
+            await self._wind_down(exc)
+            return False
         leaving = exc
         try:
             await self._wind_down(exc)
         except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
             leaving = error
-        await self._nursery.leave(exc, leaving)
+        await self._block.leave(exc, leaving)
         return False
 
     async def _wind_down(self, exc: BaseException | None) -> None:

@@ -49,10 +49,14 @@ class Pulse:
 
 
 class HeartbeatTask:
-    """Beats for those that were `add`ed, from the first until the last was `remove`d."""
+    """Beats for those that were `add`ed, from the first until the last was `remove`d.
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    One that `stays`, for a server with connections that come and go, from now to `let_go` at least.
+    """
+
+    def __init__(self, nursery: trio.Nursery, *, stays: bool = False) -> None:
         self._nursery = nursery
+        self._stays = stays
         self._plan: list[tuple[float, int, float, Pulse]] = []  # a heap: when to look at whom
         self._count = 0
         self._pulses: dict[Pulse, None] = {}
@@ -62,7 +66,14 @@ class HeartbeatTask:
         self._ticks_at = float("inf")
         self._is_running = False
         self._scope = trio.CancelScope()
+        self._pause = trio.CancelScope()  # it waits in this one until it has to look
         self._changed = Waiter()
+        if stays:
+            self._start()
+
+    def _start(self) -> None:
+        self._is_running = True
+        self._nursery.start_soon(self.run, name="trio_wsendpoint heartbeat")
 
     # ---- what connections tell it ------------------------------------------------------------
 
@@ -71,11 +82,8 @@ class HeartbeatTask:
         self._pulses[pulse] = None
         if pulse.tasks is not None:
             self._schedule(pulse, pulse.tasks)
-        if self._is_running:
-            self._changed.wake()
-        else:
-            self._is_running = True
-            self._nursery.start_soon(self.run, name="trio_wsendpoint heartbeat")
+        if not self._is_running:
+            self._start()
 
     def remove(self, pulse: Pulse) -> None:
         """Look after it no longer; what was planned for it is passed over when its time comes."""
@@ -86,8 +94,14 @@ class HeartbeatTask:
             if not self._pulses or len(self._plan) > 2 * len(self._pulses) + 64:
                 self._plan = [entry for entry in self._plan if entry[-1].tasks is not None]
                 heapq.heapify(self._plan)
-            if not self._pulses:
+            if not (self._pulses or self._stays):
                 self._changed.wake()
+
+    def let_go(self) -> None:
+        """Stay no longer than there is somebody to look after."""
+        self._stays = False
+        if not self._pulses:
+            self._changed.wake()
 
     def watch(self, tasks: Tasks) -> None:
         """See that somebody reads there, until at a tick somebody does.
@@ -98,7 +112,12 @@ class HeartbeatTask:
         self._watched[tasks] = None
         if self._ticks_at == float("inf"):
             self._ticks_at = trio.current_time() + TICK
-            self._changed.wake()
+            self._hasten(self._ticks_at)
+
+    def _hasten(self, when: float) -> None:
+        """Look at `when`, if not before: to move a deadline costs less than to wake the task."""
+        if when < self._pause.deadline:  # noqa: PLR1730 - to set it costs more than to look
+            self._pause.deadline = when
 
     # ---- the task ----------------------------------------------------------------------------
 
@@ -107,11 +126,11 @@ class HeartbeatTask:
     async def run(self) -> None:
         """Beat until there is nobody to look after."""
         with trio.CancelScope(shield=True) as self._scope:
-            while self._pulses:
+            while self._pulses or self._stays:
                 planned = self._plan[0][0] if self._plan else float("inf")
-                with trio.move_on_at(min(planned, self._ticks_at)) as scope:
+                with trio.move_on_at(min(planned, self._ticks_at)) as self._pause:
                     await self._changed.wait()
-                if scope.cancelled_caught:
+                if self._pause.cancelled_caught:
                     # After a stall of the whole process the peers' bytes may be there, but
                     # unread: the readers get their turn before a peer is judged.
                     await trio.lowlevel.checkpoint()
@@ -149,10 +168,12 @@ class HeartbeatTask:
         if awake < float("inf"):
             self._count += 1  # entries of the same time in the order in which they came
             heapq.heappush(self._plan, (awake, self._count, planned, pulse))
+            self._hasten(awake)
 
     def _take_over(self) -> None:
         """Have the reader task read where the app has been away for a whole tick."""
         for tasks in list(self._watched):
+            tasks.hurry()
             if tasks.reader.is_watch_over(self.tick, 2 * TICK):
                 del self._watched[tasks]
         self.tick += 1

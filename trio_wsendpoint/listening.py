@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -100,6 +101,43 @@ class _SpareDescriptor:
             self._descriptor = None
 
 
+class _Accepter:
+    """Accepts from a listener; from a `trio.SocketListener` in fewer steps than that takes itself.
+
+    Most connections come one by one, and have to be waited for: the first try of its `accept` is
+    nearly always in vain.
+    """
+
+    def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+        self._listener = listener
+        self._waits_on: trio.socket.SocketType | None = None
+        self._socket: socket.socket | None = None
+        if type(listener) is trio.SocketListener and os.name == "posix":
+            number = listener.socket.fileno()
+            if number >= 0:  # else it is closed already, which its own `accept` tells
+                self._waits_on = listener.socket
+                # The same descriptor, which stays the listener's own: see `let_go`.
+                self._socket = socket.socket(fileno=number)
+
+    async def accept(self) -> trio.abc.Stream:
+        """Wait for the next stream; raises as the listener's `accept`."""
+        if self._waits_on is not None and self._socket is not None:
+            await trio.lowlevel.wait_readable(self._waits_on)
+            try:
+                # If it was closed meanwhile, the number may be somebody else's by now.
+                accepted = self._socket.accept()[0] if self._waits_on.fileno() >= 0 else None
+            except OSError:  # which is for Trio to judge, and not to be raised for every client
+                accepted = None
+            if accepted is not None:
+                return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+        return await self._listener.accept()
+
+    def let_go(self) -> None:
+        """Leave the descriptor to the listener."""
+        if self._socket is not None:
+            self._socket.detach()
+
+
 async def accept_streams(
     listener: trio.abc.Listener[trio.abc.Stream],
     take: Callable[[trio.abc.Stream], object],
@@ -112,10 +150,11 @@ async def accept_streams(
     """
     logged = -_LOG_INTERVAL
     spare = _SpareDescriptor()
+    accepter = _Accepter(listener)
     try:
         while True:
             try:
-                take(await listener.accept())
+                take(await accepter.accept())
             except trio.ClosedResourceError:
                 return
             except OSError as error:
@@ -127,6 +166,7 @@ async def accept_streams(
                 await _shed(listener, spare)
                 await trio.sleep(_BACK_OFF)
     finally:
+        accepter.let_go()
         spare.give_up()
 
 

@@ -1,8 +1,8 @@
-"""The opening handshake over a stream, in either role, within `Timeouts.open`.
+"""The opening handshake over a stream: the client's, and what both roles share.
 
-`open_as_server` and `open_as_client` return a `Connection` whose tasks have not been started, or
-raise `HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed, and a server has
-told the client why.  Imported by `server` and `client`.
+`open_as_client` returns a `Connection` whose tasks have not been started, or raises
+`HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed.  Imported by
+`accepting`, which has the server's, by `client` and by `testing`.
 """
 
 from __future__ import annotations
@@ -13,216 +13,40 @@ from typing import cast
 import trio
 
 from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.errors import (
-    BadRequest,
-    BadResponse,
-    HandshakeError,
-    RequestAnswered,
-    TLSFailed,
-)
+from trio_wsendpoint.errors import BadResponse, HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import (
     ClientHandshake,
     Request,
-    RequestReader,
     Response,
     ResponseReader,
-    ServerHandshake,
     serialize_request,
-    serialize_response,
 )
 from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.peer import ConnectionLogger, make_logger
-from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ConnectionSettings, ServeSettings
+from trio_wsendpoint.settings import ConnectionSettings
 from trio_wsendpoint.tasks import Tasks
 from trio_wsendpoint.tls import TLSTransport
+from trio_wsendpoint.transport import NonBlockingStream, non_blocking
 
 __all__ = [
     "HandshakeTimeout",
     "connect_without_handshake",
+    "do_tls",
+    "lost",
+    "make_endpoint",
+    "make_tasks",
     "open_as_client",
-    "open_as_server",
-    "refuse_stream",
+    "send",
 ]
 
 #: Bytes asked of the stream at a time while an HTTP head is read.
 CHUNK = 16384
-#: Bytes of a refused client that are read and dropped, so that it can read why.
-MAX_PASSED = 65536
 
 
 class HandshakeTimeout(HandshakeError, trio.TooSlowError):
     """The opening took longer than `Timeouts.open`."""
-
-
-# ---- the server --------------------------------------------------------------------------------
-
-
-async def open_as_server(
-    stream: trio.abc.Stream,
-    settings: AcceptSettings,
-    scope: trio.CancelScope | None = None,
-    logger: ConnectionLogger | None = None,
-) -> Connection:
-    """Read a request from `stream`, and accept it or answer it otherwise.
-
-    `scope` is what a server cancels to drop the opening while it is under way; `logger` the
-    connection's, if the server has made one.
-    """
-    logger = logger or make_logger(stream, settings)
-    scope = scope or trio.CancelScope()
-    try:
-        opening = _ServerOpening(stream, settings, logger)
-        with scope:
-            scope.deadline = trio.current_time() + settings.timeouts.open
-            return await opening.run()
-        raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
-    except (BadRequest, RequestAnswered) as error:
-        logger.debug("no connection: %s", error)
-        tell_refusal(settings.instruments, error, logger.address, logger)
-        await _answer_and_close(stream, error.response, settings)
-        raise
-    except BaseException as error:
-        if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, logger.address, logger)
-        await trio.aclose_forcefully(stream)
-        raise
-
-
-class _ServerOpening:
-    """One opening, which knows how far it has come when time is up."""
-
-    def __init__(
-        self, stream: trio.abc.Stream, settings: AcceptSettings, logger: ConnectionLogger
-    ) -> None:
-        self._stream = stream
-        self._settings = settings
-        self._logger = logger
-        self._can_answer = False
-        self._is_processing = False
-        self._reader = RequestReader(settings.limits)
-        self._handshake = ServerHandshake(
-            subprotocols=settings.subprotocols,
-            origins=settings.origins,
-            headers=settings.headers,
-            extensions=settings.extensions,
-            limits=settings.limits,
-        )
-
-    async def run(self) -> Connection:
-        await _do_tls(self._stream)
-        self._can_answer = True
-        request = await self._read_request()
-        # What makes no sense as a WebSocket is refused before the app is asked; what never
-        # claimed to be one is the app's to answer.
-        response = self._handshake.answer(request) if request.is_upgrade else None
-        await self._process(request)
-        if response is None:
-            response = self._handshake.answer(request)
-        endpoint = self._make_endpoint()
-        await _send(self._stream, serialize_response(response, request))
-        # Only now: RFC 6455 section 4.1 has a client wait for the answer.
-        endpoint.receive_data(self._reader.trailing)
-        tasks = _make_tasks(self._stream, endpoint, self._settings, self._logger)
-        return Connection(
-            tasks, request=request, response=response, subprotocol=self._handshake.subprotocol
-        )
-
-    def _make_endpoint(self) -> Endpoint:
-        try:
-            return _make_endpoint(ServerEndpoint, self._settings, self._handshake.extension)
-        except Exception as error:
-            self._logger.error("the endpoint could not be made", exc_info=error)
-            raise BadRequest("the endpoint could not be made", Response(500)) from error
-
-    async def _read_request(self) -> Request:
-        request: Request | None = None
-        while request is None:
-            # While we wait, nothing holds what has come but the reader.
-            request = self._reader.receive_data(await self._receive_more())
-        return request
-
-    async def _receive_more(self) -> bytes:
-        data = await _receive(self._stream)
-        if not data:
-            raise HandshakeError("the client closed the connection before its request was read")
-        return data
-
-    async def _process(self, request: Request) -> None:
-        if self._settings.process_request is None:
-            return
-        self._is_processing = True
-        try:
-            answer = await self._settings.process_request(request)
-            if answer is not None and not isinstance(answer, Response):
-                raise TypeError(f"process_request returns a Response or None, not {answer!r}")
-            if answer is not None and answer.status < 200:
-                # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
-                raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
-        except Exception as error:
-            self._logger.error("process_request failed", exc_info=error)
-            raise BadRequest("process_request failed", Response(500)) from error
-        self._is_processing = False
-        if answer is not None:
-            raise RequestAnswered(f"process_request answered {answer.status}", answer)
-
-    def too_late(self, *, is_dropped: bool) -> HandshakeError:
-        """Return what to raise when time is up, or when the server has dropped the opening."""
-        within = f"within {self._settings.timeouts.open:g} s"
-        if not self._can_answer:
-            return TLSFailed("the opening was dropped" if is_dropped else f"no TLS {within}")
-        if is_dropped:
-            return BadRequest(
-                "the opening was dropped: the server stops, or has too many of them",
-                _unavailable(self._settings),
-            )
-        if self._is_processing:
-            return BadRequest("process_request took too long", _unavailable(self._settings))
-        return BadRequest(f"no request {within}", Response(408))
-
-
-def _unavailable(settings: AcceptSettings) -> Response:
-    """Return the 503 for an opening that was under way; a server says when to come again."""
-    if isinstance(settings, ServeSettings):
-        return Response(503, {"Retry-After": str(settings.server_limits.retry_after)})
-    return Response(503)
-
-
-async def refuse_stream(
-    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
-) -> None:
-    """Answer `response` to whatever was asked over `stream`, and close it; raises nothing.
-
-    Over TLS, where an answer costs a handshake first, there is none.
-    """
-    if not _is_tls(stream):
-        await _answer_and_close(stream, response, settings)
-    await trio.aclose_forcefully(stream)
-
-
-def _is_tls(stream: trio.abc.Stream) -> bool:
-    return isinstance(stream, (TLSTransport, trio.SSLStream))
-
-
-async def _answer_and_close(
-    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
-) -> None:
-    """Write an HTTP answer and see that it arrives, then close."""
-    try:
-        with trio.move_on_after(settings.timeouts.linger):
-            await stream.send_all(serialize_response(response))
-            if isinstance(stream, trio.abc.HalfCloseableStream):
-                # Closing with unread bytes would reset the connection, and the answer with it.
-                await stream.send_eof()
-                passed = 0
-                while passed < MAX_PASSED and (data := await stream.receive_some(CHUNK)):
-                    passed += len(data)
-            await stream.aclose()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
 # ---- the client --------------------------------------------------------------------------------
@@ -234,15 +58,15 @@ async def open_as_client(
     """Write a request to `stream` and check the answer; the caller keeps the time."""
     logger = make_logger(stream, settings)
     try:
-        await _do_tls(stream)
+        await do_tls(stream)
         request = handshake.request()
-        await _send(stream, serialize_request(request))
+        await send(stream, serialize_request(request))
         reader = ResponseReader(settings.limits)
         response = await _read_response(stream, reader, settings)
         handshake.check(response)
-        endpoint = _make_endpoint(ClientEndpoint, settings, handshake.extension)
+        endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
         endpoint.receive_data(reader.trailing)
-        tasks = _make_tasks(stream, endpoint, settings, logger)
+        tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
         return Connection(
             tasks, request=request, response=response, subprotocol=handshake.subprotocol
         )
@@ -271,7 +95,8 @@ async def _read_response(
 # ---- both --------------------------------------------------------------------------------------
 
 
-async def _do_tls(stream: trio.abc.Stream) -> None:
+async def do_tls(stream: trio.abc.Stream) -> None:
+    """Do the TLS handshake, if there is TLS; raises `TLSFailed`."""
     if not isinstance(stream, (TLSTransport, trio.SSLStream)):
         return
     try:
@@ -285,24 +110,27 @@ async def _receive(stream: trio.abc.Stream) -> bytes:
     try:
         return bytes(await stream.receive_some(CHUNK))
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise _lost(error) from error
+        raise lost(error) from error
 
 
-async def _send(stream: trio.abc.Stream, data: bytes) -> None:
+async def send(stream: trio.abc.Stream, data: bytes) -> None:
+    """Send all of `data`; raises `BadResponse` if the connection is lost."""
     try:
         await stream.send_all(data)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise _lost(error) from error
+        raise lost(error) from error
 
 
-def _lost(error: Exception) -> BadResponse:
+def lost(error: Exception) -> BadResponse:
+    """Return what to raise when the stream has broken with `error`."""
     why = error.__cause__ or error
     return BadResponse(f"the connection was lost in the opening handshake: {why!r}")
 
 
-def _make_endpoint(
+def make_endpoint(
     default: type[Endpoint], settings: ConnectionSettings, extension: MessageExtension | None
 ) -> Endpoint:
+    """Return the endpoint of a connection; raises what a class of the user's raises."""
     endpoint_class = settings.endpoint_class or default
     return endpoint_class(
         max_pings=settings.heartbeat.max_pings if settings.heartbeat is not None else 0,
@@ -324,19 +152,23 @@ def connect_without_handshake(
     response: Response,
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
-    endpoint = _make_endpoint(default, settings, None)
-    tasks = _make_tasks(stream, endpoint, settings, make_logger(stream, settings))
+    endpoint = make_endpoint(default, settings, None)
+    logger = make_logger(stream, settings)
+    tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
     return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
-def _make_tasks(
+def make_tasks(
     stream: trio.abc.Stream,
+    transport: NonBlockingStream | None,
     endpoint: Endpoint,
     settings: ConnectionSettings,
     logger: ConnectionLogger,
 ) -> Tasks:
+    """Return what runs behind a connection; `transport` is the non-blocking form of `stream`."""
     return Tasks(
         stream,
+        transport,
         endpoint,
         limits=settings.limits,
         timeouts=settings.timeouts,

@@ -390,7 +390,7 @@ class Reader:
             self._tasks.settle()
             self._tasks.wake_closer()
             self._tasks.wake_all()  # the closing may have begun before, when writing broke
-        await self._read_to_the_end()
+        await self.read_to_the_end()
 
     async def _read_messages(self) -> None:
         """Read until nothing more is expected of the peer."""
@@ -479,7 +479,7 @@ class Reader:
                     await inbox.app.wait()
         self.is_paused = False
 
-    async def _read_to_the_end(self) -> None:
+    async def read_to_the_end(self) -> None:
         """Pass over what comes after the end, so that our Close frame is not lost to a reset."""
         passed = 0
         peer_closed = self._endpoint.closing.received is not None

@@ -16,22 +16,22 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from trio_wsendpoint.accepting import open_as_server, refuse_stream
 from trio_wsendpoint.admission import Admission
 from trio_wsendpoint.closed import is_the_end
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.errors import HandshakeError
-from trio_wsendpoint.handshake import Response
+from trio_wsendpoint.handshake import Response, ServerHandshake
 from trio_wsendpoint.heartbeat import HeartbeatTask
 from trio_wsendpoint.instruments import tell_refusal
 from trio_wsendpoint.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import open_as_server, refuse_stream
 from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.settings import Logger, ServeSettings
-from trio_wsendpoint.statistics import ServerStatistics, Totals
+from trio_wsendpoint.statistics import ServerStatistics, Totals, cause_of
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -49,10 +49,12 @@ class EndpointServer:
         self,
         handler: Handler,
         settings: ServeSettings,
+        handshake: ServerHandshake,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
         self._handler = handler
         self._settings = settings
+        self._handshake = handshake  # for all connections
         self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
         self._ending: dict[Connection, None] = {}  # whose handlers have ended, and not yet they
@@ -68,7 +70,7 @@ class EndpointServer:
         self._heartbeat: HeartbeatTask | None = None
         self._admission = Admission(settings.server_limits)
         self._accepted = self._opened = self._failed = 0
-        self._refused = self._refusing = 0
+        self._refused = self._refusing = self._listening = 0
 
     # ---- what it tells -----------------------------------------------------------------------
 
@@ -196,7 +198,8 @@ class EndpointServer:
             with self._scope:
                 block = BlockNursery()
                 self._nursery = await block.enter()
-                self._heartbeat = HeartbeatTask(self._nursery)
+                self._heartbeat = HeartbeatTask(self._nursery, stays=bool(self.listeners))
+                self._listening = len(self.listeners)
                 for listener in self.listeners:
                     self._nursery.start_soon(self._accept, listener)
                 await block.leave(None, None)
@@ -210,10 +213,15 @@ class EndpointServer:
 
     @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
-        with trio.CancelScope() as scope:
-            self._accepting.append(scope)
-            if self._farewell is None:
-                await accept_streams(listener, self._take, self._settings.logger)
+        try:
+            with trio.CancelScope() as scope:
+                self._accepting.append(scope)
+                if self._farewell is None:
+                    await accept_streams(listener, self._take, self._settings.logger)
+        finally:
+            self._listening -= 1
+            if self._heartbeat is not None and not self._listening:
+                self._heartbeat.let_go()  # there will be no more connections
 
     def _take(self, stream: trio.abc.Stream) -> None:
         """Serve `stream`, or refuse it."""
@@ -259,7 +267,10 @@ class EndpointServer:
         """Open a connection over `stream` and run the handler; raises no `Exception`."""
         connection: Connection | None = None
         context = ConnectionContext(
-            lambda: self._open(stream, logger), self._heartbeat, self._settings.instruments
+            lambda: self._open(stream, logger),
+            self._settings.instruments,
+            self._nursery,
+            self._heartbeat,
         )
         try:
             async with context as connection:
@@ -281,7 +292,7 @@ class EndpointServer:
         finally:
             if connection is not None:
                 del self._ending[connection]
-                self._totals.add(connection.statistics())
+                self._totals.add(connection._counts(), cause_of(connection.endpoint.closing))
             self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection
@@ -305,14 +316,17 @@ class EndpointServer:
             self._block.cancel()
 
     async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        scope = trio.CancelScope()
+        deadline = trio.current_time() + self._settings.timeouts.open
+        scope = trio.CancelScope(deadline=deadline)
         self._openings[scope] = stream
         if self._farewell is not None:
             scope.cancel()
         elif len(self._openings) > self._settings.server_limits.openings:
             self._drop_oldest()
         try:
-            connection = await open_as_server(stream, self._settings, scope, logger)
+            connection = await open_as_server(
+                stream, self._settings, scope, logger, self._handshake
+            )
         finally:
             if self._openings.pop(scope, None) is None:
                 self._refusing -= 1  # it was dropped

@@ -12,12 +12,12 @@ from typing import Literal, Unpack
 
 import trio
 
+from trio_wsendpoint.accepting import make_handshake, open_as_server
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.listening import open_tcp_listeners
 from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.opening import open_as_server
 from trio_wsendpoint.server import EndpointServer, Handler
 from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, ServeOptions, ServeSettings
 from trio_wsendpoint.tls import TLSListener
@@ -73,9 +73,7 @@ def serve_endpoint(
     if not callable(handler):
         raise TypeError(f"the handler must be an async function, not {handler!r}")
     # Options that could never make an answer are refused now, not with the first client.
-    ServerHandshake(
-        subprotocols=settings.subprotocols, origins=settings.origins, headers=settings.headers
-    )
+    handshake = make_handshake(settings)
 
     async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
         opened = settings.listeners
@@ -85,7 +83,7 @@ def serve_endpoint(
             return opened
         return [TLSListener(listener, settings.ssl_context) for listener in opened]
 
-    return _Serving(handler, settings, open_listeners)
+    return _Serving(handler, settings, handshake, open_listeners)
 
 
 async def run_endpoint(
@@ -112,17 +110,19 @@ class _Serving(AbstractAsyncContextManager[EndpointServer]):
         self,
         handler: Handler,
         settings: ServeSettings,
+        handshake: ServerHandshake,
         open_listeners: Callable[[], Awaitable[Sequence[trio.abc.Listener[trio.abc.Stream]]]],
     ) -> None:
         self._handler = handler
         self._settings = settings
+        self._handshake = handshake
         self._open_listeners = open_listeners
         self._server: EndpointServer
         self._nursery: BlockNursery
 
     async def __aenter__(self) -> EndpointServer:
         listeners = await self._open_listeners()
-        self._server = EndpointServer(self._handler, self._settings, listeners)
+        self._server = EndpointServer(self._handler, self._settings, self._handshake, listeners)
         self._nursery = BlockNursery()
         nursery = await self._nursery.enter()
         nursery.start_soon(self._server.run, nursery.cancel_scope)

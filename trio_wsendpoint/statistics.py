@@ -180,12 +180,14 @@ class Totals:
         self._sums = dict.fromkeys(_TRAFFIC, 0)
         self._closes: Counter[CloseCause] = Counter()
 
-    def add(self, ended: ConnectionStatistics) -> None:
-        """Add what a connection that has ended has done."""
-        for name in _TRAFFIC:
-            self._sums[name] += getattr(ended, name)
-        if ended.close_cause is not None:
-            self._closes[ended.close_cause] += 1
+    def add(self, counts: Mapping[str, int], cause: CloseCause | None) -> None:
+        """Add what a connection that has ended has done, by the fields of `TrafficStatistics`."""
+        sums = self._sums
+        for name, count in counts.items():
+            if count:
+                sums[name] += count
+        if cause is not None:
+            self._closes[cause] += 1
 
     def with_present(self, present: Iterable[ConnectionStatistics]) -> dict[str, Any]:
         """Return the sums of these and the ended ones, as fields of `ServerStatistics`."""

@@ -5,8 +5,8 @@
 * The **writer** (`writer`) drains the write queue, where that takes waiting.
 * The **heartbeat** (`heartbeat`) pings a silent peer, and gives it up after `max_pings`; a server
   has one for all its connections.
-* The **closer**, here, is started when the connection begins to close, by whichever side; it sees
-  to the end within `Timeouts.close`, closes the stream whatever happens, and wakes everyone.
+* The **closer** (`closer`) is started when the connection begins to close, by whichever side; it
+  sees to the end within `Timeouts.close`, closes the stream whatever happens, and wakes everyone.
 
 Each is started when it is first needed and runs in a shielded cancel scope of its own, so that
 cancelling the app does not tear a frame; `abort()` ends all of them at once, and each of their
@@ -31,18 +31,18 @@ from trio_wsendpoint.closed import (
     is_clean,
     tell_loss,
 )
+from trio_wsendpoint.closer import Closer
 from trio_wsendpoint.errors import UnexpectedEOF
 from trio_wsendpoint.heartbeat import HeartbeatTask, Pulse
 from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.peer import ConnectionLogger
 from trio_wsendpoint.pings import Pings
-from trio_wsendpoint.protocol.closing import State
-from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint
+from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.reader import Leader, Reader
-from trio_wsendpoint.transport import non_blocking
-from trio_wsendpoint.waiters import Waiter, Waiters
+from trio_wsendpoint.transport import NonBlockingStream
+from trio_wsendpoint.waiters import Waiters
 from trio_wsendpoint.writer import Writer
 
 __all__ = ["Tasks"]
@@ -56,15 +56,12 @@ class Tasks:
 
     __slots__ = (
         "__weakref__",
-        "_close_timeout",
+        "_closer",
         "_failure",
-        "_is_torn_down",
-        "_linger",
         "_nursery",
-        "_patience",
-        "_progress",
         "_pulse",
         "_scopes",
+        "_timeouts",
         "end_listener",
         "ended",
         "ended_at",
@@ -87,6 +84,7 @@ class Tasks:
     def __init__(
         self,
         stream: trio.abc.Stream,
+        transport: NonBlockingStream | None,
         endpoint: Endpoint,
         *,
         limits: Limits,
@@ -94,7 +92,7 @@ class Tasks:
         heartbeat: Heartbeat | None,
         logger: ConnectionLogger,
     ) -> None:
-        self.non_blocking = non_blocking(stream)
+        self.non_blocking = transport  # the form of `stream` that has one
         self.stream = stream
         self.endpoint = endpoint
         self.logger = logger
@@ -117,15 +115,13 @@ class Tasks:
         #: Code and reason of a server that stops, while its handler may still say goodbye.
         self.farewell: tuple[int, str] | None = None
 
-        self._close_timeout = timeouts.close
-        self._linger = timeouts.linger
+        self._timeouts = timeouts
+        self._closer: Closer | None = None  # made when it is needed
         self._failure: Exception | None = None
-        self._is_torn_down = False
         self.heartbeat: HeartbeatTask | None = None
         self._nursery: trio.Nursery | None = None
-        self._scopes: dict[str, trio.CancelScope] = {}
-        self._patience: trio.CancelScope | None = None  # of the closer
-        self._progress = Waiter()  # the closer waits here
+        #: Of the tasks that run; None for one that runs no longer, or is not to run any more.
+        self._scopes: dict[str, trio.CancelScope | None] = {}
 
     # ---- the tasks that run ------------------------------------------------------------------
 
@@ -156,6 +152,7 @@ class Tasks:
                 await body()
             except Exception as error:  # noqa: BLE001 - the one place where bugs become 1011
                 self.crash(error)
+        self._scopes[name] = None
         if scope.cancelled_caught and not self._is_torn_down:
             self.abort(f"the {name} task was cancelled")
 
@@ -167,7 +164,10 @@ class Tasks:
             if self.heartbeat is not None:
                 self.heartbeat.cancel()
             return self.heartbeat is not None
-        scope = self._patience if name == "closer" else self._scopes.get(name)
+        if name == "closer":
+            self._get_closer().cancel()
+            return True
+        scope = self._scopes.get(name)
         if scope is not None:
             scope.cancel()
         return scope is not None
@@ -182,8 +182,67 @@ class Tasks:
         if self.reader.leader is Leader.NOBODY:
             self.reader.call()
 
+    def _get_closer(self) -> Closer:
+        if self._closer is None:
+            self._closer = Closer(self, self._timeouts)
+        return self._closer
+
+    @property
+    def _is_torn_down(self) -> bool:
+        return self._closer is not None and self._closer.is_torn_down
+
+    def retire_reader(self) -> bool:
+        """Let the reader task never run; False if it has been started."""
+        if self._scopes.setdefault("reader", None) is not None:
+            return False
+        return self.reader.leader is not Leader.TASK
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether the reader or the writer task runs."""
+        return any(self._scopes.values())
+
+    def cancel_all(self) -> None:
+        """Cancel the tasks that run."""
+        for scope in self._scopes.values():
+            if scope is not None:
+                scope.cancel()
+
+    def note_end(self) -> None:
+        """Tell everyone that the stream is closed."""
+        if self.heartbeat is not None:
+            self.heartbeat.remove(self._pulse)
+        self.ended_at = trio.current_time()
+        self.has_ended = True
+        self.ended.wake_all()
+        self.wake_all()
+        if self.pings.waiting:
+            self.pings.fail(self.error(sending=True))
+        if self.end_listener is not None:
+            self.end_listener()
+
+    def start_closer(self, body: Callable[[], Awaitable[None]]) -> bool:
+        """Start the task that sees to the end; False if there is no nursery for it."""
+        if self._nursery is None:
+            return False
+        self._nursery.start_soon(body, name="trio_wsendpoint closer")
+        return True
+
+    def hurry(self) -> None:
+        """Have a task see to the end, if nobody else does who was expected to."""
+        if self._closer is not None:
+            self._closer.start()
+
+    async def end(self) -> None:
+        """Wait until the stream is closed, for who closes: if cancelled, it is closed at once."""
+        if self._closer is not None and self._closer.is_pending:
+            await self._closer.run_here()
+        else:
+            await self.wait_ended()
+
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""
+        self.hurry()
         if self.has_ended:
             await trio.lowlevel.checkpoint()
         while not self.has_ended:
@@ -216,10 +275,7 @@ class Tasks:
         try:
             self.writer.flush()
         finally:
-            self.reader.end()
-            self.wake_all()
-            if self._nursery is not None:
-                self._nursery.start_soon(self._close, name="trio_wsendpoint closer")
+            self._get_closer().begin()
 
     def wake_all(self) -> None:
         """Let everyone who waits for something look again."""
@@ -231,22 +287,18 @@ class Tasks:
 
     def wake_closer(self) -> None:
         """Let the closer look how far the others are."""
-        self._progress.wake()
+        if self._closer is not None:
+            self._closer.wake()
 
     def abort(
         self, why: str = "the connection was aborted", cause: Exception | None = None
     ) -> None:
         """Stop being patient: close the stream now.  Safe at any time, in any task."""
-        self._get_patience().cancel()
+        self._get_closer().cancel()
         aborted = UnexpectedEOF(why)
         aborted.__cause__ = cause
         self.endpoint.fail(aborted)
         self.settle()
-
-    def _get_patience(self) -> trio.CancelScope:
-        if self._patience is None:
-            self._patience = trio.CancelScope(shield=True)
-        return self._patience
 
     def begin_farewell(self, code: int, reason: str) -> bool:
         """Tell the app that its server stops: it receives no more, but may say goodbye.
@@ -297,63 +349,3 @@ class Tasks:
             made = ConnectionLost(facts, closing)
         made.__cause__ = self._failure or closing.error or self.writer.error
         return made
-
-    # ---- the closer --------------------------------------------------------------------------
-
-    @trio.lowlevel.enable_ki_protection
-    async def _close(self) -> None:
-        try:
-            try:
-                with self._get_patience() as patience:
-                    patience.deadline = min(
-                        patience.deadline, trio.current_time() + self._close_timeout
-                    )
-                    await self._close_politely()
-            finally:
-                with trio.CancelScope(shield=True):
-                    self._is_torn_down = True
-                    for scope in self._scopes.values():
-                        scope.cancel()
-                    await trio.aclose_forcefully(self.non_blocking or self.stream)
-        except Exception as error:
-            with contextlib.suppress(Exception):
-                self.logger.debug("the stream could not be closed in order", exc_info=error)
-        finally:
-            self._end()  # whatever the stream raises, nobody is to wait for it any longer
-
-    def _end(self) -> None:
-        """Tell everyone that the stream is closed."""
-        closing = self.endpoint.closing
-        if not closing.is_over:
-            late = "the peer did not close in time"
-            lost = "our answer to its close was lost"
-            self.endpoint.fail(UnexpectedEOF(late if closing.received is None else lost))
-        if self.heartbeat is not None:
-            self.heartbeat.remove(self._pulse)
-        self.ended_at = trio.current_time()
-        self.has_ended = True
-        self.ended.wake_all()
-        self.wake_all()
-        self.pings.fail(self.error(sending=True))
-        if self.end_listener is not None:
-            self.end_listener()
-
-    async def _close_politely(self) -> None:
-        """See the Close frames through, then end the bytes: the server first (section 7.1.1)."""
-        reader = self.reader
-        while not (self.writer.is_done and reader.is_peer_done):
-            await self._progress.wait()
-        if reader.is_eof_seen:
-            return
-        is_failed = self.endpoint.state is State.FAILED
-        if is_failed or not isinstance(self.endpoint, ClientEndpoint):
-            if isinstance(self.stream, trio.abc.HalfCloseableStream):
-                await self.stream.send_eof()
-            elif not is_failed:
-                # No bytes of the peer's can follow its Close frame: there is nothing to wait for.
-                await (self.non_blocking or self.stream).aclose()
-                return
-        with trio.move_on_after(self._linger):
-            while not reader.is_eof_seen:
-                await self._progress.wait()
-        await (self.non_blocking or self.stream).aclose()

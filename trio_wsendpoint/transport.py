@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from socket import SHUT_WR
 
 import trio
 
@@ -64,6 +65,20 @@ class NonBlockingStream(trio.abc.Stream):
     def interrupt(self) -> None:
         """Wake those who wait in `wait_readable` or `wait_writable`, which return early."""
 
+    def send_eof_nowait(self) -> bool:
+        """End our bytes, as `send_eof()` of the stream would; False if only that can.
+
+        Raises as `send_nowait`.
+        """
+        return False
+
+    def close_nowait(self) -> bool:
+        """Close at once, as a cancelled `aclose` would; False if that takes waiting.
+
+        Raises nothing; closing again is no error.
+        """
+        return False
+
 
 class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     """The non-blocking form of a `trio.SocketStream`, over the same file descriptor.
@@ -72,12 +87,13 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     has been given to somebody else since.
     """
 
-    __slots__ = ("_descriptor", "_socket", "_stream")
+    __slots__ = ("_descriptor", "_socket", "_stream", "_waiting")
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._socket = stream.socket
         self._descriptor = self._socket.fileno()
+        self._waiting = 0  # tasks that wait
 
     # `os.read` and `os.write`, not a second socket object: that would close the descriptor when
     # it is collected, and by then it may be somebody else's.
@@ -131,22 +147,29 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     async def wait_readable(self) -> None:
         """Wait until there is something to read."""
         self._check_open()
+        self._waiting += 1
         try:
             await trio.lowlevel.wait_readable(self._descriptor)
         except trio.ClosedResourceError:  # by `interrupt`, or by the end
             self._check_open()
+        finally:
+            self._waiting -= 1
 
     async def wait_writable(self) -> None:
         """Wait until the system takes more."""
         self._check_open()
+        self._waiting += 1
         try:
             await trio.lowlevel.wait_writable(self._descriptor)
         except trio.ClosedResourceError:
             self._check_open()
+        finally:
+            self._waiting -= 1
 
     def interrupt(self) -> None:
         """Wake those who wait."""
-        if self._socket.fileno() >= 0:
+        # To tell the system that nobody waits is as dear as to tell it that somebody does.
+        if self._waiting and self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._descriptor)
 
     # What a stream is asked for beside.
@@ -170,6 +193,21 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     async def aclose(self) -> None:
         """Close the socket."""
         await self._stream.aclose()
+
+    def send_eof_nowait(self) -> bool:
+        """As the stream's `send_eof`, which does not wait either."""
+        self._check_open()
+        if not self._socket.did_shutdown_SHUT_WR:
+            try:
+                self._socket.shutdown(SHUT_WR)
+            except OSError as error:
+                raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+        return True
+
+    def close_nowait(self) -> bool:
+        """Close the socket."""
+        self._socket.close()
+        return True
 
 
 def non_blocking(stream: trio.abc.Stream) -> NonBlockingStream | None:

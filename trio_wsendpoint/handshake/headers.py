@@ -41,6 +41,13 @@ class Headers:
         pairs = cast("Iterable[object]", items.items() if isinstance(items, Mapping) else items)
         self._items = tuple(_checked_field(pair) for pair in pairs)
 
+    @classmethod
+    def _of_checked(cls, items: Iterable[tuple[str, str]]) -> Headers:
+        """Return headers of fields that are known to be fit, and need not be looked at again."""
+        headers = cls.__new__(cls)
+        headers._items = tuple(items)
+        return headers
+
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of `name`, or `default`.
 
@@ -54,7 +61,21 @@ class Headers:
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return the value of each field called `name`, in order; empty if there is none."""
         wanted = name.lower()
-        return tuple(value for spelled, value in self._items if spelled.lower() == wanted)
+        size = len(wanted)  # which tells most names apart, and for less
+        return tuple(
+            [
+                value
+                for spelled, value in self._items
+                if len(spelled) == size and spelled.lower() == wanted
+            ]
+        )
+
+    def _values(self) -> dict[str, list[str]]:
+        """Return the values of each name in lower case, in order; for who asks for many names."""
+        found: dict[str, list[str]] = {}
+        for name, value in self._items:
+            found.setdefault(name.lower(), []).append(value)
+        return found
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Return every field as (name, value), in order, names spelled as they were given."""

@@ -45,7 +45,7 @@ class Request:
         # A blank in the target would end it early, and a line break the whole line.
         if not target or not _VISIBLE.issuperset(target):
             raise ValueError(f"request target {quoted(target)} is not visible ASCII")
-        if not is_token(method):
+        if method != "GET" and not is_token(method):
             raise ValueError(f"method {quoted(method)} is not a token")
         if not _VISIBLE.issuperset(http_version):
             raise ValueError(f"HTTP version {quoted(http_version)} is not visible ASCII")
@@ -96,8 +96,11 @@ class Request:
         True for an Upgrade header that lists `websocket`, and for any Sec-WebSocket-Key: a
         botched attempt wants the handshake's own answer, not a web page.
         """
+        upgrade = self.headers.get_all("Upgrade")
+        if upgrade == ("websocket",):  # as nearly every client has it
+            return True
         try:
-            protocols = parse_protocols(self.headers.get_all("Upgrade"), limit=sys.maxsize)
+            protocols = parse_protocols(upgrade, limit=sys.maxsize)
         except ValueError:
             protocols = []
         asked = any(protocol.lower() == "websocket" for protocol in protocols)
@@ -142,6 +145,8 @@ class Response:
     @property
     def reason_phrase(self) -> str:
         """The registered phrase for the status, as `Not Found`; `Unknown` if it has none."""
+        if self.status == 101:
+            return "Switching Protocols"
         try:
             return HTTPStatus(self.status).phrase
         except ValueError:

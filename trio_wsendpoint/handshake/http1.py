@@ -82,13 +82,9 @@ class RequestReader:
 def _parse_request(head: bytes) -> Request:
     # Version and method come first: they decide by what rules the rest is to be read, and a POST
     # is told that it is a POST rather than what its body lacks.
-    parts = head[: head.index(b"\r\n")].decode("ascii").split(" ")
-    if len(parts) == 3:
-        name, _, version = parts[2].partition("/")
-        if name == "HTTP" and version.replace(".", "", 1).isdigit():
-            check_version(version)
-        if is_token(parts[0]):
-            check_method(parts[0])
+    line = head[: head.index(b"\r\n")]
+    if not (line.startswith(b"GET ") and line.endswith(b" HTTP/1.1")):
+        _check_line(line.decode("ascii"))
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(head)
     try:
@@ -97,30 +93,39 @@ def _parse_request(head: bytes) -> Request:
     except h11.RemoteProtocolError as error:
         raise _malformed(str(error)) from None
     headers = _decode(event.headers.raw_items())
-    _check_no_body(headers)
+    fields = headers._values()
+    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
+    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
+    if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
+        raise _malformed("a GET with a body")
     request = Request(event.target.decode("ascii"), headers)
-    _check_target(request)
+    _check_target(request, fields["host"][0])
     return request
 
 
-def _check_no_body(headers: Headers) -> None:
-    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
-    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
-    if "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
-        raise _malformed("a GET with a body")
+def _check_line(line: str) -> None:
+    parts = line.split(" ")
+    if len(parts) == 3:
+        name, _, version = parts[2].partition("/")
+        if name == "HTTP" and version.replace(".", "", 1).isdigit():
+            check_version(version)
+        if is_token(parts[0]):
+            check_method(parts[0])
 
 
-def _check_target(request: Request) -> None:
+def _check_target(request: Request, host: str) -> None:
     try:
         # There is exactly one: h11 has seen to that (RFC 9112 section 3.2).
-        parse_authority(request.headers["Host"])
+        parse_authority(host)
         # The same for the authority of an absolute target, which goes before the header's.
-        parse_authority(request.host or "")
+        if not request.target.startswith("/"):
+            parse_authority(request.host or "")
     except ValueError as error:
         raise _malformed(str(error)) from None
     # RFC 9112 section 3.2: `*` is for OPTIONS and `host:port` for CONNECT.
-    absolute = request.target.lower().startswith(("http://", "https://", "ws://", "wss://"))
-    if not (absolute or request.target.startswith("/")) or "#" in request.target:
+    absolute = ("http://", "https://", "ws://", "wss://")
+    is_one = request.target.startswith("/") or request.target.lower().startswith(absolute)
+    if not is_one or "#" in request.target:
         raise _malformed(f"the target {quoted(request.target)}")
 
 
@@ -254,5 +259,8 @@ def _parse_response(head: bytes) -> h11.Response | h11.InformationalResponse:
 
 def _decode(items: Iterable[tuple[bytes, bytes]]) -> Headers:
     # ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to
-    # treat what is not ASCII as opaque.
-    return Headers((name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items)
+    # treat what is not ASCII as opaque.  `head.py` has seen to what a name and a value may hold,
+    # and h11 to the blanks around them.
+    return Headers._of_checked(
+        [(name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items]
+    )

@@ -6,7 +6,8 @@ Pure functions; `check_key` raises `ValueError`.  For `server.py` and `client.py
 from __future__ import annotations
 
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from typing import TYPE_CHECKING
 
 from trio_wsendpoint.handshake.quoting import quoted
@@ -40,7 +41,7 @@ def check_key(key: str) -> None:
     one spelling.
     """
     try:
-        value = b64decode(key, validate=True)
+        value = a2b_base64(key, strict_mode=True)
     except ValueError:
         value = b""
     if len(value) != _KEY_SIZE or b64encode(value).decode("ascii") != key:

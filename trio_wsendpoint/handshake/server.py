@@ -7,7 +7,7 @@ an HTTP server of their own as well as `http1.py`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from trio_wsendpoint.handshake.abnf import (
     TooManyItems,
@@ -16,6 +16,7 @@ from trio_wsendpoint.handshake.abnf import (
     parse_protocols,
     parse_tokens,
 )
+from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, check_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
@@ -38,8 +39,12 @@ __all__ = ["ServerHandshake"]
 
 _DEFAULT_LIMITS = Limits()
 _RESERVED = frozenset({"connection", "upgrade"})
+_FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _T = TypeVar("_T")
+
+#: The 101, the subprotocol and the extension.
+Agreement: TypeAlias = "tuple[Response, str | None, MessageExtension | None]"
 
 
 class ServerHandshake:
@@ -78,61 +83,77 @@ class ServerHandshake:
         (no upgrade to version 13 asked for), 431 (a list over its limit) or 505 (not HTTP/1.1).
         """
         self.subprotocol = self.extension = None
+        response, self.subprotocol, self.extension = self._agree(request)
+        return response
+
+    def _agree(self, request: Request) -> Agreement:
+        """Return what `answer` does, and what was agreed; for a server, which asks one for all."""
         check_version(request.http_version)
         check_method(request.method)
-        self._check_upgrade(request)
-        key = _only_key(request)
+        fields = request.headers._values()
+        self._check_upgrade(fields)
+        key = _only_key(fields.get("sec-websocket-key", []))
+        origin = fields.get("origin", [])
         try:
-            self._origins.check(request.headers.get_all("Origin"), request.host)
+            self._origins.check(origin, request.host if origin else None)
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
-        offered = self._parse(parse_tokens, request, "Sec-WebSocket-Protocol")
-        offers = self._parse(parse_extensions, request, "Sec-WebSocket-Extensions")
+        offered = self._parse(parse_tokens, fields, "Sec-WebSocket-Protocol")
+        offers = self._parse(parse_extensions, fields, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
-        fields = [
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", accept_key(key)),
-        ]
-        self.subprotocol = next((name for name in offered if name in self._subprotocols), None)
-        if self.subprotocol is not None:
-            fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
-        if (extensions := self._negotiate(offers)) is not None:
-            fields.append(("Sec-WebSocket-Extensions", extensions))
-        return Response(101, [*fields, *self._headers.items()])
+        answer = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
+        subprotocol = next((name for name in offered if name in self._subprotocols), None)
+        if subprotocol is not None:
+            answer.append(("Sec-WebSocket-Protocol", subprotocol))
+        extensions, extension = self._negotiate(offers)
+        if extensions is not None:
+            answer.append(("Sec-WebSocket-Extensions", extensions))
+        # Tokens all of them, and headers that were checked when this object was made.
+        headers = Headers._of_checked([*answer, *self._headers.items()])
+        return Response(101, headers), subprotocol, extension
 
-    def _check_upgrade(self, request: Request) -> None:
-        protocols = self._parse(parse_protocols, request, "Upgrade")
-        options = self._parse(parse_tokens, request, "Connection")
-        # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
-        if "websocket" not in map(str.lower, protocols) or "upgrade" not in map(str.lower, options):
-            raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
+    def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
+        # Most clients write it just so, and need no parsing.
+        if fields.get("upgrade") != ["websocket"] or fields.get("connection") != ["Upgrade"]:
+            protocols = self._parse(parse_protocols, fields, "Upgrade")
+            options = self._parse(parse_tokens, fields, "Connection")
+            # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
+            if not (
+                "websocket" in map(str.lower, protocols) and "upgrade" in map(str.lower, options)
+            ):
+                raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
         # "13, 8" on one line is two versions, and so are two lines: RFC 6455 section 4.1, item 9
         # has exactly one, and 4.4 a server tell what it knows.
-        if request.headers.get_all("Sec-WebSocket-Version") != ("13",):
+        if fields.get("sec-websocket-version") != ["13"]:
             raise upgrade_required("Sec-WebSocket-Version must be 13")
 
-    def _parse(self, parser: Callable[..., list[_T]], request: Request, name: str) -> list[_T]:
+    def _parse(
+        self, parser: Callable[..., list[_T]], fields: dict[str, list[str]], name: str
+    ) -> list[_T]:
+        values = fields.get(name.lower())
+        if values is None:
+            return []
         try:
-            return parser(request.headers.get_all(name), limit=self._limit)
+            return parser(values, limit=self._limit)
         except TooManyItems as error:
             raise refuse(431, f"{name}: {error}") from None
         except ValueError as error:
             raise refuse(400, f"bad request: {name}: {error}") from None
 
-    def _negotiate(self, offers: list[tuple[str, list[tuple[str, str | None]]]]) -> str | None:
+    def _negotiate(
+        self, offers: list[tuple[str, list[tuple[str, str | None]]]]
+    ) -> tuple[str | None, MessageExtension | None]:
         # RFC 6455 section 9.1: the offers stand in the client's order of preference.  The first
         # that one of ours accepts is the one; one extension is all that a message goes through.
         for name, parameters in offers:
             for ours in self._extensions:
                 if ours.name == name and (accepted := ours.accept_offer(parameters)) is not None:
-                    answer, self.extension = accepted
-                    return format_extensions([(name, answer)])
-        return None
+                    answer, extension = accepted
+                    return format_extensions([(name, answer)]), extension
+        return None, None
 
 
-def _only_key(request: Request) -> str:
-    keys = request.headers.get_all("Sec-WebSocket-Key")
+def _only_key(keys: list[str]) -> str:
     try:
         if len(keys) != 1:
             raise ValueError(f"{len(keys)} of them")

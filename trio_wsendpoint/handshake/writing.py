@@ -54,5 +54,5 @@ def serialize_response(response: Response, request: Request | None = None) -> by
 
 
 def _serialize(line: str, items: Iterable[tuple[str, str]]) -> bytes:
-    lines = [line, *(f"{name}: {value}" for name, value in items), "", ""]
+    lines = [line, *[f"{name}: {value}" for name, value in items], "", ""]
     return "\r\n".join(lines).encode("iso-8859-1")

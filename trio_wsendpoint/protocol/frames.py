@@ -233,8 +233,9 @@ class CloseFrame(ControlFrame):
             raise InvalidPayload("the reason of a close frame is not UTF-8") from None
 
     def __str__(self) -> str:
-        code = "no code" if self.code is None else describe_code(self.code)
-        return f"{code} {self.reason!r}" if self.reason else code
+        code, reason = self.code, self.reason
+        told = "no code" if code is None else describe_code(code)
+        return f"{told} {reason!r}" if reason else told
 
 
 def _close_payload(code: int | None, reason: str) -> bytes:

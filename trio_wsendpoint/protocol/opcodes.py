@@ -56,6 +56,9 @@ class CloseCode(IntEnum):
 _DEFINED = frozenset(code for code in range(1000, 1015) if code not in {1004, 1005, 1006})
 
 
+_DESCRIBED = {code.value: f"{code.value} ({code.name})" for code in CloseCode}
+
+
 def is_wire_code(code: int) -> bool:
     """Tell whether `code` may stand in a Close frame, sent or received."""
     return code in _DEFINED or 3000 <= code <= 4999
@@ -63,7 +66,4 @@ def is_wire_code(code: int) -> bool:
 
 def describe_code(code: int) -> str:
     """Return `code` with its name where it has one, as `1000 (SUCCESS)`."""
-    try:
-        return f"{code} ({CloseCode(code).name})"
-    except ValueError:
-        return str(code)
+    return _DESCRIBED.get(code) or str(code)

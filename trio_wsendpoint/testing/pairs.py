@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, cast
 import trio
 import trio.testing
 
+from trio_wsendpoint.accepting import open_as_server
 from trio_wsendpoint.connection import Connection
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.handshake import ClientHandshake, Request, Response
-from trio_wsendpoint.opening import connect_without_handshake, open_as_client, open_as_server
+from trio_wsendpoint.opening import connect_without_handshake, open_as_client
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.settings import (
     AcceptOptions,

@@ -148,14 +148,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """End our bytes; the other side's still come.  Again, it does nothing."""
         with self._sending:
             await trio.lowlevel.checkpoint()
-            self._begin_operation()
-            self._check_open()
-            if self._has_sent_eof:
-                return
-            self._has_sent_eof = True
-            if self._outgoing.send_error is not None:
-                raise trio.BrokenResourceError from self._outgoing.send_error
-            self._outgoing.end()
+            self._end()
 
     async def aclose(self) -> None:
         """Close this end, at once even if cancelled.
@@ -189,6 +182,16 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         return f"<{type(self).__name__} {self.side}{state}>"
 
     # ---- what the forms share ----------------------------------------------------------------
+
+    def _end(self) -> None:
+        self._begin_operation()
+        self._check_open()
+        if self._has_sent_eof:
+            return
+        self._has_sent_eof = True
+        if self._outgoing.send_error is not None:
+            raise trio.BrokenResourceError from self._outgoing.send_error
+        self._outgoing.end()
 
     def _begin_operation(self) -> None:
         """Count an operation, and break if it is the one that fails."""
@@ -304,6 +307,16 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
                 await self._outgoing.writers.park()
             self._check_open()
             self._may_send = True
+
+    def send_eof_nowait(self) -> bool:
+        """As `send_eof`."""
+        self._end()
+        return True
+
+    def close_nowait(self) -> bool:
+        """Close it at once."""
+        self._close()
+        return True
 
     def interrupt(self) -> None:
         """Let whoever waits in `wait_readable` or `wait_writable` return early."""

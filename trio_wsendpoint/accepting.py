@@ -1,0 +1,244 @@
+"""The server's opening handshake over a stream, within `Timeouts.open`; and how it says no.
+
+`open_as_server` returns a `Connection` whose tasks have not been started, or raises
+`HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed, and the client was told
+why.  Imported by `server`, `serving` and `testing`.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.errors import BadRequest, HandshakeError, RequestAnswered, TLSFailed
+from trio_wsendpoint.handshake import (
+    Request,
+    RequestReader,
+    Response,
+    ServerHandshake,
+    serialize_response,
+)
+from trio_wsendpoint.instruments import tell_refusal
+from trio_wsendpoint.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
+from trio_wsendpoint.peer import ConnectionLogger, make_logger
+from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
+from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.tls import TLSTransport
+from trio_wsendpoint.transport import non_blocking
+
+__all__ = ["make_handshake", "open_as_server", "refuse_stream"]
+
+#: Bytes of a refused client that are read and dropped, so that it can read why.
+MAX_PASSED = 65536
+
+
+async def open_as_server(
+    stream: trio.abc.Stream,
+    settings: AcceptSettings,
+    scope: trio.CancelScope | None = None,
+    logger: ConnectionLogger | None = None,
+    handshake: ServerHandshake | None = None,
+) -> Connection:
+    """Read a request from `stream`, and accept it or answer it otherwise.
+
+    `scope` is what a server cancels to drop the opening while it is under way, and has its
+    deadline; `logger` is the connection's, if the server has made one, and `handshake` the one
+    that it uses for all of them.
+    """
+    logger = logger or make_logger(stream, settings)
+    scope = scope or trio.CancelScope(deadline=trio.current_time() + settings.timeouts.open)
+    try:
+        opening = _ServerOpening(stream, settings, logger, handshake or make_handshake(settings))
+        with scope:
+            return await opening.run()
+        raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
+    except (BadRequest, RequestAnswered) as error:
+        logger.debug("no connection: %s", error)
+        tell_refusal(settings.instruments, error, logger.address, logger)
+        await _answer_and_close(stream, error.response, settings)
+        raise
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+class _ServerOpening:
+    """One opening, which knows how far it has come when time is up."""
+
+    __slots__ = (
+        "_can_answer",
+        "_handshake",
+        "_is_processing",
+        "_logger",
+        "_reader",
+        "_settings",
+        "_stream",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        settings: AcceptSettings,
+        logger: ConnectionLogger,
+        handshake: ServerHandshake,
+    ) -> None:
+        self._stream = stream
+        self._transport = non_blocking(stream)
+        self._settings = settings
+        self._logger = logger
+        self._handshake = handshake
+        self._can_answer = False
+        self._is_processing = False
+        self._reader = RequestReader(settings.limits)
+
+    async def run(self) -> Connection:
+        if _is_tls(self._stream):
+            await do_tls(self._stream)
+        self._can_answer = True
+        request = await self._read_request()
+        # What makes no sense as a WebSocket is refused before the app is asked; what never
+        # claimed to be one is the app's to answer.
+        agreed = self._handshake._agree(request) if request.is_upgrade else None
+        if self._settings.process_request is not None:
+            await self._process(request, self._settings.process_request)
+        response, subprotocol, extension = agreed or self._handshake._agree(request)
+        endpoint = self._make_endpoint(extension)
+        await self._send(serialize_response(response, request))
+        # Only now: RFC 6455 section 4.1 has a client wait for the answer.
+        endpoint.receive_data(self._reader.trailing)
+        tasks = make_tasks(self._stream, self._transport, endpoint, self._settings, self._logger)
+        return Connection(tasks, request=request, response=response, subprotocol=subprotocol)
+
+    def _make_endpoint(self, extension: MessageExtension | None) -> Endpoint:
+        try:
+            return make_endpoint(ServerEndpoint, self._settings, extension)
+        except Exception as error:
+            self._logger.error("the endpoint could not be made", exc_info=error)
+            raise BadRequest("the endpoint could not be made", Response(500)) from error
+
+    async def _read_request(self) -> Request:
+        request: Request | None = None
+        while request is None:
+            # While we wait, nothing holds what has come but the reader.
+            request = self._reader.receive_data(await self._receive_more())
+        return request
+
+    async def _receive_more(self) -> bytes:
+        transport = self._transport
+        try:
+            if transport is None:
+                data = bytes(await self._stream.receive_some(CHUNK))
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                while (came := transport.receive_nowait(CHUNK)) is None:
+                    await transport.wait_readable()
+                data = came
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise lost(error) from error
+        if not data:
+            raise HandshakeError("the client closed the connection before its request was read")
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                sent = transport.send_nowait(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise lost(error) from error
+            if sent == len(data):
+                return
+            data = data[sent:]
+        await send(self._stream, data)
+
+    async def _process(self, request: Request, process_request: ProcessRequest) -> None:
+        self._is_processing = True
+        try:
+            answer = await process_request(request)
+            if answer is not None and not isinstance(answer, Response):
+                raise TypeError(f"process_request returns a Response or None, not {answer!r}")
+            if answer is not None and answer.status < 200:
+                # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
+                raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
+        except Exception as error:
+            self._logger.error("process_request failed", exc_info=error)
+            raise BadRequest("process_request failed", Response(500)) from error
+        self._is_processing = False
+        if answer is not None:
+            raise RequestAnswered(f"process_request answered {answer.status}", answer)
+
+    def too_late(self, *, is_dropped: bool) -> HandshakeError:
+        """Return what to raise when time is up, or when the server has dropped the opening."""
+        within = f"within {self._settings.timeouts.open:g} s"
+        if not self._can_answer:
+            return TLSFailed("the opening was dropped" if is_dropped else f"no TLS {within}")
+        if is_dropped:
+            return BadRequest(
+                "the opening was dropped: the server stops, or has too many of them",
+                _unavailable(self._settings),
+            )
+        if self._is_processing:
+            return BadRequest("process_request took too long", _unavailable(self._settings))
+        return BadRequest(f"no request {within}", Response(408))
+
+
+def make_handshake(settings: AcceptSettings) -> ServerHandshake:
+    """Return what answers requests; raises `ValueError` or `TypeError` for options."""
+    return ServerHandshake(
+        subprotocols=settings.subprotocols,
+        origins=settings.origins,
+        headers=settings.headers,
+        extensions=settings.extensions,
+        limits=settings.limits,
+    )
+
+
+def _unavailable(settings: AcceptSettings) -> Response:
+    """Return the 503 for an opening that was under way; a server says when to come again."""
+    if isinstance(settings, ServeSettings):
+        return Response(503, {"Retry-After": str(settings.server_limits.retry_after)})
+    return Response(503)
+
+
+async def refuse_stream(
+    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
+) -> None:
+    """Answer `response` to whatever was asked over `stream`, and close it; raises nothing.
+
+    Over TLS, where an answer costs a handshake first, there is none.
+    """
+    if not _is_tls(stream):
+        await _answer_and_close(stream, response, settings)
+    await trio.aclose_forcefully(stream)
+
+
+def _is_tls(stream: trio.abc.Stream) -> bool:
+    # The first question is most streams', and costs little.
+    return type(stream) is not trio.SocketStream and isinstance(
+        stream, (TLSTransport, trio.SSLStream)
+    )
+
+
+async def _answer_and_close(
+    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
+) -> None:
+    """Write an HTTP answer and see that it arrives, then close."""
+    try:
+        with trio.move_on_after(settings.timeouts.linger):
+            await stream.send_all(serialize_response(response))
+            if isinstance(stream, trio.abc.HalfCloseableStream):
+                # Closing with unread bytes would reset the connection, and the answer with it.
+                await stream.send_eof()
+                passed = 0
+                while passed < MAX_PASSED and (data := await stream.receive_some(CHUNK)):
+                    passed += len(data)
+            await stream.aclose()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        await trio.aclose_forcefully(stream)
