@@ -101,17 +101,6 @@ class Inbox:
         self.is_message_wanted = True
         self.app.wake()
 
-    def expect(self, *, in_parts: bool) -> None:
-        """Note that the app waits: for a message, or for a part of one."""
-        self.is_receiver_waiting = True
-        self.is_message_wanted = not in_parts
-        self.are_parts_wanted = in_parts
-        self.app.wake()
-
-    def expect_no_more(self) -> None:
-        """Note that the app waits no longer."""
-        self.is_receiver_waiting = self.is_message_wanted = self.are_parts_wanted = False
-
     def discard(self) -> None:
         """Forget what was received and not read: after a local close nobody will."""
         self.messages = ()

@@ -205,18 +205,26 @@ class Reader:
         """
         inbox, tasks = self._inbox, self._tasks
         stream = tasks.non_blocking
-        inbox.expect(in_parts=in_parts)
+        inbox.is_receiver_waiting = True
+        inbox.is_message_wanted = not in_parts
+        inbox.are_parts_wanted = in_parts
         try:
             # When writing has broken, the task reads what is left, to the end.
             if stream is None or self.leader is _TASK or not tasks.is_open:
+                inbox.app.wake()
                 await inbox.arrivals.wait()
                 return None
             self.leader = _APP
             quickly = quickly and self._message_rate is None
             has_begun = in_parts and self._endpoint.incoming.partial_type is not None
             try:
-                if self._has_nothing:
-                    need = _DATA
+                if (
+                    self.is_drained
+                    and self._is_empty
+                    and not self._endpoint.has_frames
+                    and tasks.writer.corked is None
+                ):
+                    need = _DATA  # all that can be done before waiting for more is done
                 else:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     need = self._advance_for_app(has_begun)
@@ -239,22 +247,12 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - a callback; what follows is passed over
             self._fail(error)
         finally:
-            inbox.expect_no_more()
+            inbox.is_receiver_waiting = inbox.is_message_wanted = inbox.are_parts_wanted = False
         return None
 
     def _fail(self, error: Exception) -> None:
         self.is_peer_done = True
         self._tasks.crash(error)
-
-    @property
-    def _has_nothing(self) -> bool:
-        """Whether all that could be done before waiting for more is done."""
-        return (
-            self.is_drained
-            and self._is_empty
-            and not self._endpoint.has_frames
-            and not self._tasks.writer.corked
-        )
 
     def leave(self) -> None:
         """Lead no longer; let the task do so at once if somebody else needs what comes."""
@@ -264,6 +262,8 @@ class Reader:
             self._work.wake()
         elif tasks.pings.waiting or tasks.ended.count or not tasks.is_open:
             self.call()
+        elif self._is_watched and tasks.heartbeat is not None:
+            self._left_in = tasks.heartbeat.tick
         else:
             self._note_away(tasks)
 

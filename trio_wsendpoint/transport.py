@@ -146,7 +146,8 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     async def wait_readable(self) -> None:
         """Wait until there is something to read."""
-        self._check_open()
+        if self._socket.fileno() < 0:
+            self._check_open()
         self._waiting += 1
         try:
             await trio.lowlevel.wait_readable(self._descriptor)
