@@ -238,6 +238,8 @@ class Writer:
                     view = self._offer(stream, batch)
             await self._send(view)
             self._is_writing = False
+            if stream is not None:
+                await trio.lowlevel.checkpoint()  # a peer that always takes more starves the others
             return True
         if self.is_done or not self._endpoint.is_open:
             return False
@@ -261,8 +263,6 @@ class Writer:
                 view = view[sent:]
             if scope.cancelled_caught:
                 raise trio.TooSlowError(f"the peer accepted nothing for {self._timeouts.write:g} s")
-        if stream is not None:
-            await trio.lowlevel.checkpoint()  # a peer that always takes more starves the others
 
     # ---- both --------------------------------------------------------------------------------
 

@@ -266,10 +266,10 @@ async def test_after_looking_in_vain_it_waits_at_once_for_a_while() -> None:
         with trio.move_on_after(1):
             await connection.receive()
         assert (stream.reads, stream.waits) == (1, 1)
-        for number in range(17):
+        for number in range(33):
             stream.chunks.append(masked(str(number)))
             assert await connection.receive() == str(number)
-        assert (stream.reads, stream.waits) == (18, 17)  # the last of them is looked for again
+        assert (stream.reads, stream.waits) == (34, 33)  # the last of them is looked for again
 
 
 async def test_a_loop_that_need_not_wait_lets_others_run() -> None:
