@@ -37,8 +37,8 @@ BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
 #: Messages for which nobody looks whether they are here already, before waiting, after that was in
-#: vain: to look costs less than to wait, but more than nothing.
-DOUBT = 32
+#: vain: to look costs a fifth of what it costs to wait, but more than nothing.
+DOUBT = 4
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
 PONG_TURNS = 8
 #: Bytes that a peer may send after its own Close frame before we stop reading them.

@@ -23,6 +23,7 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.opening import connect_without_handshake
+from trio_wsendpoint.reader import DOUBT
 from trio_wsendpoint.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing import MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
@@ -266,10 +267,13 @@ async def test_after_looking_in_vain_it_waits_at_once_for_a_while() -> None:
         with trio.move_on_after(1):
             await connection.receive()
         assert (stream.reads, stream.waits) == (1, 1)
-        for number in range(33):
+        for number in range(DOUBT):
             stream.chunks.append(masked(str(number)))
             assert await connection.receive() == str(number)
-        assert (stream.reads, stream.waits) == (34, 33)  # the last of them is looked for again
+        assert (stream.reads, stream.waits) == (1 + DOUBT, 1 + DOUBT)
+        stream.chunks.append(masked("here"))
+        assert await connection.receive() == "here"
+        assert (stream.reads, stream.waits) == (2 + DOUBT, 1 + DOUBT)
 
 
 async def test_a_loop_that_need_not_wait_lets_others_run() -> None:
