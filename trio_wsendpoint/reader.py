@@ -36,9 +36,9 @@ CHUNK = 65536
 BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
-#: Messages for which nobody looks whether they are here already, before waiting, after that was in
-#: vain: to look costs a fifth of what it costs to wait, but more than nothing.
-DOUBT = 4
+#: Messages that are waited for at once, after so many (the place) were looked for in vain in a row:
+#: to look costs a fifth of what it costs to wait, but more than nothing.
+DOUBTS = (0, 0, 0, 0, 4)
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
 PONG_TURNS = 8
 #: Bytes that a peer may send after its own Close frame before we stop reading them.
@@ -79,6 +79,7 @@ class Reader:
         "_control_frames",
         "_control_rate",
         "_endpoint",
+        "_in_vain",
         "_inbox",
         "_is_called",
         "_is_empty",
@@ -115,6 +116,7 @@ class Reader:
         #: Messages that are not looked for before waiting, because the last time was in vain.
         may_try = tasks.non_blocking is not None and limits.message_rate is None
         self.doubt = 0 if may_try else sys.maxsize
+        self._in_vain = 0  # times in a row that one was looked for
         self._is_watched = False  # by the heartbeat, because the app may be away
         self._left_in = 0  # the heartbeat's tick in which it went
         self._is_empty = False  # the stream most likely has no more at hand
@@ -145,6 +147,8 @@ class Reader:
                 payload = self._take_next_payload()
             elif stream is not None:
                 payload = self._read_payload(stream)
+                if payload is not None:
+                    self._in_vain = 0
             else:
                 return None
         except Exception as error:  # noqa: BLE001 - of a stream that is no good
@@ -180,7 +184,8 @@ class Reader:
         if not data:
             if data is None:
                 self._is_empty = True
-                self.doubt = DOUBT
+                self._in_vain = min(self._in_vain + 1, len(DOUBTS) - 1)
+                self.doubt = DOUBTS[self._in_vain]
             else:
                 self._take(data)
             return None
