@@ -135,9 +135,7 @@ class ServerOpening:
         tasks = make_tasks(self.stream, self._transport, endpoint, settings, self._logger)
         return Connection(tasks, request=request, response=response, subprotocol=subprotocol)
 
-    async def _wait(
-        self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: Unpack[_Args]
-    ) -> _T:
+    async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
         """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
         with trio.CancelScope(deadline=self._until) as self._scope:
             if self._is_dropped:

@@ -233,6 +233,16 @@ class Tasks:
         if self._closer is not None:
             self._closer.start()
 
+    def plan_end(self, when: float) -> None:
+        """Have the heartbeat see to it that the stream is closed by then."""
+        if self.heartbeat is not None:
+            self.heartbeat.plan_end(self._pulse, when)
+
+    def check_end(self, now: float) -> None:
+        """Close the stream if it is time to."""
+        if self._closer is not None:
+            self._closer.check(now)
+
     async def end(self) -> None:
         """Wait until the stream is closed, for who closes: if cancelled, it is closed at once."""
         if self._closer is not None and self._closer.is_pending:
