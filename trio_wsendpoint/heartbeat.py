@@ -41,7 +41,7 @@ class Pulse:
         self.interval = float("inf") if options is None else options.interval
         self.last_beat = -float("inf")
         self.seen_activity = 0
-        self.active = trio.current_time()
+        self.active = tasks.opened_at
 
     def plan(self, tasks: Tasks) -> float:
         """Return when the next ping is due."""

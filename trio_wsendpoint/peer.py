@@ -72,16 +72,20 @@ def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> Connec
 
 def peer_address(address: object) -> str | None:
     """Return the IP address in what `socket_address` returned, or None if it has none."""
-    return cast("str", address[0]) if isinstance(address, tuple) else None
+    if isinstance(address, tuple):
+        name: str = address[0]
+        return name
+    return None
 
 
 def socket_address(stream: trio.abc.Stream) -> object:
     """Return what `getpeername()` says; None if the stream is not over a socket."""
     transport: Any = stream  # a Trio stream of any kind, which may wrap another
-    while isinstance(transport, (TLSTransport, trio.SSLStream)):
-        transport = cast("AnyTLSStream", transport).transport_stream
-    if not isinstance(transport, trio.SocketStream):
-        return None
+    if type(transport) is not trio.SocketStream:  # as nearly all are
+        while isinstance(transport, (TLSTransport, trio.SSLStream)):
+            transport = cast("AnyTLSStream", transport).transport_stream
+        if not isinstance(transport, trio.SocketStream):
+            return None
     try:
         address: object = transport.socket.getpeername()
     except OSError:

@@ -96,6 +96,7 @@ class Tasks:
         self.stream = stream
         self.endpoint = endpoint
         self.logger = logger
+        self.opened_at = trio.current_time()
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.pings = Pings()
         self.reader = Reader(self, limits, timeouts)
@@ -108,7 +109,6 @@ class Tasks:
         self.is_open = True
         self.has_ended = False  # the stream is closed
         self.ended = Waiters()  # those who wait for that
-        self.opened_at = trio.current_time()
         self.ended_at: float | None = None
         #: Called when the connection has ended, if anybody listens.
         self.end_listener: Callable[[], object] | None = None
