@@ -28,7 +28,7 @@ from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.tls import TLSTransport
-from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.transport import AcceptedSocket, non_blocking
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
@@ -248,9 +248,7 @@ async def refuse_stream(
 
 def _is_tls(stream: trio.abc.Stream) -> bool:
     # The first question is most streams', and costs little.
-    return type(stream) is not trio.SocketStream and isinstance(
-        stream, (TLSTransport, trio.SSLStream)
-    )
+    return type(stream) is not AcceptedSocket and isinstance(stream, (TLSTransport, trio.SSLStream))
 
 
 async def _answer_and_close(
