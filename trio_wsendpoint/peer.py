@@ -73,10 +73,7 @@ def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> Connec
 
 def peer_address(address: object) -> str | None:
     """Return the IP address in what `socket_address` returned, or None if it has none."""
-    if isinstance(address, tuple):
-        name: str = address[0]
-        return name
-    return None
+    return cast("str", address[0]) if isinstance(address, tuple) else None
 
 
 def socket_address(stream: trio.abc.Stream) -> object:
