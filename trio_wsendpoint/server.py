@@ -31,7 +31,7 @@ from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.settings import Logger, ServeSettings
-from trio_wsendpoint.statistics import ServerStatistics, Totals, cause_of
+from trio_wsendpoint.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -294,7 +294,7 @@ class EndpointServer:
         finally:
             if connection is not None:
                 del self._ending[connection]
-                self._totals.add(connection._counts(), cause_of(connection.endpoint.closing))
+                connection._add_to(self._totals)
             self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection
