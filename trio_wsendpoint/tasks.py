@@ -38,6 +38,7 @@ from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.peer import ConnectionLogger
 from trio_wsendpoint.pings import Pings
+from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.reader import Leader, Reader
@@ -342,14 +343,10 @@ class Tasks:
         A close in order is none for who has something to send, or half a message.
         """
         closing = self.endpoint.closing
-        told = [] if closing.is_open else [closing.explain()]
-        if self._failure is not None:
-            told.insert(0, f"internal error: {self._failure!r}")
-        elif self.writer.error is not None:
-            told.insert(0, tell_loss(self.writer.error))
-        elif self.farewell is not None and not told:
-            told.append("the server stops")
-        facts = "; ".join(told)
+        facts = None
+        is_final = closing.state is State.CLOSED
+        if not (is_final and self._failure is None and self.writer.error is None):
+            facts = self._tell(closing)
         made: ConnectionClosed
         if self.is_closed_locally or (self.farewell is not None and closing.is_open):
             made = ConnectionClosedLocally(facts, closing)
@@ -359,3 +356,14 @@ class Tasks:
             made = ConnectionLost(facts, closing)
         made.__cause__ = self._failure or closing.error or self.writer.error
         return made
+
+    def _tell(self, closing: Closing) -> str:
+        """Say who closed, and what went wrong."""
+        told = [] if closing.is_open else [closing.explain()]
+        if self._failure is not None:
+            told.insert(0, f"internal error: {self._failure!r}")
+        elif self.writer.error is not None:
+            told.insert(0, tell_loss(self.writer.error))
+        elif self.farewell is not None and not told:
+            told.append("the server stops")
+        return "; ".join(told)
