@@ -1,11 +1,14 @@
 """The server's opening handshake over a stream, within `Timeouts.open`; and how it says no.
 
-`open_as_server` returns a `Connection` whose tasks have not been started, or raises
-`HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed, and the client was told
-why.  Imported by `server`, `serving` and `testing`.
+`open_as_server`, or `ServerOpening.run` for a server, which may `drop` it, returns a `Connection`
+whose tasks have not been started, or raises `HandshakeError` (a cancelled one, `Cancelled`); then
+the stream is closed, and the client was told why.  Imported by `server`, `serving` and `testing`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 
@@ -25,58 +28,48 @@ from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.tls import TLSTransport
-from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.transport import AcceptedSocket, non_blocking
 
-__all__ = ["make_handshake", "open_as_server", "refuse_stream"]
+__all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
 #: Bytes of a refused client that are read and dropped, so that it can read why.
 MAX_PASSED = 65536
 
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
 
-async def open_as_server(
-    stream: trio.abc.Stream,
-    settings: AcceptSettings,
-    scope: trio.CancelScope | None = None,
-    logger: ConnectionLogger | None = None,
-    handshake: ServerHandshake | None = None,
-) -> Connection:
-    """Read a request from `stream`, and accept it or answer it otherwise.
 
-    `scope` is what a server cancels to drop the opening while it is under way, and has its
-    deadline; `logger` is the connection's, if the server has made one, and `handshake` the one
-    that it uses for all of them.
-    """
-    logger = logger or make_logger(stream, settings)
-    scope = scope or trio.CancelScope(deadline=trio.current_time() + settings.timeouts.open)
+async def open_as_server(stream: trio.abc.Stream, settings: AcceptSettings) -> Connection:
+    """Read a request from `stream`, and accept it or answer it otherwise."""
     try:
-        opening = _ServerOpening(stream, settings, logger, handshake or make_handshake(settings))
-        with scope:
-            return await opening.run()
-        raise opening.too_late(is_dropped=trio.current_time() < scope.deadline)
-    except (BadRequest, RequestAnswered) as error:
-        logger.debug("no connection: %s", error)
-        tell_refusal(settings.instruments, error, logger.address, logger)
-        await _answer_and_close(stream, error.response, settings)
-        raise
-    except BaseException as error:
-        if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, logger.address, logger)
+        handshake = make_handshake(settings)
+        opening = ServerOpening(stream, settings, make_logger(stream, settings), handshake)
+    except BaseException:
         await trio.aclose_forcefully(stream)
         raise
+    return await opening.run()
 
 
-class _ServerOpening:
-    """One opening, which knows how far it has come when time is up."""
+class ServerOpening:
+    """One opening over `stream`: `run` it once.
+
+    It knows how far it has come when its time is up, or when the server drops it.  What takes no
+    waiting is done in no cancel scope: most requests are here when they are looked for, and there
+    is room for the answer.
+    """
 
     __slots__ = (
         "_can_answer",
         "_handshake",
+        "_is_dropped",
         "_is_processing",
         "_logger",
         "_reader",
+        "_scope",
         "_settings",
-        "_stream",
         "_transport",
+        "_until",
+        "stream",
     )
 
     def __init__(
@@ -86,32 +79,69 @@ class _ServerOpening:
         logger: ConnectionLogger,
         handshake: ServerHandshake,
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._transport = non_blocking(stream)
         self._settings = settings
         self._logger = logger
         self._handshake = handshake
         self._can_answer = False
         self._is_processing = False
+        self._is_dropped = False
         self._reader = RequestReader(settings.limits)
+        self._until = trio.current_time() + settings.timeouts.open
+        self._scope: trio.CancelScope | None = None  # while it waits
+
+    def drop(self) -> None:
+        """End it with a refusal, unless its answer has left: the server cannot go on with it."""
+        self._is_dropped = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     async def run(self) -> Connection:
-        if _is_tls(self._stream):
-            await do_tls(self._stream)
+        """Read the request, and accept it or answer it otherwise; or raise, as the module says."""
+        try:
+            return await self._open()
+        except (BadRequest, RequestAnswered) as error:
+            self._logger.debug("no connection: %s", error)
+            tell_refusal(self._settings.instruments, error, self._logger.address, self._logger)
+            await _answer_and_close(self.stream, error.response, self._settings)
+            raise
+        except BaseException as error:
+            if isinstance(error, HandshakeError):
+                tell_refusal(self._settings.instruments, error, self._logger.address, self._logger)
+            await trio.aclose_forcefully(self.stream)
+            raise
+
+    async def _open(self) -> Connection:
+        settings = self._settings
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if _is_tls(self.stream):
+            await self._wait(do_tls, self.stream)
         self._can_answer = True
         request = await self._read_request()
+        fields = self._reader.fields
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.
-        agreed = self._handshake._agree(request) if request.is_upgrade else None
-        if self._settings.process_request is not None:
-            await self._process(request, self._settings.process_request)
-        response, subprotocol, extension = agreed or self._handshake._agree(request)
+        agreed = self._handshake._agree(request, fields) if request.is_upgrade else None
+        if settings.process_request is not None:
+            self._is_processing = True
+            await self._wait(self._process, request, settings.process_request)
+            self._is_processing = False
+        response, subprotocol, extension = agreed or self._handshake._agree(request, fields)
         endpoint = self._make_endpoint(extension)
         await self._send(serialize_response(response, request))
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
         endpoint.receive_data(self._reader.trailing)
-        tasks = make_tasks(self._stream, self._transport, endpoint, self._settings, self._logger)
+        tasks = make_tasks(self.stream, self._transport, endpoint, settings, self._logger)
         return Connection(tasks, request=request, response=response, subprotocol=subprotocol)
+
+    async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
+        """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
+        with trio.CancelScope(deadline=self._until) as self._scope:
+            if self._is_dropped:
+                self._scope.cancel()
+            return await wait(*args)
+        raise self._too_late()
 
     def _make_endpoint(self, extension: MessageExtension | None) -> Endpoint:
         try:
@@ -131,11 +161,10 @@ class _ServerOpening:
         transport = self._transport
         try:
             if transport is None:
-                data = bytes(await self._stream.receive_some(CHUNK))
+                data = bytes(await self._wait(self.stream.receive_some, CHUNK))
             else:
-                await trio.lowlevel.checkpoint_if_cancelled()
                 while (came := transport.receive_nowait(CHUNK)) is None:
-                    await transport.wait_readable()
+                    await self._wait(transport.wait_readable)
                 data = came
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise lost(error) from error
@@ -144,9 +173,10 @@ class _ServerOpening:
         return data
 
     async def _send(self, data: bytes) -> None:
+        if self._is_dropped:
+            raise self._too_late()
         transport = self._transport
         if transport is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
             try:
                 sent = transport.send_nowait(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -154,10 +184,10 @@ class _ServerOpening:
             if sent == len(data):
                 return
             data = data[sent:]
-        await send(self._stream, data)
+        await self._wait(send, self.stream, data)
 
     async def _process(self, request: Request, process_request: ProcessRequest) -> None:
-        self._is_processing = True
+        """Raise if the app has another answer for `request`, or none that makes sense."""
         try:
             answer = await process_request(request)
             if answer is not None and not isinstance(answer, Response):
@@ -168,16 +198,15 @@ class _ServerOpening:
         except Exception as error:
             self._logger.error("process_request failed", exc_info=error)
             raise BadRequest("process_request failed", Response(500)) from error
-        self._is_processing = False
         if answer is not None:
             raise RequestAnswered(f"process_request answered {answer.status}", answer)
 
-    def too_late(self, *, is_dropped: bool) -> HandshakeError:
+    def _too_late(self) -> HandshakeError:
         """Return what to raise when time is up, or when the server has dropped the opening."""
         within = f"within {self._settings.timeouts.open:g} s"
         if not self._can_answer:
-            return TLSFailed("the opening was dropped" if is_dropped else f"no TLS {within}")
-        if is_dropped:
+            return TLSFailed("the opening was dropped" if self._is_dropped else f"no TLS {within}")
+        if self._is_dropped:
             return BadRequest(
                 "the opening was dropped: the server stops, or has too many of them",
                 _unavailable(self._settings),
@@ -219,9 +248,7 @@ async def refuse_stream(
 
 def _is_tls(stream: trio.abc.Stream) -> bool:
     # The first question is most streams', and costs little.
-    return type(stream) is not trio.SocketStream and isinstance(
-        stream, (TLSTransport, trio.SSLStream)
-    )
+    return type(stream) is not AcceptedSocket and isinstance(stream, (TLSTransport, trio.SSLStream))
 
 
 async def _answer_and_close(

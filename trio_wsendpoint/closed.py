@@ -36,12 +36,21 @@ class ConnectionClosed(WebSocketError):
     `received` are the Close frames, or None.
     """
 
-    def __init__(self, message: str, closing: Closing) -> None:
-        super().__init__(message)
+    def __init__(self, message: str | None, closing: Closing) -> None:
+        # None: what `closing` says, which will not change.  It is put into words when it is asked
+        # for: most ends of connections nobody reads about.
+        super().__init__(*([] if message is None else [message]))
+        self._closing = closing
         self.code = closing.code
         self.sent: CloseFrame | None = closing.sent
         self.received: CloseFrame | None = closing.received
         self.reason = self.received.reason if self.received is not None else ""
+
+    def __str__(self) -> str:
+        return super().__str__() if self.args else self._closing.explain()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class ConnectionEnded(ConnectionClosed, trio.EndOfChannel):

@@ -4,7 +4,8 @@ It begins when the connection begins to close, by whichever side.  It sees the C
 through, ends the bytes in order, closes the stream, and wakes everyone.  That takes a task, but
 for two ends that nearly all connections have: where nothing is left to wait for, the stream is
 closed at once; and where the peer has only to end its bytes, as ours have ended, whoever calls
-`aclose()` reads them to that end, or a task if nobody does so soon.
+`aclose()` reads them to that end, or a task if nobody does so soon.  That is short most times, and
+the heartbeat keeps its deadline: a cancel scope would cost more than all else of it.
 
 Only `tasks` imports this module.
 """
@@ -37,7 +38,9 @@ class Closer:
     """
 
     __slots__ = (
+        "_has_ended_ours",
         "_is_reader",
+        "_is_watched",
         "_patience",
         "_progress",
         "_tasks",
@@ -53,6 +56,8 @@ class Closer:
         self._patience: trio.CancelScope | None = None
         self._progress = Waiter()  # it waits here
         self._is_reader = False  # it reads to the end itself
+        self._has_ended_ours = False  # our bytes, without a task, and the heartbeat watches
+        self._is_watched = False  # it waits until the stream is closed, not in `patience`
         self._until = float("inf")
         self.is_pending = self.is_torn_down = False
 
@@ -103,6 +108,7 @@ class Closer:
         except Exception:  # noqa: BLE001 - the task is told the same, and knows what to do
             return False
         tasks.heartbeat.watch(tasks)
+        self._has_ended_ours = True
         return True
 
     def start(self) -> None:
@@ -114,8 +120,18 @@ class Closer:
         """See to the end here, if nobody does yet; if cancelled, the stream is closed at once."""
         if self.is_pending:
             self.is_pending = False
-            self.patience.shield = False
+            if self._has_ended_ours:
+                self._until = min(self._until, trio.current_time() + self._timeouts.linger)
+                self._tasks.plan_end(self._until)
+                self._is_watched = True
+            else:
+                self.patience.shield = False
             await self.run()
+
+    def check(self, now: float) -> None:
+        """Close the stream if that is due, for who keeps the time."""
+        if self._is_watched and now >= self._until:
+            self.cancel()
 
     def wake(self) -> None:
         """Let it look how far the others are."""
@@ -124,6 +140,9 @@ class Closer:
     def cancel(self) -> None:
         """Have it close the stream now, if it has begun, or as soon as it begins."""
         self.patience.cancel()
+        if self._is_watched:
+            self._is_watched = False
+            self.is_pending = True
         if self.is_pending and not self._close_now():
             self.start()
 
@@ -138,13 +157,17 @@ class Closer:
     async def run(self) -> None:
         """Close; raises no `Exception`."""
         tasks = self._tasks
-        patience = self.patience
-        patience.deadline = min(patience.deadline, self._until)
         try:
             try:
-                with patience:
-                    await self._close_politely(patience)
+                if self._is_watched:
+                    await self._wait_for_end()
+                else:
+                    patience = self.patience
+                    patience.deadline = min(patience.deadline, self._until)
+                    with patience:
+                        await self._close_politely(patience)
             finally:
+                self._is_watched = False
                 self.is_torn_down = True
                 tasks.cancel_all()
                 transport = tasks.non_blocking
@@ -158,6 +181,8 @@ class Closer:
             self._end()  # whatever the stream raises, nobody is to wait for it any longer
 
     def _end(self) -> None:
+        if self._tasks.has_ended:
+            return  # it was closed while somebody waited for its end
         closing = self._tasks.endpoint.closing
         if not closing.is_over:
             late = "the peer did not close in time"

@@ -29,7 +29,7 @@ from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.protocol.shared import SharedMessage
-from trio_wsendpoint.statistics import ConnectionStatistics, cause_of, code_of, counts_of
+from trio_wsendpoint.statistics import ConnectionStatistics, Totals, cause_of, code_of, counts_of
 from trio_wsendpoint.streams import ReceiveStream, SendStream
 from trio_wsendpoint.tasks import Tasks
 
@@ -417,6 +417,14 @@ class Connection(trio.abc.Channel[str | bytes]):
             "bytes_received": self._tasks.reader.bytes_received,
             **counts_of(self.endpoint.traffic),
         }
+
+    def _add_to(self, totals: Totals) -> None:
+        """Add what this connection has done, which has ended."""
+        totals.messages_sent += self._messages_sent
+        totals.messages_received += self._messages_received
+        totals.bytes_sent += self._tasks.writer.bytes_sent
+        totals.bytes_received += self._tasks.reader.bytes_received
+        totals.add(self.endpoint.traffic, self.endpoint.closing)
 
     def __repr__(self) -> str:
         return f"<Connection {ascii(self.request.path)[1:-1][:80]} {self.state.value}>"

@@ -41,7 +41,7 @@ class Pulse:
         self.interval = float("inf") if options is None else options.interval
         self.last_beat = -float("inf")
         self.seen_activity = 0
-        self.active = trio.current_time()
+        self.active = tasks.opened_at
 
     def plan(self, tasks: Tasks) -> float:
         """Return when the next ping is due."""
@@ -91,11 +91,19 @@ class HeartbeatTask:
         if tasks is not None:
             del self._pulses[pulse]
             self._watched.pop(tasks, None)
-            if not self._pulses or len(self._plan) > 2 * len(self._pulses) + 64:
+            if not self._pulses:
+                self._plan.clear()
+            elif len(self._plan) > 3 * len(self._pulses) + 64:
                 self._plan = [entry for entry in self._plan if entry[-1].tasks is not None]
                 heapq.heapify(self._plan)
             if not (self._pulses or self._stays):
                 self._changed.wake()
+
+    def plan_end(self, pulse: Pulse, when: float) -> None:
+        """Look whether a connection has ended by then, which it is to have."""
+        self._count += 1
+        heapq.heappush(self._plan, (when, self._count, when, pulse))
+        self._hasten(when)
 
     def let_go(self) -> None:
         """Stay no longer than there is somebody to look after."""
@@ -151,6 +159,9 @@ class HeartbeatTask:
             _, _, planned, pulse = heapq.heappop(self._plan)
             tasks = pulse.tasks
             if tasks is None:
+                continue
+            if not tasks.is_open:
+                tasks.check_end(now)
                 continue
             try:
                 self._look_at(pulse, tasks, planned, now)

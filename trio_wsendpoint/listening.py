@@ -15,6 +15,7 @@ import trio
 
 from trio_wsendpoint.settings import Logger
 from trio_wsendpoint.tls import TLSListener
+from trio_wsendpoint.transport import AcceptedSocket
 
 __all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
 
@@ -129,7 +130,7 @@ class _Accepter:
             except OSError:  # which is for Trio to judge, and not to be raised for every client
                 accepted = None
             if accepted is not None:
-                return trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+                return AcceptedSocket(accepted)
         return await self._listener.accept()
 
     def let_go(self) -> None:

@@ -15,6 +15,7 @@ import trio
 
 from trio_wsendpoint.settings import ConnectionSettings, Logger
 from trio_wsendpoint.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport import AcceptedSocket
 
 __all__ = ["ConnectionLogger", "make_logger", "peer_address", "socket_address"]
 
@@ -78,10 +79,11 @@ def peer_address(address: object) -> str | None:
 def socket_address(stream: trio.abc.Stream) -> object:
     """Return what `getpeername()` says; None if the stream is not over a socket."""
     transport: Any = stream  # a Trio stream of any kind, which may wrap another
-    while isinstance(transport, (TLSTransport, trio.SSLStream)):
-        transport = cast("AnyTLSStream", transport).transport_stream
-    if not isinstance(transport, trio.SocketStream):
-        return None
+    if type(transport) is not AcceptedSocket:  # as most of a server's are
+        while isinstance(transport, (TLSTransport, trio.SSLStream)):
+            transport = cast("AnyTLSStream", transport).transport_stream
+        if not isinstance(transport, trio.SocketStream):
+            return None
     try:
         address: object = transport.socket.getpeername()
     except OSError:

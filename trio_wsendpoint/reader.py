@@ -124,7 +124,7 @@ class Reader:
         self._is_called = False  # the task is to lead, as soon as the app does not
         self.leader = Leader.NOBODY
         self.is_paused = False
-        self.heard = self._clock.current_time()
+        self.heard = tasks.opened_at
         self.bytes_received = 0
         self.is_peer_done = False
         self.is_eof_seen = False

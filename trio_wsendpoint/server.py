@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from trio_wsendpoint.accepting import open_as_server, refuse_stream
+from trio_wsendpoint.accepting import ServerOpening, refuse_stream
 from trio_wsendpoint.admission import Admission
 from trio_wsendpoint.closed import is_the_end
 from trio_wsendpoint.connection import Connection
@@ -31,7 +31,7 @@ from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.settings import Logger, ServeSettings
-from trio_wsendpoint.statistics import ServerStatistics, Totals, cause_of
+from trio_wsendpoint.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -61,7 +61,7 @@ class EndpointServer:
         self._totals = Totals()
         self._errors: list[Exception] = []  # of handlers, to be raised at the end
         self._block: trio.CancelScope | None = None
-        self._openings: dict[trio.CancelScope, trio.abc.Stream] = {}  # the oldest first
+        self._openings: dict[ServerOpening, None] = {}  # the oldest first
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
@@ -165,8 +165,10 @@ class EndpointServer:
         return nursery is not None
 
     async def _begin_to_close(self, code: int, reason: str) -> None:
-        for scope in (*self._accepting, *self._openings):
+        for scope in self._accepting:
             scope.cancel()
+        for opening in self._openings:
+            opening.drop()
         if self._nursery is not None:
             goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
@@ -292,7 +294,7 @@ class EndpointServer:
         finally:
             if connection is not None:
                 del self._ending[connection]
-                self._totals.add(connection._counts(), cause_of(connection.endpoint.closing))
+                connection._add_to(self._totals)
             self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection
@@ -316,19 +318,16 @@ class EndpointServer:
             self._block.cancel()
 
     async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        deadline = trio.current_time() + self._settings.timeouts.open
-        scope = trio.CancelScope(deadline=deadline)
-        self._openings[scope] = stream
+        opening = ServerOpening(stream, self._settings, logger, self._handshake)
+        self._openings[opening] = None
         if self._farewell is not None:
-            scope.cancel()
+            opening.drop()
         elif len(self._openings) > self._settings.server_limits.openings:
             self._drop_oldest()
         try:
-            connection = await open_as_server(
-                stream, self._settings, scope, logger, self._handshake
-            )
+            connection = await opening.run()
         finally:
-            if self._openings.pop(scope, None) is None:
+            if self._openings.pop(opening, self) is self:
                 self._refusing -= 1  # it was dropped
         self._opened += 1
         return connection
@@ -338,12 +337,12 @@ class EndpointServer:
 
         So a flood of silent ones ends up dropping itself.
         """
-        scope, stream = next(iter(self._openings.items()))
-        del self._openings[scope]
+        opening = next(iter(self._openings))
+        del self._openings[opening]
         self._note_refusal()
-        scope.cancel()
+        opening.drop()
         if self._nursery is not None and not self._can_say_no:
-            self._nursery.start_soon(trio.aclose_forcefully, stream)
+            self._nursery.start_soon(trio.aclose_forcefully, opening.stream)
 
     def _note_end(self, error: Exception, logger: Logger) -> None:
         if isinstance(error, HandshakeError):

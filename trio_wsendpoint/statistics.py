@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -122,7 +122,6 @@ class ServerStatistics(TrafficStatistics):
     closes: Mapping[CloseCause, int] = field(default_factory=dict[CloseCause, int], hash=False)
 
 
-_TRAFFIC = tuple(one.name for one in fields(TrafficStatistics))
 _QUEUES = (
     "inbox_messages",
     "inbox_bytes",
@@ -174,24 +173,38 @@ def cause_of(closing: Closing) -> CloseCause | None:
 class Totals:
     """The sums of connections that have ended: adding one costs the same however many were."""
 
-    __slots__ = ("_closes", "_sums")
+    __slots__ = (
+        "_closes",
+        "_traffic",
+        "bytes_received",
+        "bytes_sent",
+        "messages_received",
+        "messages_sent",
+    )
 
     def __init__(self) -> None:
-        self._sums = dict.fromkeys(_TRAFFIC, 0)
+        self._traffic = Traffic()
         self._closes: Counter[CloseCause] = Counter()
+        self.messages_sent = self.messages_received = 0
+        self.bytes_sent = self.bytes_received = 0
 
-    def add(self, counts: Mapping[str, int], cause: CloseCause | None) -> None:
-        """Add what a connection that has ended has done, by the fields of `TrafficStatistics`."""
-        sums = self._sums
-        for name, count in counts.items():
-            if count:
-                sums[name] += count
+    def add(self, traffic: Traffic, closing: Closing) -> None:
+        """Add what the endpoint of a connection that has ended has counted, and why it ended."""
+        self._traffic.add(traffic)
+        cause = cause_of(closing)
         if cause is not None:
             self._closes[cause] += 1
 
     def with_present(self, present: Iterable[ConnectionStatistics]) -> dict[str, Any]:
         """Return the sums of these and the ended ones, as fields of `ServerStatistics`."""
-        sums: dict[str, Any] = {**self._sums, **dict.fromkeys(_QUEUES, 0)}
+        sums: dict[str, Any] = {
+            "messages_sent": self.messages_sent,
+            "messages_received": self.messages_received,
+            "bytes_sent": self.bytes_sent,
+            "bytes_received": self.bytes_received,
+            **counts_of(self._traffic),
+            **dict.fromkeys(_QUEUES, 0),
+        }
         for one in present:
             for name in sums:
                 sums[name] += getattr(one, name)

@@ -38,6 +38,7 @@ from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.peer import ConnectionLogger
 from trio_wsendpoint.pings import Pings
+from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.reader import Leader, Reader
@@ -96,6 +97,7 @@ class Tasks:
         self.stream = stream
         self.endpoint = endpoint
         self.logger = logger
+        self.opened_at = trio.current_time()
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.pings = Pings()
         self.reader = Reader(self, limits, timeouts)
@@ -108,7 +110,6 @@ class Tasks:
         self.is_open = True
         self.has_ended = False  # the stream is closed
         self.ended = Waiters()  # those who wait for that
-        self.opened_at = trio.current_time()
         self.ended_at: float | None = None
         #: Called when the connection has ended, if anybody listens.
         self.end_listener: Callable[[], object] | None = None
@@ -233,6 +234,16 @@ class Tasks:
         if self._closer is not None:
             self._closer.start()
 
+    def plan_end(self, when: float) -> None:
+        """Have the heartbeat see to it that the stream is closed by then."""
+        if self.heartbeat is not None:
+            self.heartbeat.plan_end(self._pulse, when)
+
+    def check_end(self, now: float) -> None:
+        """Close the stream if it is time to."""
+        if self._closer is not None:
+            self._closer.check(now)
+
     async def end(self) -> None:
         """Wait until the stream is closed, for who closes: if cancelled, it is closed at once."""
         if self._closer is not None and self._closer.is_pending:
@@ -332,14 +343,10 @@ class Tasks:
         A close in order is none for who has something to send, or half a message.
         """
         closing = self.endpoint.closing
-        told = [] if closing.is_open else [closing.explain()]
-        if self._failure is not None:
-            told.insert(0, f"internal error: {self._failure!r}")
-        elif self.writer.error is not None:
-            told.insert(0, tell_loss(self.writer.error))
-        elif self.farewell is not None and not told:
-            told.append("the server stops")
-        facts = "; ".join(told)
+        facts = None
+        is_final = closing.state is State.CLOSED
+        if not (is_final and self._failure is None and self.writer.error is None):
+            facts = self._tell(closing)
         made: ConnectionClosed
         if self.is_closed_locally or (self.farewell is not None and closing.is_open):
             made = ConnectionClosedLocally(facts, closing)
@@ -349,3 +356,14 @@ class Tasks:
             made = ConnectionLost(facts, closing)
         made.__cause__ = self._failure or closing.error or self.writer.error
         return made
+
+    def _tell(self, closing: Closing) -> str:
+        """Say who closed, and what went wrong."""
+        told = [] if closing.is_open else [closing.explain()]
+        if self._failure is not None:
+            told.insert(0, f"internal error: {self._failure!r}")
+        elif self.writer.error is not None:
+            told.insert(0, tell_loss(self.writer.error))
+        elif self.farewell is not None and not told:
+            told.append("the server stops")
+        return "; ".join(told)

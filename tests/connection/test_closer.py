@@ -70,6 +70,37 @@ async def test_who_closes_is_done_with_the_peers_last_byte(autojump_clock: Clock
         assert ours.is_closed
 
 
+@pytest.mark.parametrize("takes_waiting", [False, True])
+@pytest.mark.parametrize("how", ["closer", "heartbeat"])
+async def test_who_closes_is_done_when_it_is_aborted(
+    autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch, how: str, *, takes_waiting: bool
+) -> None:
+    async with closed_by_the_peer() as (connection, _, ours):
+        if takes_waiting:
+            refuse: Callable[[], bool] = lambda: False  # noqa: E731
+            monkeypatch.setattr(ours, "close_nowait", refuse)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.aclose)
+            await settle()
+            assert not ours.is_closed
+            assert connection._tasks.cancel_task(how)
+        assert trio.current_time() == began
+        assert ours.is_closed
+
+
+async def test_who_closes_waits_no_longer_than_linger_for_a_stream_that_has_to_wait(
+    autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with closed_by_the_peer() as (connection, _, ours):
+        refuse: Callable[[], bool] = lambda: False  # noqa: E731
+        monkeypatch.setattr(ours, "close_nowait", refuse)
+        began = trio.current_time()
+        await connection.aclose()
+        assert trio.current_time() == began + LINGER
+        assert ours.is_closed
+
+
 async def test_a_cancelled_close_closes_at_once(autojump_clock: Clock) -> None:
     async with closed_by_the_peer() as (connection, _, ours):
         with trio.move_on_after(0.01) as scope:

@@ -111,7 +111,7 @@ async def test_e80_a_peer_that_reads_slowly_but_reads():
 
     async def handler(connection: Connection) -> None:
         stream: Any = connection._tasks.stream
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         await connection.send(bytes(250_000))
         await connection.wait_closed()
 

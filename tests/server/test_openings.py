@@ -232,6 +232,21 @@ async def test_openings_under_way_get_503_when_the_server_stops(autojump_clock):
         assert trio.current_time() < 0.1
 
 
+async def test_an_opening_that_goes_on_as_the_server_stops_gets_503(autojump_clock):
+    async def process_request(request):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.05)
+
+    async with serve_memory(process_request=process_request) as served:
+        stream = served.connect()
+        await stream.send_all(request())
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.server.aclose)
+            assert (await read_response(stream)).status == 503
+            await stream.aclose()
+
+
 async def test_streams_accepted_as_the_server_stops_get_503(autojump_clock):
     async with serve_memory() as served:
         # Accepted, but perhaps no task has begun to read.

@@ -19,6 +19,7 @@ __all__ = ["HeaderItems", "Headers", "Request", "Response"]
 
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F)))
 _NO_HEADERS = Headers()
+_set = object.__setattr__  # for those who make what nobody changes afterwards
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -49,10 +50,20 @@ class Request:
             raise ValueError(f"method {quoted(method)} is not a token")
         if not _VISIBLE.issuperset(http_version):
             raise ValueError(f"HTTP version {quoted(http_version)} is not visible ASCII")
-        object.__setattr__(self, "target", target)
-        object.__setattr__(self, "headers", Headers(headers))
-        object.__setattr__(self, "method", method)
-        object.__setattr__(self, "http_version", http_version)
+        _set(self, "target", target)
+        _set(self, "headers", Headers(headers))
+        _set(self, "method", method)
+        _set(self, "http_version", http_version)
+
+    @classmethod
+    def _of_checked(cls, target: str, headers: Headers) -> Request:
+        """Return a GET of parts that are known to be fit, and need not be looked at again."""
+        request = cls.__new__(cls)
+        _set(request, "target", target)
+        _set(request, "headers", headers)
+        _set(request, "method", "GET")
+        _set(request, "http_version", "1.1")
+        return request
 
     @property
     def path(self) -> str:
@@ -138,9 +149,18 @@ class Response:
                 fields = Headers([*fields.items(), ("Content-Type", "text/plain; charset=utf-8")])
         if not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"body must be str or bytes, not {type(body).__name__}")
-        object.__setattr__(self, "status", int(status))
-        object.__setattr__(self, "headers", fields)
-        object.__setattr__(self, "body", body)
+        _set(self, "status", int(status))
+        _set(self, "headers", fields)
+        _set(self, "body", body)
+
+    @classmethod
+    def _of_checked(cls, status: int, headers: Headers) -> Response:
+        """As `Request._of_checked`, of a response without a body."""
+        response = cls.__new__(cls)
+        _set(response, "status", status)
+        _set(response, "headers", headers)
+        _set(response, "body", b"")
+        return response
 
     @property
     def reason_phrase(self) -> str:

@@ -50,6 +50,8 @@ class RequestReader:
     def __init__(self, limits: Limits = _DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._head = HeadReader(limits)
+        #: The header fields of the request, by name in lower case; empty until it is complete.
+        self.fields: dict[str, list[str]] = {}
 
     @property
     def trailing(self) -> bytes:
@@ -70,7 +72,7 @@ class RequestReader:
             raise refuse(error.status, f"bad request: {error}") from None
         if head is None:
             return None
-        request = _parse_request(head)
+        request, self.fields = _parse_request(head)
         self._check_pipelined(0)
         return request
 
@@ -79,7 +81,7 @@ class RequestReader:
             raise refuse(400, f"more than {self._limits.pipelined} bytes behind the request")
 
 
-def _parse_request(head: bytes) -> Request:
+def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
     # Version and method come first: they decide by what rules the rest is to be read, and a POST
     # is told that it is a POST rather than what its body lacks.
     line = head[: head.index(b"\r\n")]
@@ -98,9 +100,10 @@ def _parse_request(head: bytes) -> Request:
     # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
     if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
         raise _malformed("a GET with a body")
-    request = Request(event.target.decode("ascii"), headers)
+    # h11 has seen to it that the target is visible ASCII, and not empty.
+    request = Request._of_checked(event.target.decode("ascii"), headers)
     _check_target(request, fields["host"][0])
-    return request
+    return request, fields
 
 
 def _check_line(line: str) -> None:

@@ -83,14 +83,17 @@ class ServerHandshake:
         (no upgrade to version 13 asked for), 431 (a list over its limit) or 505 (not HTTP/1.1).
         """
         self.subprotocol = self.extension = None
-        response, self.subprotocol, self.extension = self._agree(request)
-        return response
-
-    def _agree(self, request: Request) -> Agreement:
-        """Return what `answer` does, and what was agreed; for a server, which asks one for all."""
         check_version(request.http_version)
         check_method(request.method)
-        fields = request.headers._values()
+        agreed = self._agree(request, request.headers._values())
+        response, self.subprotocol, self.extension = agreed
+        return response
+
+    def _agree(self, request: Request, fields: dict[str, list[str]]) -> Agreement:
+        """Return what `answer` does, and what was agreed; for a server, which asks one for all.
+
+        `fields` are those of the `request`, a GET in HTTP/1.1, by their names in lower case.
+        """
         self._check_upgrade(fields)
         key = _only_key(fields.get("sec-websocket-key", []))
         origin = fields.get("origin", [])
@@ -102,15 +105,18 @@ class ServerHandshake:
         offers = self._parse(parse_extensions, fields, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
         answer = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
-        subprotocol = next((name for name in offered if name in self._subprotocols), None)
-        if subprotocol is not None:
-            answer.append(("Sec-WebSocket-Protocol", subprotocol))
-        extensions, extension = self._negotiate(offers)
-        if extensions is not None:
-            answer.append(("Sec-WebSocket-Extensions", extensions))
+        subprotocol = extension = None
+        if offered:
+            subprotocol = next((name for name in offered if name in self._subprotocols), None)
+            if subprotocol is not None:
+                answer.append(("Sec-WebSocket-Protocol", subprotocol))
+        if offers:
+            extensions, extension = self._negotiate(offers)
+            if extensions is not None:
+                answer.append(("Sec-WebSocket-Extensions", extensions))
+        answer += self._headers.items()
         # Tokens all of them, and headers that were checked when this object was made.
-        headers = Headers._of_checked([*answer, *self._headers.items()])
-        return Response(101, headers), subprotocol, extension
+        return Response._of_checked(101, Headers._of_checked(answer)), subprotocol, extension
 
     def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
         # Most clients write it just so, and need no parsing.

@@ -38,6 +38,7 @@ from trio_wsendpoint.protocol.frames import (
     PongFrame,
     TextFrame,
 )
+from trio_wsendpoint.protocol.header_rules import STANDARD
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import MAX_REASON, CloseCode
 from trio_wsendpoint.protocol.parser import Parser
@@ -98,7 +99,8 @@ class Endpoint:
             raise ValueError(f"max_pings must be an int of at least 0, not {max_pings!r}")
         limits = limits or Limits()
         parser = parser or Parser(frame_types=self.frame_types)
-        self._check_handlers(parser)
+        if parser.frame_types is not STANDARD:  # which every endpoint has handlers for
+            self._check_handlers(parser)
         parser.masked = not self.masks
         parser.first_rsv = extension.rsv if extension is not None else 0
         if on_data_frame is not None and parser.max_frame_size is None:

@@ -22,9 +22,10 @@ from trio_wsendpoint.protocol.frames import (
 )
 from trio_wsendpoint.protocol.opcodes import MAX_CONTROL_PAYLOAD
 
-__all__ = ["HeaderRules"]
+__all__ = ["STANDARD", "HeaderRules"]
 
-_STANDARD: dict[int, type[Frame]] = {
+#: The frames of RFC 6455, by opcode.
+STANDARD: dict[int, type[Frame]] = {
     frame_type.opcode: frame_type
     for frame_type in (
         ContinuationFrame,
@@ -57,7 +58,7 @@ class HeaderRules:
         #: Reserved bits allowed on the first frame of a message only (RFC 7692 section 6).
         self.first_rsv = 0
         self.max_frame_size = max_frame_size
-        self.frame_types = _STANDARD
+        self.frame_types = STANDARD
         self._whole_types = _WHOLE
         self._in_message = False
         for frame_type in frame_types:
