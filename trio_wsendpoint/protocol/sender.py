@@ -125,6 +125,11 @@ class Sender:
         first: type[DataFrame]
         payload: Buffer
         if isinstance(data, str):
+            size = len(data)
+            if 4 * size > self._fragment_size and (
+                size > self._fragment_size or not data.isascii()
+            ):
+                return None  # it may well be cut, and to encode it twice is dear
             first, payload = TextFrame, data.encode()
         else:
             first, payload = BinaryFrame, data
