@@ -94,7 +94,7 @@ def test_two_pieces_will_do_from_the_header_on(more: bytes):
 
 
 @pytest.mark.parametrize("frame", [PingFrame, ContinuationFrame])
-def test_only_a_message_lacks_anything(frame: type[PingFrame]):
+def test_only_a_message_lacks_anything(frame: type[PingFrame | ContinuationFrame]):
     assert parser_with(frame(b"payload", mask=MASK).to_bytes()[:-1]).lacking == 0
     assert parser_with(BinaryFrame(b"pay", fin=False, mask=MASK).to_bytes()[:-1]).lacking == 0
 
