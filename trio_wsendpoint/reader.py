@@ -192,11 +192,25 @@ class Reader:
         payload = endpoint.take_payload(data)
         if payload is None:
             self._take(data)
+            if len(data) == CHUNK:
+                self._read_little_more(stream)
             return self._take_next_payload()
         self._note_bytes(len(data), CHUNK)
         self.is_drained = True
         self._inbox.handed_over = self.heard
         return payload
+
+    def _read_little_more(self, stream: NonBlockingStream) -> None:
+        """Read what a message lacks that is not much larger than what is read at a time."""
+        lacking = self._endpoint.parser.lacking
+        if 0 < lacking <= CHUNK:
+            try:
+                data = stream.receive_nowait(lacking)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                self._lose(error)
+                return
+            if data is not None:
+                self._take(data)
 
     # One function and few calls: each message of a conversation passes here.
     @trio.lowlevel.enable_ki_protection

@@ -142,3 +142,40 @@ async def test_a_large_message_that_stops_where_the_room_ends(ends: bool) -> Non
                     await server.receive()
             else:
                 assert await server.receive() == payload
+
+
+@pytest.mark.parametrize("rest", ["here", "late", "ended", "broken"])
+async def test_a_message_a_little_larger_than_a_read(rest: str) -> None:
+    payload = bytes(range(256)) * 257
+    wire = BinaryFrame(payload, mask=b"abcd").to_bytes()
+    client_stream, server_stream = MemoryNetwork().pair()
+    assert isinstance(server_stream, NonBlockingStream)
+    receive_nowait = server_stream.receive_nowait
+    asked: list[int] = []
+
+    def receive(max_bytes: int) -> bytes | None:
+        asked.append(max_bytes)
+        if rest == "broken" and max_bytes < 65536:
+            raise trio.BrokenResourceError("gone")
+        return receive_nowait(max_bytes)
+
+    server_stream.receive_nowait = receive  # type: ignore[method-assign]
+    async with connection_pair(streams=(client_stream, server_stream)) as (_, server):
+
+        async def send() -> None:
+            await client_stream.send_all(wire if rest == "here" else wire[:65536])
+            if rest == "ended":
+                await client_stream.send_eof()
+            await trio.testing.wait_all_tasks_blocked()
+            if rest == "late":
+                await client_stream.send_all(wire[65536:])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            if rest in {"ended", "broken"}:
+                with pytest.raises(ConnectionLost):
+                    await server.receive()
+            else:
+                assert await server.receive() == payload
+                assert server.statistics().bytes_received == len(wire)
+        assert len(wire) - 65536 in asked

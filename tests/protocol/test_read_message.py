@@ -59,7 +59,8 @@ WIRE = BinaryFrame(b"payload", mask=MASK).to_bytes()
         parser_with(WIRE[:1]),
         parser_with(WIRE[:5]),
         parser_with(WIRE[:-1]),
-        parser_with(WIRE[:-1], WIRE[-1:]),
+        parser_with(WIRE[:-2], WIRE[-2:-1]),
+        parser_with(WIRE[:-2], WIRE[-2:-1], WIRE[-1:]),
         parser_with(WIRE, masked=False),
         parser_with(BinaryFrame(b"payload").to_bytes()),
         parser_with(WIRE, max_frame_size=100),
@@ -75,6 +76,27 @@ def test_anything_else_stays_where_it_is(parser: Parser):
     buffered = parser.buffered
     assert parser.read_message(12) is None
     assert (parser.buffered, parser.remaining) == (buffered, 0)
+
+
+@pytest.mark.parametrize("more", [b"", WIRE])
+def test_two_pieces_will_do_from_the_header_on(more: bytes):
+    for cut in range(1, len(WIRE)):
+        parser = parser_with(WIRE[:cut])
+        parser.receive_data(WIRE[cut:] + more)
+        if cut < 6:  # within the header, which the longer way joins
+            assert parser.lacking == 0
+            assert parser.read_message(100) is None
+            continue
+        assert parser.lacking == len(WIRE) - cut
+        assert parser.read_message(100) == (BinaryFrame, b"payload", MASK)
+        assert parser.buffered == len(more)
+        assert parser.lacking == 0
+
+
+@pytest.mark.parametrize("frame", [PingFrame, ContinuationFrame])
+def test_only_a_message_lacks_anything(frame: type[PingFrame | ContinuationFrame]):
+    assert parser_with(frame(b"payload", mask=MASK).to_bytes()[:-1]).lacking == 0
+    assert parser_with(BinaryFrame(b"pay", fin=False, mask=MASK).to_bytes()[:-1]).lacking == 0
 
 
 def test_not_inside_of_a_message():

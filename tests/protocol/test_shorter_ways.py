@@ -54,6 +54,18 @@ def test_what_has_to_be_queued_is_not_encoded() -> None:
     assert endpoint.traffic.frames_sent == 0
 
 
+def test_what_is_cheaper_to_queue_is_not_encoded() -> None:
+    """A large message that need not be masked is not copied, nor a text encoded in vain."""
+    server, client = ServerEndpoint(), ClientEndpoint()
+    for size, is_encoded in [(131_072, True), (131_073, False)]:
+        for value in bytes(size), "a" * size:
+            assert (server.encode_message(value) is not None) is is_encoded
+            assert client.encode_message(value) is not None
+    assert server.encode_message("é" * 32_768) is not None
+    assert server.encode_message("é" * 32_769) is None  # it might have four bytes a character
+    assert server.traffic.frames_sent == 3
+
+
 def test_a_message_listener_is_told() -> None:
     told: list[tuple[str, int]] = []
     endpoint = ServerEndpoint()

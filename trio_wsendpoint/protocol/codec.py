@@ -278,6 +278,30 @@ def parse_frame(
     return data[position], length, mask, payload, end
 
 
+@cython.cfunc
+@cython.exceptval(check=False)
+def _header_size(length: cython.Py_ssize_t) -> cython.Py_ssize_t:  # pragma: no cover - C
+    """Return the bytes of a header without a mask, of a frame of so many bytes."""
+    return 2 if length < 126 else 4 if length < 65536 else 10
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _write_header(
+    target: cython.p_uchar, first: cython.Py_ssize_t, length: cython.Py_ssize_t, mask: bytes
+) -> cython.void:  # pragma: no cover - C
+    """Write a header, of `_header_size` and the mask's bytes, to `target`."""
+    size: cython.Py_ssize_t = _header_size(length)
+    place: cython.Py_ssize_t
+    target[0] = cython.cast(cython.uchar, first)
+    target[1] = cython.cast(cython.uchar, length if size == 2 else 126 if size == 4 else 127)
+    for place in range(2, size):
+        target[place] = cython.cast(cython.uchar, length >> 8 * (size - 1 - place) & 255)
+    if len(mask):
+        target[1] |= 0x80
+        memcpy(target + size, cython.cast(cython.p_uchar, mask), 4)
+
+
 def build_header(first: int, length: int, mask: bytes) -> bytes:
     """Return a header: the first byte, the length in the fewest bytes that hold it, the mask.
 
@@ -286,6 +310,12 @@ def build_header(first: int, length: int, mask: bytes) -> bytes:
     """
     if len(mask) not in {0, 4} or not 0 <= first <= 255 or not 0 <= length < 1 << 63:
         raise ValueError("a first byte, a 63-bit length, and a mask of 4 bytes or none")
+    if cython.compiled:
+        size: cython.Py_ssize_t = length
+        header: bytes = PyBytes_FromStringAndSize(cython.NULL, _header_size(size) + len(mask))
+        target: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AsString(header))
+        _write_header(target, first, size, mask)
+        return header
     bit = 0x80 if mask else 0
     if length < 126:
         return b"%c%c%b" % (first, bit | length, mask)
@@ -297,16 +327,19 @@ def build_header(first: int, length: int, mask: bytes) -> bytes:
 def build_frame(first: int, payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     """Return a frame: its header as `build_header` makes it, and the payload, masked if it is."""
     body: bytes = payload if type(payload) is bytes else bytes(payload)
-    header = build_header(first, len(body), mask)
     if cython.compiled:
-        start: cython.Py_ssize_t = len(header)
+        if len(mask) not in {0, 4} or not 0 <= first <= 255:
+            raise ValueError("a first byte, a 63-bit length, and a mask of 4 bytes or none")
         size: cython.Py_ssize_t = len(body)
+        start: cython.Py_ssize_t = _header_size(size) + len(mask)
         frame: bytes = PyBytes_FromStringAndSize(cython.NULL, start + size)
         target: cython.p_uchar = cython.cast(cython.p_uchar, PyBytes_AsString(frame))
-        memcpy(target, cython.cast(cython.p_uchar, header), start)
+        _write_header(target, first, size, mask)
         if len(mask):
             _xor(target + start, body, size, mask)
         else:
             memcpy(target + start, cython.cast(cython.p_uchar, body), size)
         return frame
-    return header + (mask_slice(body, 0, len(body), mask) if mask else body)
+    return build_header(first, len(body), mask) + (
+        mask_slice(body, 0, len(body), mask) if mask else body
+    )

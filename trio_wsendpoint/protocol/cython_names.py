@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     # Types, and what is never reached uncompiled.  What C calls a pointer to bytes is bytes.
     Py_ssize_t = int
+    uchar = int
     ulonglong = int
     bint = bool
     p_uchar = Any

@@ -296,9 +296,12 @@ class Parser(HeaderRules):
 
         That is a shorter way for the most frequent case: a data frame with FIN and no reserved
         bits, in its place, of at most `most` bytes, that breaks no rule and is at hand as one
-        piece.  For any other, and between `begin_frame` and the end of a payload, nothing changes
-        and None is returned.
+        piece, or two.  For any other, and between `begin_frame` and the end of a payload, nothing
+        changes and None is returned.
         """
+        if self._later and len(self._later) == 1 and 0 < self.lacking <= len(self._later[0]):
+            self._chunk = self._chunk[self._position :] + self._later.popleft()
+            self._position = 0
         chunk, position = self._chunk, self._position
         if position == len(chunk) or self._in_message or self.remaining:
             return None
@@ -316,6 +319,17 @@ class Parser(HeaderRules):
         else:
             self._position = end
         return frame_type, payload, mask
+
+    @property
+    def lacking(self) -> int:
+        """How many bytes the next frame lacks, if it might be for `read_message`; 0 if not."""
+        chunk, position = self._chunk, self._position
+        if position == len(chunk) or self._in_message or self.remaining:
+            return 0
+        header = parse_frame(chunk, position, -1)
+        if header is None or chunk[position] not in self._whole_types:
+            return 0
+        return max(0, header[4] + header[1] - len(chunk))
 
     def _step_to(self, position: int) -> None:
         """Go on behind `position`, and let go of a chunk that is done: the next may be far off."""

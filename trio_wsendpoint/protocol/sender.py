@@ -40,6 +40,9 @@ _KINDS: dict[str, type[DataFrame]] = {"text": TextFrame, "binary": BinaryFrame}
 #: How many masks are drawn at once: a call of os.urandom costs more than the masking of a
 #: short message.
 _MASKS_DRAWN = 32
+#: Bytes of a message that is copied behind its header, if it is not masked: that is cheaper than
+#: to queue it, and to write the two as they are.
+_MOST_COPIED = 131072
 
 
 class Sender:
@@ -72,6 +75,7 @@ class Sender:
         self._output = None if out is None else Output(out)
         self._before_send_frame = before_send_frame
         self._fragment_size = fragment_size
+        self._most_encoded = fragment_size if masks else min(fragment_size, _MOST_COPIED)
         self._extension = extension
         self._random_bytes = random_bytes
         self._mask_pool = b""
@@ -125,10 +129,13 @@ class Sender:
         first: type[DataFrame]
         payload: Buffer
         if isinstance(data, str):
+            size = len(data)
+            if 4 * size > self._most_encoded and (size > self._most_encoded or not data.isascii()):
+                return None  # it may well be queued, and to encode it twice is dear
             first, payload = TextFrame, data.encode()
         else:
             first, payload = BinaryFrame, data
-        if type(payload) is not bytes or (size := len(payload)) > self._fragment_size:
+        if type(payload) is not bytes or (size := len(payload)) > self._most_encoded:
             return None
         traffic = self._traffic
         traffic.frames_sent += 1
