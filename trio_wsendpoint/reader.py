@@ -36,9 +36,10 @@ CHUNK = 65536
 BATCH = 64
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
-#: Messages that are waited for at once, after so many (the place) were looked for in vain in a row:
-#: to look costs a fifth of what it costs to wait, but more than nothing.
-DOUBTS = (0, 0, 0, 0, 4)
+#: Times in a row that a message is looked for in vain, before it is waited for; and messages that
+#: are then waited for without looking.  To look costs a fifth of what it costs to wait.
+LOOKS = 16
+DOUBT = 8
 #: Times that the writer is let run for a pong before the answer to a further ping replaces it.
 PONG_TURNS = 8
 #: Bytes that a peer may send after its own Close frame before we stop reading them.
@@ -184,8 +185,9 @@ class Reader:
         if not data:
             if data is None:
                 self._is_empty = True
-                self._in_vain = min(self._in_vain + 1, len(DOUBTS) - 1)
-                self.doubt = DOUBTS[self._in_vain]
+                self._in_vain += 1
+                if self._in_vain >= LOOKS:
+                    self.doubt = DOUBT
             else:
                 self._take(data)
             return None

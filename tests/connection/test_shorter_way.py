@@ -23,6 +23,7 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.opening import connect_without_handshake
+from trio_wsendpoint.reader import DOUBT, LOOKS
 from trio_wsendpoint.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing import MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
@@ -263,7 +264,7 @@ async def test_a_message_that_is_here_already_is_not_waited_for() -> None:
 
 async def test_after_looking_in_vain_it_waits_at_once_for_a_while() -> None:
     async with counting() as (connection, stream):
-        for doubt in (0, 0, 0, 4, 4):
+        for doubt in [0] * (LOOKS - 1) + [DOUBT] * 2:
             stream.reads = stream.waits = 0
             with trio.move_on_after(1):
                 await connection.receive()
