@@ -133,7 +133,11 @@ class Connection(trio.abc.Channel[str | bytes]):
             await trio.lowlevel.checkpoint_if_cancelled()
             self._turn += 1
             if self._turn >= TURN:
-                await self._end_turn()
+                self._is_receiving = True  # nobody else may begin meanwhile
+                try:
+                    await self._end_turn()
+                finally:
+                    self._is_receiving = False
             payload = inbox.take_payload() if inbox.messages else reader.take_payload()
         if payload is None:
             self._is_receiving = True

@@ -21,6 +21,7 @@ from trio_wsendpoint import (
     ServerEndpoint,
     TextFrame,
 )
+from trio_wsendpoint.connection import TURN
 from trio_wsendpoint.context import ConnectionContext
 from trio_wsendpoint.opening import connect_without_handshake
 from trio_wsendpoint.reader import DOUBT, LOOKS
@@ -199,7 +200,7 @@ class Counting(NonBlockingStream):
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
-        self.arrived: trio.Event | None = None
+        self.readable = trio.Event()  # set by who puts a chunk there while somebody waits
         self.reads = self.waits = 0
         self.is_closed = False
 
@@ -216,7 +217,7 @@ class Counting(NonBlockingStream):
         self.waits += 1
         await trio.lowlevel.checkpoint()
         if not self.chunks:
-            await trio.sleep_forever()
+            await self.readable.wait()
 
     async def wait_writable(self) -> None:
         await trio.sleep_forever()
@@ -335,3 +336,27 @@ async def test_whoever_never_waits_is_not_taken_over_from() -> None:
         assert (stream.reads, stream.waits) == (40, 0)  # the reader task would have waited
         await trio.sleep(0.1)
         assert stream.waits == 1
+
+
+async def test_a_second_receiver_is_refused_while_the_first_lets_others_run() -> None:
+    async with counting() as (connection, stream):
+        for _ in range(TURN - 1):
+            stream.chunks.append(masked("x"))
+            await connection.receive()
+        refused = 0
+
+        async def receive() -> None:
+            nonlocal refused
+            try:
+                assert await connection.receive() == "one"
+            except trio.BusyResourceError:
+                refused += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            assert refused == 1
+            assert connection.is_open
+            stream.chunks.append(masked("one"))
+            stream.readable.set()
