@@ -281,7 +281,7 @@ class Reader:
         self.leader = _NOBODY
         if self._is_called:
             self._work.wake()
-        elif tasks.pings.waiting or tasks.ended.count or not tasks.is_open:
+        elif tasks.is_reading_needed:
             self.call()
         elif self._is_watched and tasks.heartbeat is not None:
             self._left_in = tasks.heartbeat.tick
