@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,30 +16,22 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "trio_wsendpoint"
 
 #: The layers, lowest first.  A module may import those of lower layers, and those of its own
-#: subpackage; not its neighbours in the same layer.
+#: folder; not its neighbours in the same layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "options", "_version"),
     ("protocol",),
     ("extensions", "handshake"),
-    ("instruments", "waiters"),
-    ("closed", "settings", "nurseries", "rates", "transport", "statistics"),
-    ("tls",),
-    ("inbox", "pings", "peer", "streams", "admission", "listening"),
-    ("reader", "writer", "heartbeat"),
-    ("closer",),
-    ("tasks",),
+    ("session", "transport"),
     ("connection",),
-    ("opening", "context", "broadcasting"),
-    ("accepting",),
     ("server", "client"),
-    ("serving",),
     ("testing",),
     ("__init__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
+FOLDERS = frozenset(RANKS) - {"errors", "options", "_version", "__init__"}
 
 #: Which modules may import what from elsewhere, beside the standard library.
-SANS_IO = ("errors", "options", "_version", "protocol", "extensions", "handshake")
+SANS_IO = ("errors", "options", "_version", "protocol", "extensions", "handshake", "session")
 THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
     "outcome": lambda module: unit_of(module) not in SANS_IO,
@@ -64,19 +56,9 @@ def name_of(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk what runs: all but what only type checkers see, under `if TYPE_CHECKING:`."""
-    yield node
-    children: Iterable[ast.AST] = ast.iter_child_nodes(node)
-    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        children = node.orelse
-    for child in children:
-        yield from walk(child)
-
-
 def imports_of(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[tuple[int, str]]:
     """Yield line and full name of each import; of `from a import b`, `a.b`."""
-    for node in walk(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -102,6 +84,7 @@ def find_faults(root: Path) -> list[str]:
     """Return what is wrong with the imports below `root`, one line each."""
     files = {name_of(path, root): path for path in sorted((root / PACKAGE).rglob("*.py"))}
     faults: list[str] = []
+    graph: dict[str, set[str]] = {}
     for module, path in files.items():
         if unit_of(module) not in RANKS:
             faults.append(f"{module} has no layer: give it one in LAYERS of tests/test_layers.py")
@@ -110,7 +93,34 @@ def find_faults(root: Path) -> list[str]:
         for line, target in imports_of(tree, module, is_package=path.name == "__init__.py"):
             if (fault := judge(module, target, files)) is not None:
                 faults.append(f"{path.relative_to(root)}:{line}: {fault}")
+            graph.setdefault(module, set()).add(module_of(target, files))
+    faults += [f"a circle: {' -> '.join(circle)}" for circle in circles_in(graph)]
     return faults
+
+
+def module_of(target: str, files: dict[str, Path]) -> str:
+    """Return the module of ours that holds `target`, or the name as it is."""
+    while target not in files and "." in target:
+        target = target.rpartition(".")[0]
+    return target
+
+
+def circles_in(graph: dict[str, set[str]]) -> Iterator[list[str]]:
+    """Yield a circle of imports for each module from which one is found first."""
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> Iterator[list[str]]:
+        if module in path:
+            yield [*path[path.index(module) :], module]
+            return
+        if module in done:
+            return
+        for target in sorted(graph.get(module, ())):
+            yield from visit(target, [*path, module])
+        done.add(module)
+
+    for module in sorted(graph):
+        yield from visit(module, [])
 
 
 def judge(module: str, target: str, files: dict[str, Path]) -> str | None:
@@ -124,8 +134,7 @@ def judge(module: str, target: str, files: dict[str, Path]) -> str | None:
             return f"{module} imports {top}, which is no dependency"
         return None if may_import(module) else f"{module} must not import {top}"
     # A name within a module stands for the module; one of the package itself for the package.
-    while target not in files and "." in target:
-        target = target.rpartition(".")[0]
+    target = module_of(target, files)
     ours, theirs = unit_of(module), unit_of(target)
     if theirs not in RANKS:
         return None  # which is told of that module itself
@@ -140,7 +149,12 @@ def judge(module: str, target: str, files: dict[str, Path]) -> str | None:
 
 
 def test_imports_point_down() -> None:
-    assert find_faults(ROOT) == []
+    assert [fault for fault in find_faults(ROOT) if not fault.startswith("a circle")] == []
+
+
+@pytest.mark.xfail(strict=True, reason="the parts of a connection know each other")
+def test_no_circle() -> None:
+    assert [fault for fault in find_faults(ROOT) if fault.startswith("a circle")] == []
 
 
 def test_no_layer_is_out_of_date() -> None:
@@ -154,8 +168,7 @@ def test_no_layer_is_out_of_date() -> None:
 def tree_with(tmp_path: Path, path: str, source: str) -> Path:
     """Make a library of empty modules, one of which is `source`."""
     for unit in RANKS:
-        is_package = unit in {"protocol", "extensions", "handshake", "testing"}
-        file = tmp_path / PACKAGE / (f"{unit}/__init__.py" if is_package else f"{unit}.py")
+        file = tmp_path / PACKAGE / (f"{unit}/__init__.py" if unit in FOLDERS else f"{unit}.py")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (tmp_path / PACKAGE / "handshake" / "http1.py").touch()
@@ -170,28 +183,36 @@ def tree_with(tmp_path: Path, path: str, source: str) -> Path:
         ("errors.py", "import trio_wsendpoint.protocol", "points up"),
         ("protocol/frames.py", "from trio_wsendpoint.handshake import Request", "points up"),
         ("protocol/frames.py", "from ..handshake.http1 import RequestReader", "points up"),
-        ("protocol/__init__.py", "from .. import tasks", "points up"),
+        ("protocol/__init__.py", "from .. import connection", "points up"),
         ("protocol/frames.py", "from trio_wsendpoint import Message", "points up"),
-        ("protocol/frames.py", "def late():\n    from trio_wsendpoint import tasks", "points up"),
-        ("tasks.py", "from trio_wsendpoint.connection import Connection", "points up"),
+        ("protocol/frames.py", "def late():\n    from trio_wsendpoint import session", "points up"),
+        ("transport/tls.py", "from trio_wsendpoint.connection import Connection", "points up"),
         (
-            "connection.py",
-            "import importlib\nimportlib.import_module('trio_wsendpoint.opening')",
+            "connection/__init__.py",
+            "import importlib\nimportlib.import_module('trio_wsendpoint.server')",
             "up",
         ),
-        ("server.py", "from trio_wsendpoint.client import connect_endpoint", "its neighbour"),
+        (
+            "errors.py",
+            "import typing\nif typing.TYPE_CHECKING:\n    from trio_wsendpoint.handshake import X",
+            "points up",
+        ),
+        ("server/__init__.py", "from trio_wsendpoint.client import a", "its neighbour"),
+        ("session/__init__.py", "import trio_wsendpoint.transport", "its neighbour"),
         ("handshake/http1.py", "import trio_wsendpoint.extensions", "its neighbour"),
         ("protocol/frames.py", "import trio", "must not import trio"),
+        ("session/__init__.py", "import trio", "must not import trio"),
         ("handshake/http1.py", "from trio.lowlevel import checkpoint", "must not import trio"),
         ("extensions/__init__.py", "import trio.testing", "must not import trio"),
         ("handshake/__init__.py", "import h11", "must not import h11"),
         ("protocol/frames.py", "from isal import isal_zlib", "must not import isal"),
         ("protocol/frames.py", "import cython", "must not import cython"),
-        ("server.py", "import websockets", "no dependency"),
+        ("server/__init__.py", "import websockets", "no dependency"),
+        ("handshake/http1.py", "from trio_wsendpoint.handshake import http1", "a circle"),
         (
             "errors.py",
-            "import typing\nif typing.TYPE_CHECKING:\n    import trio\nelse:\n    import h11",
-            "must not import h11",
+            "import typing\nif typing.TYPE_CHECKING:\n    import trio\n",
+            "must not import trio",
         ),
         ("novelty.py", "", "has no layer"),
     ],
@@ -199,6 +220,14 @@ def tree_with(tmp_path: Path, path: str, source: str) -> Path:
 def test_the_checker_finds(tmp_path: Path, path: str, source: str, expected: str) -> None:
     [fault] = find_faults(tree_with(tmp_path, path, source))
     assert expected in fault
+
+
+def test_the_checker_finds_a_circle_of_three(tmp_path: Path) -> None:
+    root = tree_with(tmp_path, "server/a.py", "from trio_wsendpoint.server import b")
+    (root / PACKAGE / "server/b.py").write_text("from trio_wsendpoint.server.c import x")
+    (root / PACKAGE / "server/c.py").write_text("import trio_wsendpoint.server.a")
+    [fault] = find_faults(root)
+    assert fault.startswith("a circle: trio_wsendpoint.server.a -> ")
 
 
 @pytest.mark.parametrize(
@@ -212,12 +241,11 @@ def test_the_checker_finds(tmp_path: Path, path: str, source: str, expected: str
         ),
         ("handshake/http1.py", "import h11\nfrom trio_wsendpoint import errors"),
         ("extensions/__init__.py", "import importlib\nimportlib.import_module('isal.isal_zlib')"),
-        ("tasks.py", "import outcome\nimport trio\nfrom trio_wsendpoint.protocol import Endpoint"),
-        ("__init__.py", "from trio_wsendpoint.server import serve_endpoint"),
         (
-            "errors.py",
-            "import typing\nif typing.TYPE_CHECKING:\n    from trio_wsendpoint.handshake import X",
+            "connection/__init__.py",
+            "import outcome\nimport trio\nfrom trio_wsendpoint.protocol import Endpoint",
         ),
+        ("__init__.py", "from trio_wsendpoint.server import serve_endpoint"),
     ],
 )
 def test_the_checker_lets_pass(tmp_path: Path, path: str, source: str) -> None:

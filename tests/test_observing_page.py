@@ -10,7 +10,7 @@ import pytest
 
 from tests.examples.programs import ROOT, running
 from trio_wsendpoint import CloseCause, ConnectionStatistics, ServerStatistics
-from trio_wsendpoint.instruments import HOOKS
+from trio_wsendpoint.connection.instruments import HOOKS
 
 PAGE = (ROOT / "docs" / "observing.md").read_text()
 

@@ -7,21 +7,27 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
-from trio_wsendpoint.broadcasting import broadcast
-from trio_wsendpoint.client import connect_endpoint
-from trio_wsendpoint.closed import (
+from trio_wsendpoint.client.connecting import connect_endpoint
+from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.connection.broadcasting import broadcast
+from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,
     ConnectionEnded,
     ConnectionLost,
 )
-from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.instruments import Instrument
+from trio_wsendpoint.connection.statistics import (
+    ConnectionStatistics,
+    ServerStatistics,
+    TrafficStatistics,
+)
+from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.errors import (
-    BadRequest,
     BadResponse,
     EndpointClosed,
     HandshakeError,
-    HandshakeRefused,
     InvalidCloseCode,
     InvalidFrame,
     InvalidPayload,
@@ -32,15 +38,13 @@ from trio_wsendpoint.errors import (
     PolicyViolation,
     ProtocolError,
     RateExceeded,
-    RequestAnswered,
     TLSFailed,
     UnexpectedEOF,
     WebSocketError,
 )
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import Headers, Request, Response
-from trio_wsendpoint.instruments import Instrument
-from trio_wsendpoint.opening import HandshakeTimeout
+from trio_wsendpoint.handshake.errors import BadRequest, HandshakeRefused, RequestAnswered
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -66,10 +70,8 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
-from trio_wsendpoint.server import EndpointServer
-from trio_wsendpoint.serving import accept_endpoint, run_endpoint, serve_endpoint
-from trio_wsendpoint.statistics import ConnectionStatistics, ServerStatistics, TrafficStatistics
-from trio_wsendpoint.streams import ReceiveStream, SendStream
+from trio_wsendpoint.server.server import EndpointServer
+from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 
 __all__ = [
     "BadRequest",

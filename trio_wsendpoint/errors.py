@@ -8,23 +8,16 @@ Three families, told apart by who has to act:
   `ValueError` or `RuntimeError` as well, and change nothing: the endpoint is as it was.
 * `HandshakeError`: the opening handshake did not lead to a WebSocket connection.
 
-How a *connection* ends is told by `trio_wsendpoint.closed`, in Trio's own terms.
+How a *connection* ends is told by `trio_wsendpoint.connection.closed`, in Trio's own terms.
 Every module may import this one; it imports nothing of ours.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trio_wsendpoint.handshake.http import Response
-
 __all__ = [
-    "BadRequest",
     "BadResponse",
     "EndpointClosed",
     "HandshakeError",
-    "HandshakeRefused",
     "InvalidCloseCode",
     "InvalidFrame",
     "InvalidPayload",
@@ -35,7 +28,6 @@ __all__ = [
     "PolicyViolation",
     "ProtocolError",
     "RateExceeded",
-    "RequestAnswered",
     "TLSFailed",
     "UnexpectedEOF",
     "WebSocketError",
@@ -124,35 +116,8 @@ class InvalidURL(HandshakeError, ValueError):
     """Not a `ws://` or `wss://` URL that can be connected to."""
 
 
-class BadRequest(HandshakeError):
-    """A request that the server refuses; `response` is the answer to write before closing."""
-
-    def __init__(self, message: str, response: Response) -> None:
-        super().__init__(message)
-        self.response = response
-
-
 class BadResponse(HandshakeError):
     """The server's answer is not a correct one to our opening request (RFC 6455 section 4.1)."""
-
-
-class HandshakeRefused(HandshakeError):
-    """The server answered with something other than 101; `response` holds what it said.
-
-    `response.body` holds at most the first 64 KiB of the body.
-    """
-
-    def __init__(self, message: str, response: Response) -> None:
-        super().__init__(message)
-        self.response = response
-
-
-class RequestAnswered(HandshakeError):
-    """`process_request` has answered the request itself; `response` is what it said."""
-
-    def __init__(self, message: str, response: Response) -> None:
-        super().__init__(message)
-        self.response = response
 
 
 class TLSFailed(HandshakeError):

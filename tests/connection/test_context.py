@@ -205,7 +205,7 @@ async def test_connections_may_be_nested_in_any_order() -> None:
 
 
 async def test_a_block_nursery_lets_the_block_s_error_pass() -> None:
-    from trio_wsendpoint.nurseries import BlockNursery
+    from trio_wsendpoint.connection.nurseries import BlockNursery
 
     for error in (None, ValueError("x")):
         block = BlockNursery()
@@ -215,7 +215,7 @@ async def test_a_block_nursery_lets_the_block_s_error_pass() -> None:
 
 
 async def test_a_block_nursery_makes_a_group_of_two() -> None:
-    from trio_wsendpoint.nurseries import BlockNursery
+    from trio_wsendpoint.connection.nurseries import BlockNursery
 
     async def fail() -> None:
         raise BlockError("task")

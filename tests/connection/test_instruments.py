@@ -28,7 +28,7 @@ from trio_wsendpoint import (
     accept_endpoint,
     connect_endpoint,
 )
-from trio_wsendpoint.instruments import HOOKS
+from trio_wsendpoint.connection.instruments import HOOKS
 from trio_wsendpoint.testing import connection_pair
 
 

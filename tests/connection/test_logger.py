@@ -12,8 +12,8 @@ import trio.testing
 
 from tests.connection.helpers import served
 from trio_wsendpoint import connect_endpoint
-from trio_wsendpoint.peer import ConnectionLogger, make_logger, peer_address
-from trio_wsendpoint.settings import ConnectSettings
+from trio_wsendpoint.client.settings import ConnectSettings
+from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger, peer_address
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
 
 QUIET = logging.getLogger("trio_wsendpoint.test_logger")

@@ -21,11 +21,11 @@ from trio_wsendpoint import (
     ServerEndpoint,
     TextFrame,
 )
-from trio_wsendpoint.connection import TURN
-from trio_wsendpoint.context import ConnectionContext
-from trio_wsendpoint.opening import connect_without_handshake
-from trio_wsendpoint.reader import DOUBT, LOOKS
-from trio_wsendpoint.settings import AcceptOptions, AcceptSettings
+from trio_wsendpoint.connection.connection import TURN
+from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.opening import connect_without_handshake
+from trio_wsendpoint.connection.reader import DOUBT, LOOKS
+from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing import MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
 

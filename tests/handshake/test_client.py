@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_wsendpoint.errors import BadResponse, HandshakeRefused, InvalidURL
+from trio_wsendpoint.errors import BadResponse, InvalidURL
 from trio_wsendpoint.handshake import (
     ClientHandshake,
     Request,
@@ -14,6 +14,7 @@ from trio_wsendpoint.handshake import (
     serialize_request,
     serialize_response,
 )
+from trio_wsendpoint.handshake.errors import HandshakeRefused
 
 from .fakes import ACCEPT, KEY, FakeNegotiator, check_message, cut, random_bytes
 

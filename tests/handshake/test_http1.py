@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_wsendpoint.errors import BadRequest, BadResponse
+from trio_wsendpoint.errors import BadResponse
+from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.http1 import RequestReader, ResponseReader
 from trio_wsendpoint.options import Limits

@@ -1,6 +1,6 @@
 import pytest
 
-from trio_wsendpoint.errors import BadRequest
+from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.refusal import (
     check_method,
     check_version,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_wsendpoint.errors import BadRequest
+from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.origin import OriginPolicy

@@ -24,8 +24,8 @@ from trio_wsendpoint import (
     TLSFailed,
     connect_endpoint,
 )
+from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.handshake import accept_key
-from trio_wsendpoint.settings import ConnectSettings
 
 from .server_under_test import hold, read_all, read_head, server_under_test, task_count
 

@@ -18,7 +18,7 @@ from trio_wsendpoint import (
     PongFrame,
     TextFrame,
 )
-from trio_wsendpoint.rates import PeerRate, RateLimit
+from trio_wsendpoint.session.rates import PeerRate, RateLimit
 
 from .server_under_test import (
     MASK,

@@ -27,8 +27,8 @@ from trio_wsendpoint import (
     serve_endpoint,
 )
 from trio_wsendpoint import server as server_module
-from trio_wsendpoint.admission import Admission
-from trio_wsendpoint.listening import (
+from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
     accept_streams,
     addresses,

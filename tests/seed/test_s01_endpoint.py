@@ -26,7 +26,8 @@ from trio_wsendpoint import (
     TextFrame,
     UnexpectedEOF,
 )
-from trio_wsendpoint.settings import AcceptSettings, ConnectSettings
+from trio_wsendpoint.client.settings import ConnectSettings
+from trio_wsendpoint.server.settings import AcceptSettings
 
 from .helpers import (
     BINARY,

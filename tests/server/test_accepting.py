@@ -9,7 +9,7 @@ import os
 import pytest
 import trio
 
-from trio_wsendpoint.listening import _Accepter, accept_streams
+from trio_wsendpoint.server.listening import _Accepter, accept_streams
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="elsewhere Trio's own way is taken")
 LOGGER = logging.getLogger("trio_wsendpoint")

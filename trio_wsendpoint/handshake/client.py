@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from trio_wsendpoint.errors import BadResponse, HandshakeRefused
+from trio_wsendpoint.errors import BadResponse
 from trio_wsendpoint.handshake.abnf import (
     format_extensions,
     parse_extensions,
     parse_protocols,
     parse_tokens,
 )
+from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, make_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols

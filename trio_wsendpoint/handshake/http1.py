@@ -30,7 +30,7 @@ from trio_wsendpoint.options import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trio_wsendpoint.errors import BadRequest
+    from trio_wsendpoint.handshake.errors import BadRequest
 
 __all__ = ["RequestReader", "ResponseReader", "serialize_request", "serialize_response"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_wsendpoint.errors import BadRequest
+from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 

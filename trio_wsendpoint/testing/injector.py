@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import trio
 from trio.abc import Instrument
 
-from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.streams import MemoryStream, os_error
 
 __all__ = ["KINDS", "Injection", "Injector", "Killed", "Kind"]

@@ -15,18 +15,15 @@ from typing import Any, NamedTuple, cast
 import trio
 import trio.testing
 
-from trio_wsendpoint.accepting import open_as_server
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.context import ConnectionContext
+from trio_wsendpoint.client.opening import open_as_client
+from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.handshake import ClientHandshake, Request, Response
-from trio_wsendpoint.opening import connect_without_handshake, open_as_client
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
-from trio_wsendpoint.settings import (
-    AcceptOptions,
-    AcceptSettings,
-    ConnectOptions,
-    ConnectSettings,
-)
+from trio_wsendpoint.server.accepting import open_as_server
+from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 
 __all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar, TypeVarTuple, cast
 import outcome
 import trio
 
-from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
 from trio_wsendpoint.testing.injector import Injection, Injector, Killed
 from trio_wsendpoint.testing.network import MemoryNetwork

@@ -23,7 +23,7 @@ from trio.lowlevel import ParkingLot
 
 from trio_wsendpoint.testing.faults import Chopper, Faults
 from trio_wsendpoint.testing.pipes import Pipe
-from trio_wsendpoint.transport import NonBlockingStream
+from trio_wsendpoint.transport.streams import NonBlockingStream
 
 __all__ = ["MemoryStream", "NonBlockingMemoryStream", "Side"]
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trio_wsendpoint.connection.reader import Leader
 from trio_wsendpoint.errors import UnexpectedEOF
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
-from trio_wsendpoint.reader import Leader
-from trio_wsendpoint.waiters import Waiter
+from trio_wsendpoint.transport.waiters import Waiter
 
 if TYPE_CHECKING:  # it has one
-    from trio_wsendpoint.tasks import Tasks
+    from trio_wsendpoint.connection.tasks import Tasks
 
 __all__ = ["Closer"]
 

@@ -13,11 +13,11 @@ import trio
 
 from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.frames import Frame, PingFrame
-from trio_wsendpoint.transport import NonBlockingStream
-from trio_wsendpoint.waiters import Waiter, Waiters
+from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.waiters import Waiter, Waiters
 
 if TYPE_CHECKING:  # it makes writers
-    from trio_wsendpoint.tasks import Tasks
+    from trio_wsendpoint.connection.tasks import Tasks
 
 __all__ = ["Writer"]
 

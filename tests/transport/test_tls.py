@@ -19,15 +19,15 @@ import trio.testing
 from tests.connection.helpers import settle
 from tests.connection.test_tls import contexts
 from trio_wsendpoint import Connection, Limits, connect_endpoint, serve_endpoint
-from trio_wsendpoint.peer import socket_address
+from trio_wsendpoint.connection.peer import socket_address
 from trio_wsendpoint.testing import (
     Faults,
     MemoryNetwork,
     NonBlockingMemoryStream,
     memory_stream_pair,
 )
-from trio_wsendpoint.tls import TLSListener, TLSTransport, over_tls
 from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.transport.tls import TLSListener, TLSTransport, over_tls
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]
 

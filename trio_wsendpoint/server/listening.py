@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.settings import Logger
-from trio_wsendpoint.tls import TLSListener
-from trio_wsendpoint.transport import AcceptedSocket
+from trio_wsendpoint.connection.settings import Logger
+from trio_wsendpoint.transport.streams import AcceptedSocket
+from trio_wsendpoint.transport.tls import TLSListener
 
 __all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
 

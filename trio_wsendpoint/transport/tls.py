@@ -16,8 +16,8 @@ from collections.abc import Generator
 
 import trio
 
-from trio_wsendpoint.transport import NonBlockingStream, non_blocking
-from trio_wsendpoint.waiters import Waiter
+from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
+from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["AnyTLSStream", "TLSListener", "TLSTransport", "over_tls"]
 

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.settings import ConnectionSettings, Logger
-from trio_wsendpoint.tls import AnyTLSStream, TLSTransport
-from trio_wsendpoint.transport import AcceptedSocket
+from trio_wsendpoint.connection.settings import ConnectionSettings, Logger
+from trio_wsendpoint.transport.streams import AcceptedSocket
+from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
 __all__ = ["ConnectionLogger", "make_logger", "peer_address", "socket_address"]
 

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from trio_wsendpoint.closed import (
+from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,
     ConnectionEnded,
@@ -31,20 +31,20 @@ from trio_wsendpoint.closed import (
     is_clean,
     tell_loss,
 )
-from trio_wsendpoint.closer import Closer
+from trio_wsendpoint.connection.closer import Closer
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask, Pulse
+from trio_wsendpoint.connection.inbox import Inbox
+from trio_wsendpoint.connection.peer import ConnectionLogger
+from trio_wsendpoint.connection.pings import Pings
+from trio_wsendpoint.connection.reader import Leader, Reader
+from trio_wsendpoint.connection.writer import Writer
 from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.heartbeat import HeartbeatTask, Pulse
-from trio_wsendpoint.inbox import Inbox
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
-from trio_wsendpoint.peer import ConnectionLogger
-from trio_wsendpoint.pings import Pings
 from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.reader import Leader, Reader
-from trio_wsendpoint.transport import NonBlockingStream
-from trio_wsendpoint.waiters import Waiters
-from trio_wsendpoint.writer import Writer
+from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["Tasks"]
 

@@ -19,8 +19,8 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
 
 if TYPE_CHECKING:  # whom instruments are told of
-    from trio_wsendpoint.connection import Connection
-    from trio_wsendpoint.statistics import ConnectionStatistics
+    from trio_wsendpoint.connection.connection import Connection
+    from trio_wsendpoint.connection.statistics import ConnectionStatistics
 
 __all__ = ["HOOKS", "Hooks", "Instrument", "check_instruments", "tell_refusal"]
 

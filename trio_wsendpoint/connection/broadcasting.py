@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trio_wsendpoint.connection import Connection
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from trio_wsendpoint.options import Heartbeat
-from trio_wsendpoint.waiters import Waiter
+from trio_wsendpoint.transport.waiters import Waiter
 
 if TYPE_CHECKING:  # they have one
-    from trio_wsendpoint.tasks import Tasks
+    from trio_wsendpoint.connection.tasks import Tasks
 
 __all__ = ["HeartbeatTask", "Pulse"]
 

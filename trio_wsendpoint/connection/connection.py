@@ -21,17 +21,23 @@ from typing import Any, Literal
 
 import trio
 
+from trio_wsendpoint.connection.pings import Ping
+from trio_wsendpoint.connection.statistics import (
+    ConnectionStatistics,
+    Totals,
+    cause_of,
+    code_of,
+    counts_of,
+)
+from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
+from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.handshake import Request, Response
-from trio_wsendpoint.pings import Ping
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.protocol.shared import SharedMessage
-from trio_wsendpoint.statistics import ConnectionStatistics, Totals, cause_of, code_of, counts_of
-from trio_wsendpoint.streams import ReceiveStream, SendStream
-from trio_wsendpoint.tasks import Tasks
 
 __all__ = ["Connection"]
 

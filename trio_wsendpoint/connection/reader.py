@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trio_wsendpoint.closed import tell_loss
+from trio_wsendpoint.connection.closed import tell_loss
 from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded, UnexpectedEOF
 from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
-from trio_wsendpoint.rates import PeerRate
-from trio_wsendpoint.transport import NonBlockingStream
-from trio_wsendpoint.waiters import Waiter
+from trio_wsendpoint.session.rates import PeerRate
+from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.waiters import Waiter
 
 if TYPE_CHECKING:  # it makes readers
-    from trio_wsendpoint.tasks import Tasks
+    from trio_wsendpoint.connection.tasks import Tasks
 
 __all__ = ["Leader", "Reader"]
 

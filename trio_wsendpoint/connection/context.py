@@ -12,11 +12,11 @@ from typing import Literal
 
 import trio
 
-from trio_wsendpoint.closed import is_the_end
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.heartbeat import HeartbeatTask
-from trio_wsendpoint.instruments import Hooks, Instrument
-from trio_wsendpoint.nurseries import BlockNursery
+from trio_wsendpoint.connection.closed import is_the_end
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.connection.instruments import Hooks, Instrument
+from trio_wsendpoint.connection.nurseries import BlockNursery
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
 __all__ = ["ConnectionContext"]

@@ -10,36 +10,25 @@ from __future__ import annotations
 
 import logging
 import os
-import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
-import trio
-
+from trio_wsendpoint.connection.instruments import Instrument, check_instruments
 from trio_wsendpoint.extensions import Deflate
-from trio_wsendpoint.handshake import HeaderItems, OriginPolicy, Origins, Request, Response
-from trio_wsendpoint.instruments import Instrument, check_instruments
-from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
-from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from trio_wsendpoint.handshake import HeaderItems
+from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import ExtensionNegotiator
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame
 
 __all__ = [
-    "AcceptOptions",
-    "AcceptSettings",
-    "ConnectOptions",
-    "ConnectSettings",
     "ConnectionOptions",
+    "ConnectionSettings",
     "Logger",
-    "ProcessRequest",
-    "ServeOptions",
-    "ServeSettings",
 ]
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
-#: Looks at a request before it is accepted: returns None to go on, a `Response` to answer it.
-ProcessRequest = Callable[[Request], Awaitable[Response | None]]
 
 
 class ConnectionOptions(TypedDict, total=False):
@@ -70,44 +59,6 @@ class ConnectionOptions(TypedDict, total=False):
     endpoint_class: type[Endpoint] | None
     logger: Logger
     instruments: Sequence[Instrument]
-
-
-class AcceptOptions(ConnectionOptions, total=False):
-    """What a server may be told beside.
-
-    `process_request`: an async function that is given each `Request`, WebSocket or not, before
-    it is accepted; a `Response` that it returns is the answer, None goes on.
-    `origins`: which Origins may connect; by default those of the same host and port, and clients
-    that send none.  See `OriginPolicy`.
-    """
-
-    process_request: ProcessRequest | None
-    origins: Origins | OriginPolicy
-
-
-class ServeOptions(AcceptOptions, total=False):
-    """What `serve_endpoint` and `run_endpoint` may be told beside.
-
-    `host`: which addresses to listen on; by default this machine only, None for all.
-    `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
-    `listeners`: use these instead of opening a port; they are closed at the end.
-    `server_limits`: how many connections to take on, see `ServerLimits`.
-    `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
-    server gracefully and lets the error out of its block.
-    """
-
-    host: str | None
-    ssl_context: ssl.SSLContext | None
-    backlog: int | None
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
-    server_limits: ServerLimits
-    on_handler_error: Literal["log", "raise"]
-
-
-class ConnectOptions(ConnectionOptions, total=False):
-    """What a client may be told beside: `origin`, the Origin header to send."""
-
-    origin: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +97,8 @@ class ConnectionSettings:
                 f'unrecognized_pong is "close" or "ignore", not {self.unrecognized_pong!r}'
             )
 
-    def _check_endpoint_class(self, base: type[Endpoint]) -> None:
+    def check_endpoint_class(self, base: type[Endpoint]) -> None:
+        """Raise `TypeError` unless `endpoint_class` is a subclass of `base`."""
         made = self.endpoint_class
         if made is not None and not (isinstance(made, type) and issubclass(made, base)):
             raise TypeError(f"endpoint_class must be a subclass of {base.__name__}, not {made!r}")
@@ -155,45 +107,3 @@ class ConnectionSettings:
     def extensions(self) -> tuple[ExtensionNegotiator, ...]:
         """What may be negotiated."""
         return () if self.deflate is None else (self.deflate,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptSettings(ConnectionSettings):
-    """`AcceptOptions`, complete."""
-
-    process_request: ProcessRequest | None = None
-    origins: Origins | OriginPolicy = "same"
-
-    def __post_init__(self) -> None:
-        ConnectionSettings.__post_init__(self)
-        self._check_endpoint_class(ServerEndpoint)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServeSettings(AcceptSettings):
-    """`ServeOptions`, complete."""
-
-    host: str | None = "localhost"
-    ssl_context: ssl.SSLContext | None = None
-    backlog: int | None = None
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
-    server_limits: ServerLimits = field(default_factory=ServerLimits)
-    on_handler_error: Literal["log", "raise"] = "log"
-
-    def __post_init__(self) -> None:
-        AcceptSettings.__post_init__(self)
-        if not isinstance(self.server_limits, ServerLimits):
-            raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
-        if self.on_handler_error not in {"log", "raise"}:
-            raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectSettings(ConnectionSettings):
-    """`ConnectOptions`, complete."""
-
-    origin: str | None = None
-
-    def __post_init__(self) -> None:
-        ConnectionSettings.__post_init__(self)
-        self._check_endpoint_class(ClientEndpoint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from trio_wsendpoint.options import ServerLimits
-from trio_wsendpoint.rates import RateLimit
+from trio_wsendpoint.session.rates import RateLimit
 
 __all__ = ["Admission"]
 

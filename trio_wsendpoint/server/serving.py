@@ -12,15 +12,20 @@ from typing import Literal, Unpack
 
 import trio
 
-from trio_wsendpoint.accepting import make_handshake, open_as_server
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.context import ConnectionContext
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.nurseries import BlockNursery
 from trio_wsendpoint.handshake import ServerHandshake
-from trio_wsendpoint.listening import open_tcp_listeners
-from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.server import EndpointServer, Handler
-from trio_wsendpoint.settings import AcceptOptions, AcceptSettings, ServeOptions, ServeSettings
-from trio_wsendpoint.tls import TLSListener
+from trio_wsendpoint.server.accepting import make_handshake, open_as_server
+from trio_wsendpoint.server.listening import open_tcp_listeners
+from trio_wsendpoint.server.server import EndpointServer, Handler
+from trio_wsendpoint.server.settings import (
+    AcceptOptions,
+    AcceptSettings,
+    ServeOptions,
+    ServeSettings,
+)
+from trio_wsendpoint.transport.tls import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 

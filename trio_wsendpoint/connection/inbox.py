@@ -12,7 +12,7 @@ import trio
 
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.message import Message
-from trio_wsendpoint.waiters import Waiter
+from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["MESSAGE_OVERHEAD", "Inbox"]
 

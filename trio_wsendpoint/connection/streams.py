@@ -16,7 +16,7 @@ from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
 if TYPE_CHECKING:  # it imports this module, to make streams
-    from trio_wsendpoint.connection import Connection
+    from trio_wsendpoint.connection.connection import Connection
 
 __all__ = ["ReceiveStream", "SendStream"]
 

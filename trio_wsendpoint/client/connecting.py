@@ -11,13 +11,13 @@ from typing import Unpack
 
 import trio
 
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.context import ConnectionContext
+from trio_wsendpoint.client.opening import HandshakeTimeout, open_as_client
+from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
-from trio_wsendpoint.instruments import tell_refusal
-from trio_wsendpoint.opening import HandshakeTimeout, open_as_client
-from trio_wsendpoint.settings import ConnectOptions, ConnectSettings
-from trio_wsendpoint.tls import over_tls
+from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["connect_endpoint"]
 

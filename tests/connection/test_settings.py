@@ -6,11 +6,14 @@ import dataclasses
 
 import pytest
 
-from trio_wsendpoint import settings
+from trio_wsendpoint.client import settings as client
+from trio_wsendpoint.connection import settings as connection
+from trio_wsendpoint.server import settings as server
 
 PAIRS = [
     (getattr(settings, name), getattr(settings, name.replace("Options", "Settings")))
-    for name in dir(settings)
+    for settings in (connection, server, client)
+    for name in settings.__all__
     if name.endswith("Options")
 ]
 

@@ -12,8 +12,11 @@ from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.errors import BadRequest, HandshakeError, RequestAnswered, TLSFailed
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.instruments import tell_refusal
+from trio_wsendpoint.connection.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
+from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger
+from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import (
     Request,
     RequestReader,
@@ -21,14 +24,12 @@ from trio_wsendpoint.handshake import (
     ServerHandshake,
     serialize_response,
 )
-from trio_wsendpoint.instruments import tell_refusal
-from trio_wsendpoint.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
-from trio_wsendpoint.peer import ConnectionLogger, make_logger
+from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
-from trio_wsendpoint.settings import AcceptSettings, ProcessRequest, ServeSettings
-from trio_wsendpoint.tls import TLSTransport
-from trio_wsendpoint.transport import AcceptedSocket, non_blocking
+from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 

@@ -16,22 +16,23 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from trio_wsendpoint.accepting import ServerOpening, refuse_stream
-from trio_wsendpoint.admission import Admission
-from trio_wsendpoint.closed import is_the_end
-from trio_wsendpoint.connection import Connection
-from trio_wsendpoint.context import ConnectionContext
+from trio_wsendpoint.connection.closed import is_the_end
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.connection.instruments import tell_refusal
+from trio_wsendpoint.connection.nurseries import BlockNursery
+from trio_wsendpoint.connection.peer import ConnectionLogger, socket_address
+from trio_wsendpoint.connection.settings import Logger
+from trio_wsendpoint.connection.statistics import ServerStatistics, Totals
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response, ServerHandshake
-from trio_wsendpoint.heartbeat import HeartbeatTask
-from trio_wsendpoint.instruments import tell_refusal
-from trio_wsendpoint.listening import accept_streams, addresses, urls_of
-from trio_wsendpoint.nurseries import BlockNursery
-from trio_wsendpoint.peer import ConnectionLogger, socket_address
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.settings import Logger, ServeSettings
-from trio_wsendpoint.statistics import ServerStatistics, Totals
+from trio_wsendpoint.server.accepting import ServerOpening, refuse_stream
+from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
+from trio_wsendpoint.server.settings import ServeSettings
 
 __all__ = ["EndpointServer", "Handler"]
 

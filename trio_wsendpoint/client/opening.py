@@ -1,0 +1,80 @@
+"""The client's opening handshake over a stream.
+
+`open_as_client` returns a `Connection` whose tasks have not been started, or raises
+`HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import cast
+
+import trio
+
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.instruments import tell_refusal
+from trio_wsendpoint.connection.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
+from trio_wsendpoint.connection.peer import make_logger
+from trio_wsendpoint.connection.settings import ConnectionSettings
+from trio_wsendpoint.errors import BadResponse, HandshakeError
+from trio_wsendpoint.handshake import (
+    ClientHandshake,
+    Response,
+    ResponseReader,
+    serialize_request,
+)
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint
+from trio_wsendpoint.transport.streams import non_blocking
+
+__all__ = ["HandshakeTimeout", "open_as_client"]
+
+
+class HandshakeTimeout(HandshakeError, trio.TooSlowError):
+    """The opening took longer than `Timeouts.open`."""
+
+
+async def open_as_client(
+    stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
+) -> Connection:
+    """Write a request to `stream` and check the answer; the caller keeps the time."""
+    logger = make_logger(stream, settings)
+    try:
+        await do_tls(stream)
+        request = handshake.request()
+        await send(stream, serialize_request(request))
+        reader = ResponseReader(settings.limits)
+        response = await _read_response(stream, reader, settings)
+        handshake.check(response)
+        endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
+        endpoint.receive_data(reader.trailing)
+        tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
+        return Connection(
+            tasks, request=request, response=response, subprotocol=handshake.subprotocol
+        )
+    except BaseException as error:
+        if isinstance(error, HandshakeError):
+            tell_refusal(settings.instruments, error, logger.address, logger)
+        await trio.aclose_forcefully(stream)
+        raise
+
+
+async def _read_response(
+    stream: trio.abc.Stream, reader: ResponseReader, settings: ConnectionSettings
+) -> Response:
+    response: Response | None = None
+    while response is None and reader.partial() is None:
+        data = await _receive(stream)
+        response = reader.receive_data(data) if data else reader.receive_eof()
+    # Of an answer that is not 101 the body is wanted too: what comes of it, and not for long.
+    with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
+        while response is None:
+            data = await _receive(stream)
+            response = reader.receive_data(data) if data else reader.receive_eof()
+    return response or cast("Response", reader.partial())
+
+
+async def _receive(stream: trio.abc.Stream) -> bytes:
+    try:
+        return bytes(await stream.receive_some(CHUNK))
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise lost(error) from error

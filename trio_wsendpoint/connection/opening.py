@@ -1,0 +1,104 @@
+"""What the opening handshakes of both roles share, over a stream."""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger
+from trio_wsendpoint.connection.settings import ConnectionSettings
+from trio_wsendpoint.connection.tasks import Tasks
+from trio_wsendpoint.errors import BadResponse, TLSFailed
+from trio_wsendpoint.handshake import Request, Response
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
+from trio_wsendpoint.transport.tls import TLSTransport
+
+__all__ = [
+    "CHUNK",
+    "connect_without_handshake",
+    "do_tls",
+    "lost",
+    "make_endpoint",
+    "make_tasks",
+    "send",
+]
+
+#: Bytes asked of the stream at a time while an HTTP head is read.
+CHUNK = 16384
+
+
+async def do_tls(stream: trio.abc.Stream) -> None:
+    """Do the TLS handshake, if there is TLS; raises `TLSFailed`."""
+    if not isinstance(stream, (TLSTransport, trio.SSLStream)):
+        return
+    try:
+        await stream.do_handshake()
+    except trio.BrokenResourceError as error:
+        cause = error.__cause__ or error
+        raise TLSFailed(f"the TLS handshake failed: {cause}") from cause
+
+
+async def send(stream: trio.abc.Stream, data: bytes) -> None:
+    """Send all of `data`; raises `BadResponse` if the connection is lost."""
+    try:
+        await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise lost(error) from error
+
+
+def lost(error: Exception) -> BadResponse:
+    """Return what to raise when the stream has broken with `error`."""
+    why = error.__cause__ or error
+    return BadResponse(f"the connection was lost in the opening handshake: {why!r}")
+
+
+def make_endpoint(
+    default: type[Endpoint], settings: ConnectionSettings, extension: MessageExtension | None
+) -> Endpoint:
+    """Return the endpoint of a connection; raises what a class of the user's raises."""
+    endpoint_class = settings.endpoint_class or default
+    return endpoint_class(
+        max_pings=settings.heartbeat.max_pings if settings.heartbeat is not None else 0,
+        on_data_frame=settings.on_data_frame,
+        before_send_frame=settings.before_send_frame,
+        unrecognized_pong=settings.unrecognized_pong,
+        limits=settings.limits,
+        extension=extension,
+        hold_end=True,
+        random_bytes=settings.random_bytes,
+    )
+
+
+def connect_without_handshake(
+    stream: trio.abc.Stream,
+    default: type[Endpoint],
+    settings: ConnectionSettings,
+    request: Request,
+    response: Response,
+) -> Connection:
+    """Return a connection as if `request` and `response` had been exchanged; for tests."""
+    endpoint = make_endpoint(default, settings, None)
+    logger = make_logger(stream, settings)
+    tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
+    return Connection(tasks, request=request, response=response, subprotocol=None)
+
+
+def make_tasks(
+    stream: trio.abc.Stream,
+    transport: NonBlockingStream | None,
+    endpoint: Endpoint,
+    settings: ConnectionSettings,
+    logger: ConnectionLogger,
+) -> Tasks:
+    """Return what runs behind a connection; `transport` is the non-blocking form of `stream`."""
+    return Tasks(
+        stream,
+        transport,
+        endpoint,
+        limits=settings.limits,
+        timeouts=settings.timeouts,
+        heartbeat=settings.heartbeat,
+        logger=logger,
+    )

@@ -1,0 +1,87 @@
+"""The options of a server, completed and checked.
+
+`AcceptOptions` and `ServeOptions` are the keyword arguments as a caller writes them; the
+`...Settings` of the same fields are what they become: frozen, with defaults, and checked.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import trio
+
+from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
+from trio_wsendpoint.handshake import OriginPolicy, Origins, Request, Response
+from trio_wsendpoint.options import ServerLimits
+from trio_wsendpoint.protocol.endpoint import ServerEndpoint
+
+__all__ = ["AcceptOptions", "AcceptSettings", "ProcessRequest", "ServeOptions", "ServeSettings"]
+
+#: Looks at a request before it is accepted: returns None to go on, a `Response` to answer it.
+ProcessRequest = Callable[[Request], Awaitable[Response | None]]
+
+
+class AcceptOptions(ConnectionOptions, total=False):
+    """What a server may be told beside.
+
+    `process_request`: an async function that is given each `Request`, WebSocket or not, before
+    it is accepted; a `Response` that it returns is the answer, None goes on.
+    `origins`: which Origins may connect; by default those of the same host and port, and clients
+    that send none.  See `OriginPolicy`.
+    """
+
+    process_request: ProcessRequest | None
+    origins: Origins | OriginPolicy
+
+
+class ServeOptions(AcceptOptions, total=False):
+    """What `serve_endpoint` and `run_endpoint` may be told beside.
+
+    `host`: which addresses to listen on; by default this machine only, None for all.
+    `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
+    `listeners`: use these instead of opening a port; they are closed at the end.
+    `server_limits`: how many connections to take on, see `ServerLimits`.
+    `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
+    server gracefully and lets the error out of its block.
+    """
+
+    host: str | None
+    ssl_context: ssl.SSLContext | None
+    backlog: int | None
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
+    server_limits: ServerLimits
+    on_handler_error: Literal["log", "raise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptSettings(ConnectionSettings):
+    """`AcceptOptions`, complete."""
+
+    process_request: ProcessRequest | None = None
+    origins: Origins | OriginPolicy = "same"
+
+    def __post_init__(self) -> None:
+        ConnectionSettings.__post_init__(self)
+        self.check_endpoint_class(ServerEndpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings(AcceptSettings):
+    """`ServeOptions`, complete."""
+
+    host: str | None = "localhost"
+    ssl_context: ssl.SSLContext | None = None
+    backlog: int | None = None
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
+    server_limits: ServerLimits = field(default_factory=ServerLimits)
+    on_handler_error: Literal["log", "raise"] = "log"
+
+    def __post_init__(self) -> None:
+        AcceptSettings.__post_init__(self)
+        if not isinstance(self.server_limits, ServerLimits):
+            raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
+        if self.on_handler_error not in {"log", "raise"}:
+            raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')

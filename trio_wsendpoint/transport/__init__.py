@@ -1,0 +1,14 @@
+"""Where a connection's bytes go: streams that read and write without waiting, and TLS over them.
+
+`NonBlockingStream` is public: a stream of your own that implements it is driven without a task
+switch a message.
+"""
+
+from trio_wsendpoint.transport.streams import (
+    AcceptedSocket,
+    NonBlockingStream,
+    SocketTransport,
+    non_blocking,
+)
+
+__all__ = ["AcceptedSocket", "NonBlockingStream", "SocketTransport", "non_blocking"]
