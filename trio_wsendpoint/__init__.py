@@ -18,11 +18,6 @@ from trio_wsendpoint.connection.closed import (
 )
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
-from trio_wsendpoint.connection.statistics import (
-    ConnectionStatistics,
-    ServerStatistics,
-    TrafficStatistics,
-)
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.errors import (
     BadResponse,
@@ -72,6 +67,11 @@ from trio_wsendpoint.protocol import (
 from trio_wsendpoint.protocol.coding import codec_kind
 from trio_wsendpoint.server.server import EndpointServer
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
+from trio_wsendpoint.session.statistics import (
+    ConnectionStatistics,
+    ServerStatistics,
+    TrafficStatistics,
+)
 
 __all__ = [
     "BadRequest",

@@ -25,6 +25,7 @@ __all__ = [
     "LocalError",
     "MessageTooBig",
     "PeerError",
+    "PeerTooSlow",
     "PolicyViolation",
     "ProtocolError",
     "RateExceeded",
@@ -84,6 +85,10 @@ class UnexpectedEOF(PeerError):
     """The peer's bytes ended without a Close frame, perhaps inside a frame (1006, never sent)."""
 
     close_code = 1006
+
+
+class PeerTooSlow(UnexpectedEOF):
+    """The peer took too little of what was written, in too long a time (1006, never sent)."""
 
 
 # ---- our caller's mistakes -------------------------------------------------------------------

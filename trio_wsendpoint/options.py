@@ -105,8 +105,12 @@ class Timeouts:
     `write`: how long the peer may accept nothing while we have something to write.
     `answer`: how long a violation or a Close of the peer waits, after the last message before it
     was handed to the app, for the app's answer.
-    `close`: the whole closing, once it has begun; and, before that, how long a violation or a
-    Close of the peer waits for messages that nobody takes.
+    `ping`: how long `ping()` waits for its pong, and for its turn to leave.
+    `drain`: how long a connection that closes goes on to write what was committed before, while
+    the peer takes some of it within each `write`.
+    `close`: how long a connection that closes waits for the peer's Close frame and its end, after
+    our last byte; and, before it closes, the most that a violation or a Close of the peer waits
+    for an app that goes on to take messages.
     `linger`: how long we go on reading after our last byte, so that the Close frame arrives.
     `grace`: how long a server that stops lets its connections finish.
     `goodbye`: of this, how long it leaves a connection open for sending whose handler it has told
@@ -116,6 +120,8 @@ class Timeouts:
     open: float = 10.0
     write: float = 20.0
     answer: float = 1.0
+    ping: float = 20.0
+    drain: float = 60.0
     close: float = 5.0
     linger: float = 1.0
     grace: float = 10.0

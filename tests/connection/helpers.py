@@ -26,6 +26,7 @@ from trio.lowlevel import ParkingLot
 from trio_wsendpoint import (
     CloseFrame,
     Connection,
+    ConnectionLost,
     Frame,
     Parser,
     PongFrame,
@@ -384,3 +385,20 @@ class Clock:
     @property
     def now(self) -> float:
         return round(trio.current_time() - self._start, 6)
+
+
+@asynccontextmanager
+async def loses() -> AsyncIterator[None]:
+    """Expect the block within to tell that messages which were committed could not be sent."""
+    with pytest.raises(ConnectionLost, match="bytes of messages could not be sent"):
+        yield
+
+
+@asynccontextmanager
+async def may_lose() -> AsyncIterator[None]:
+    """Accept that the block within tells that messages could not be sent."""
+    try:
+        yield
+    except ConnectionLost as error:
+        if "could not be sent" not in str(error):
+            raise

@@ -11,6 +11,7 @@ from tests.connection.helpers import (
     both_forms,
     connection_pair,
     half_pair,
+    may_lose,
     served,
     settle,
     tight_pair,
@@ -124,6 +125,7 @@ async def test_an_end_while_the_inbox_is_full(way: str) -> None:
 async def test_sending_waits_above_the_send_buffer() -> None:
     ours, theirs = half_pair()
     async with (
+        may_lose(),
         served((ours, theirs), limits=Limits(send_buffer=1000)) as (connection, peer),
         trio.open_nursery() as nursery,
     ):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.connection.helpers import loud_records, settle
+from tests.connection.helpers import loses, loud_records, settle
 from trio_wsendpoint import (
     Connection,
     Deflate,
@@ -198,7 +198,7 @@ async def test_the_closed_are_passed_over(caplog: pytest.LogCaptureFixture) -> N
 
 
 async def test_one_that_breaks_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    async with audience(3) as (servers, clients):
+    async with loses(), audience(3) as (servers, clients):
         stream = servers[1]._tasks.stream
         stream.reset()  # type: ignore[attr-defined]
         assert broadcast(servers, "still") == ()

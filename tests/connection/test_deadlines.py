@@ -26,6 +26,7 @@ from trio_wsendpoint import (
     TextFrame,
     Timeouts,
 )
+from trio_wsendpoint.errors import PeerTooSlow
 
 pytestmark = both_forms
 
@@ -43,8 +44,7 @@ async def test_a_peer_that_stops_reading(caplog: pytest.LogCaptureFixture) -> No
         error = caught.value
         assert error.code == 1006
         assert str(error) == "the peer accepted nothing for 7 s"
-        assert error.__cause__ is not None
-        assert type(error.__cause__.__cause__) is trio.TooSlowError
+        assert type(error.__cause__) is PeerTooSlow
         await connection.wait_closed()
         assert clock.now == 7
         assert ours.closes >= 1
@@ -143,7 +143,7 @@ async def test_nobody_need_call_anything_for_a_close_to_end() -> None:
 
 async def test_a_peer_that_takes_nothing_after_its_close() -> None:
     ours, theirs = half_pair()
-    async with served((ours, theirs), timeouts=Timeouts(close=3)) as (connection, peer):
+    async with served((ours, theirs), timeouts=Timeouts(write=3)) as (connection, peer):
         ours.room = 0
         clock = Clock()
         await peer.send(CloseFrame(1000))
@@ -188,7 +188,9 @@ async def test_a_peer_that_violates_and_takes_nothing() -> None:
 
 
 async def test_no_deadline_at_all_may_be_asked_for() -> None:
-    limitless = Timeouts(write=math.inf, close=math.inf, answer=math.inf, linger=math.inf)
+    limitless = Timeouts(
+        write=math.inf, drain=math.inf, close=math.inf, answer=math.inf, linger=math.inf
+    )
     ours, theirs = half_pair()
     async with (
         served((ours, theirs), timeouts=limitless, heartbeat=None) as (connection, peer),
@@ -205,11 +207,14 @@ async def test_no_deadline_at_all_may_be_asked_for() -> None:
         await peer.answer_close()
 
 
-async def test_a_close_behind_a_long_queue_has_the_same_deadline() -> None:
+@pytest.mark.parametrize(("drain", "arrives"), [(60, True), (4, False)])
+async def test_a_close_behind_a_long_queue_waits_while_the_peer_takes_some(
+    drain: float, arrives: bool
+) -> None:
     ours, theirs = half_pair()
-    limits = Limits(send_buffer=1 << 20)
+    limits, timeouts = Limits(send_buffer=1 << 20), Timeouts(write=1, drain=drain, close=3)
     async with (
-        served((ours, theirs), limits=limits, timeouts=Timeouts(close=3)) as (connection, _),
+        served((ours, theirs), limits=limits, timeouts=timeouts) as (connection, _),
         trio.open_nursery() as nursery,
     ):
         ours.room = 0
@@ -223,6 +228,12 @@ async def test_a_close_behind_a_long_queue_has_the_same_deadline() -> None:
 
         nursery.start_soon(read_slowly)
         clock = Clock()
-        await connection.aclose()
-        assert clock.now == 3
+        if arrives:
+            await connection.aclose()
+            assert clock.now == 8.5  # all is taken after 5.5 s, and then the peer has 3
+            assert connection.statistics().bytes_sent == 10 * 60_004 + 4
+        else:
+            with pytest.raises(ConnectionLost, match=r"bytes of messages could not be sent"):
+                await connection.aclose()
+            assert clock.now == 4
         nursery.cancel_scope.cancel()

@@ -128,7 +128,7 @@ async def test_on_close_that_raises(caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(ConnectionLost) as caught:
             await connection.receive()
         assert type(caught.value.__cause__) is CallbackError
-        assert await peer.expect_close() == (1000, "")  # the peer is answered all the same
+        assert await peer.expect_close() == (1011, "")  # the peer is answered all the same
     assert len(loud_records(caplog)) == 1
 
 
@@ -238,7 +238,7 @@ async def test_interrupts_in_every_callback_do_not_keep_the_connection_from_its_
     assert isinstance(found, (KeyboardInterrupt, BaseExceptionGroup))
     if isinstance(found, BaseExceptionGroup):
         assert found.split(KeyboardInterrupt)[1] is None
-    assert connection._tasks.has_ended
+    assert connection._tasks.session.ended_at is not None
 
 
 async def test_what_came_before_can_still_be_read() -> None:

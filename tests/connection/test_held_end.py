@@ -156,7 +156,7 @@ async def test_an_app_that_never_takes_the_messages(name: str, taken: int) -> No
         for _ in range(taken):
             await connection.receive()
         assert (await peer.expect_close())[0] == code
-        assert clock.is_at(7)
+        assert clock.is_at(2)
         # What was received can still be read.
         assert [await connection.receive() for _ in range(2 - taken)] == ["one", "two"][taken:]
         with pytest.raises(ConnectionEnded if code == 1000 else ConnectionLost):
@@ -243,7 +243,8 @@ async def test_an_owner_that_is_cancelled_while_the_end_is_held() -> None:
 
 async def test_writing_breaks_while_the_end_is_held() -> None:
     ours, theirs = half_pair()
-    async with served((ours, theirs), timeouts=Timeouts(answer=50, close=3)) as (connection, peer):
+    timeouts = Timeouts(answer=50, close=3)
+    async with served((ours, theirs), timeouts=timeouts) as (connection, peer):
         clock = Clock()
         await peer.stream.send_all(stream_of(peer, ENDS["close"][0]))
         await settle()
@@ -256,5 +257,5 @@ async def test_writing_breaks_while_the_end_is_held() -> None:
         assert clock.now == 0
         await connection.wait_closed()
         assert clock.now <= 3
-        with pytest.raises(ConnectionLost, match="our answer to its close was lost"):
+        with pytest.raises(ConnectionLost, match="the connection was lost"):
             await connection.send("x")

@@ -8,12 +8,13 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import connected, loud_records, served, settle
+from tests.connection.helpers import connected, loud_records, may_lose, served, settle
 from trio_wsendpoint import (
     BinaryFrame,
     CloseCause,
     Connection,
     ConnectionEnded,
+    ConnectionLost,
     Deflate,
     Frame,
     HandshakeError,
@@ -29,7 +30,7 @@ from trio_wsendpoint import (
     connect_endpoint,
 )
 from trio_wsendpoint.connection.instruments import HOOKS
-from trio_wsendpoint.testing import connection_pair
+from trio_wsendpoint.testing import connection_pair, memory_stream_pair
 
 
 class Recorder(Instrument):
@@ -185,8 +186,8 @@ def listeners_of(connection: Connection) -> dict[str, Any]:
         "message_sent": endpoint._sender.message_listener,
         "frame_received": endpoint._receiver.frame_listener,
         "message_received": endpoint.incoming.message_listener,
-        "round_trip": tasks.pings.listener,
-        "connection_closed": tasks.end_listener,
+        "round_trip": tasks.session.pings._listener,
+        "connection_closed": tasks._end_listener,
     }
     return {name: one for name, one in found.items() if one is not None}
 
@@ -209,7 +210,7 @@ async def test_where_nobody_listens_there_is_nothing(
     def fail(*_: object) -> None:
         raise AssertionError("a hook that is not overridden was called")
 
-    async with served(instruments=instruments) as (connection, peer):
+    async with may_lose(), served(instruments=instruments) as (connection, peer):
         assert set(listeners_of(connection)) == expected
         # Whatever Instrument's own hooks do now, they are not called.
         for name in HOOKS:
@@ -247,29 +248,32 @@ class Failing(Instrument):
         self.calls.append("closed")
 
 
-async def test_one_that_raises_is_logged_once_and_hears_no_more(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("nonblocking", [True, False])
+async def test_one_that_raises_ends_its_connection_and_no_other(
+    caplog: pytest.LogCaptureFixture, nonblocking: bool
 ) -> None:
     failing, recorder = Failing(), Recorder()
-    async with served(instruments=[failing, recorder]) as (connection, peer):
-        await connection.send("one")
-        await settle()
-        await peer.send(TextFrame("two"), TextFrame("three"))
-        assert [await connection.receive() for _ in range(2)] == ["two", "three"]
-        await connection.send("four")
-        await settle()
-        assert connection.is_open
-    assert failing.calls == ["frame", "message"]
-    assert len(recorder.of("message received")) == 2
+    options: Any = {"instruments": [failing, recorder]}
+    async with (
+        connection_pair(server=options) as (_, other),
+        connection_pair(streams=memory_stream_pair(nonblocking=nonblocking), server=options) as (
+            client,
+            server,
+        ),
+    ):
+        await client.send("two")
+        assert await server.receive() == "two"  # what came is the app's
+        with pytest.raises(ConnectionLost) as caught:
+            await client.receive()
+        assert caught.value.code == 1011
+        with pytest.raises(ConnectionLost) as caught:
+            await server.receive()
+        assert type(caught.value.__cause__) is RuntimeError
+        assert other.is_open
+    assert len(recorder.of("message received")) == 1
     [record] = loud_records(caplog)
-    assert record.getMessage().endswith("the instrument Failing failed")
+    assert record.getMessage().endswith("the connection fails with an internal error")
     assert record.exc_info is not None
-    caplog.clear()
-    async with served(instruments=[failing]) as (_, peer):  # another connection: another chance
-        await peer.send(TextFrame("two"))
-        await settle()
-    assert failing.calls[2:] == ["message"]
-    assert len(loud_records(caplog)) == 1
 
 
 async def test_one_that_raises_when_it_is_told_of_the_beginning_or_the_end(
@@ -283,10 +287,16 @@ async def test_one_that_raises_when_it_is_told_of_the_beginning_or_the_end(
         def connection_closed(self, connection: Connection, statistics: Any) -> None:
             raise RuntimeError("closed")
 
-    async with connection_pair(server={"instruments": [Opened(), Closed()]}) as (client, server):
+    async with connection_pair(server={"instruments": [Opened()]}) as (client, _):
+        with pytest.raises(ConnectionLost) as caught:
+            await client.receive()
+        assert caught.value.code == 1011
+    assert len(loud_records(caplog)) == 1
+    caplog.clear()
+    async with connection_pair(server={"instruments": [Closed()]}) as (client, server):
         await client.send("abc")
         assert await server.receive() == "abc"
-    assert len(loud_records(caplog)) == 2
+    assert len(loud_records(caplog)) == 1
 
 
 @pytest.mark.parametrize("what", [object(), Instrument, "x"])

@@ -12,7 +12,6 @@ import trio.testing
 
 from tests.connection.helpers import served
 from trio_wsendpoint import connect_endpoint
-from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger, peer_address
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
 
@@ -74,7 +73,7 @@ async def test_the_peer_is_known_when_its_socket_is_gone(caplog: pytest.LogCaptu
 
         nursery.start_soon(accept)
         stream = await trio.open_tcp_stream("127.0.0.1", port)
-        logger = make_logger(stream, ConnectSettings(logger=QUIET, random_bytes=seeded_bytes(1)))
+        logger = make_logger(stream, QUIET, seeded_bytes(1))
         await stream.aclose()
         logger.warning("gone")
     await accepted[0].aclose()

@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import Clock, Form, Streams, both_forms, connection_pair
+from tests.connection.helpers import Clock, Form, Streams, both_forms, connection_pair, may_lose
 from trio_wsendpoint import (
     Connection,
     ConnectionClosed,
@@ -87,6 +87,7 @@ async def test_a_ping_is_prompt(
     form: Form, fragment: int, send: Callable[[Connection], Awaitable[None]]
 ) -> None:
     async with (
+        may_lose(),  # what is queued when all stop to read
         connection_pair(streams=wire(form), **options(fragment)) as pair,
         trio.open_nursery() as nursery,
     ):
@@ -100,7 +101,7 @@ async def test_a_ping_is_prompt(
                 clock = Clock()
                 assert await one.ping() <= clock.now
                 waits.append(clock.now)
-        assert 0 < max(waits) <= 2 * passing(fragment) < LARGE / RATE / 3
+        assert 0 < max(waits) <= 2.1 * passing(fragment) < LARGE / RATE / 3
         assert all(one.statistics().messages_received >= 1 for one in pair)
         nursery.cancel_scope.cancel()
 
@@ -156,10 +157,11 @@ async def test_a_close_waits_for_the_message_that_was_sent_and_no_other(
         assert pair.server.endpoint.closing.is_over
 
 
-async def test_a_close_takes_timeouts_close_at_most(form: Form) -> None:
+async def test_a_close_takes_timeouts_drain_at_most(form: Form) -> None:
     """However large what was sent before it."""
-    timeouts = Timeouts(close=0.1)
+    timeouts = Timeouts(drain=0.1)
     async with (
+        may_lose(),
         connection_pair(streams=wire(form), **options(256 * KIB, timeouts=timeouts)) as pair,
         trio.open_nursery() as nursery,
     ):
@@ -168,7 +170,8 @@ async def test_a_close_takes_timeouts_close_at_most(form: Form) -> None:
             nursery.start_soon(until_closed, partial(receive_for_ever, one))
         await trio.sleep(0.05)
         clock = Clock()
-        await pair.client.aclose()
+        with pytest.raises(ConnectionLost, match=r"did not accept all within 0\.1 s"):
+            await pair.client.aclose()
         assert clock.now == 0.1
 
 

@@ -20,11 +20,13 @@ from trio_wsendpoint import (
     Response,
     ServerEndpoint,
     TextFrame,
+    Timeouts,
 )
-from trio_wsendpoint.connection.connection import TURN
+from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.connection.reader import DOUBT, LOOKS
+from trio_wsendpoint.connection.turns import TURN
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing import MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
@@ -34,7 +36,9 @@ async def test_a_close_waits_for_the_answer_since_the_message_was_taken() -> Non
     clock = trio.lowlevel.current_clock()
     assert isinstance(clock, trio.testing.MockClock)
     client_stream, server_stream = MemoryNetwork().pair()
-    async with connection_pair(streams=(client_stream, server_stream)) as (client, server):
+    patient: ConnectOptions = {"timeouts": Timeouts(close=20)}
+    streams = client_stream, server_stream
+    async with connection_pair(streams=streams, client=patient) as (client, server):
         received: list[str | bytes] = []
 
         async def receive() -> None:
@@ -46,7 +50,7 @@ async def test_a_close_waits_for_the_answer_since_the_message_was_taken() -> Non
             client.endpoint.send_message("one")
             client.endpoint.send_message("two")
             client.endpoint.close()
-            client._tasks.settle()  # all three in one write
+            client._tasks.act()  # all three in one write
         assert received == ["one"]
         clock.jump(5)  # the app computes, and lets nobody run
         assert await server.receive() == "two"
@@ -81,7 +85,7 @@ class Line:
         """Have `count` messages come in one piece."""
         for number in range(count):
             self.client.endpoint.send_message(f"question {number}")
-        self.client._tasks.settle()
+        self.client._tasks.act()
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.connection.helpers import half_pair, served, settle
+from tests.connection.helpers import half_pair, loses, served, settle
 from trio_wsendpoint import (
     BinaryFrame,
     CloseCause,
@@ -196,7 +196,7 @@ async def test_age() -> None:
 
 async def test_the_cause_of_a_peer_that_takes_nothing() -> None:
     ours, theirs = half_pair()
-    async with served((ours, theirs), timeouts=Timeouts(write=3)) as (connection, _):
+    async with loses(), served((ours, theirs), timeouts=Timeouts(write=3)) as (connection, _):
         ours.room = 0
         await connection.send("stuck")
         await connection.wait_closed()
@@ -207,7 +207,7 @@ async def test_the_cause_of_a_peer_that_takes_nothing() -> None:
 
 async def test_the_cause_of_a_stream_that_breaks() -> None:
     ours, theirs = half_pair()
-    async with served((ours, theirs)) as (connection, _):
+    async with loses(), served((ours, theirs)) as (connection, _):
         ours.send_error = trio.BrokenResourceError("on purpose")
         await connection.send("lost")
         await connection.wait_closed()

@@ -465,7 +465,7 @@ async def test_e92_a_peer_that_does_not_answer_our_close(autojump_clock):
 
     async def handler(connection: Connection) -> None:
         connection.endpoint.close(1000)  # not even our aclose() is called
-        connection._tasks.settle()
+        connection._tasks.act()
         await trio.sleep(60)
 
     async with server_under_test(handler, heartbeat=None) as under_test:

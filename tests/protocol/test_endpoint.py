@@ -490,7 +490,7 @@ def test_an_unrecognized_pong_may_be_ignored():
 def test_the_pong_listener_hears_each_pong_first():
     heard: list[bytes] = []
     endpoint = server(unrecognized_pong="ignore")
-    endpoint.pong_listener = lambda frame: heard.append(frame.payload)
+    endpoint.listen_to_pongs(lambda frame: heard.append(frame.payload))
     feed(endpoint, from_client(PONG, b"1"), from_client(PING), from_client(PONG, b"2"))
     endpoint.get_next_message()
     assert heard == [b"1", b"2"]

@@ -413,7 +413,7 @@ def test_on_close_that_raises_does_not_keep_the_answer():
     feed(endpoint, PEER_CLOSE)
     with pytest.raises(ZeroDivisionError):
         endpoint.get_next_message()
-    assert close_facts(endpoint.shift_write_queue()) == (1001, "going")
+    assert close_facts(endpoint.shift_write_queue()) == (1011, "")
 
 
 def test_on_close_is_called_for_the_answer_to_our_close_too():

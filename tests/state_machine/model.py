@@ -188,9 +188,10 @@ class Side:
     def take_close(self, close: tuple[int | None, str]) -> None:
         self.received_close = close
         self.state = step(self.state, "peer closes")
+        raises = self.fires("on_close")
         if self.sent_close is None:
-            self.send_close(*close)
-        if self.fires("on_close"):
+            self.send_close(*((1011, "") if raises else close))
+        if raises:
             raise Boom("on_close")
 
     def fires(self, callback: str) -> bool:

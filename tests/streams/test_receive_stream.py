@@ -571,10 +571,16 @@ async def test_outside_of_its_block() -> None:
         await client.send("one")
         await client.send("two")
         chunks = server.receive_stream()
-        assert [chunk async for chunk in chunks] == []
+        with pytest.raises(RuntimeError, match="enter it with `async with` first"):
+            [chunk async for chunk in chunks]
         async with chunks:
             assert await anext(chunks) == "one"
-        assert [chunk async for chunk in chunks] == []
+        with pytest.raises(RuntimeError, match="its block has been left"):
+            await anext(chunks)
+        with pytest.raises(RuntimeError, match="its block has been left"):
+            [chunk async for chunk in chunks]
+        with pytest.raises(RuntimeError, match="a stream is entered once"):
+            await chunks.__aenter__()
         assert await server.receive() == "two"
 
 

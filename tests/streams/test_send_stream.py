@@ -428,12 +428,14 @@ async def test_a_lone_surrogate(deflated: bool) -> None:
 async def test_outside_of_its_block() -> None:
     async with pair() as (client, server):
         stream = client.send_stream("text")
-        with pytest.raises(RuntimeError, match="entered with `async with`"):
+        with pytest.raises(RuntimeError, match="enter it with `async with` first"):
             await stream.send("before")
         async with stream:
             await stream.send("in")
-        with pytest.raises(RuntimeError, match="entered with `async with`"):
+        with pytest.raises(RuntimeError, match="its block has been left"):
             await stream.send("after")
+        with pytest.raises(RuntimeError, match="a stream is entered once"):
+            await stream.__aenter__()
         assert await server.receive() == "in"
 
 
@@ -479,7 +481,8 @@ async def test_a_chunk_that_waits_is_told_of_the_end() -> None:
 
             nursery.start_soon(send_chunks)
             await settle()
-            await connection.aclose()
+            with pytest.raises(ConnectionLost, match="could not be sent"):
+                await connection.aclose()
 
 
 async def test_entering_after_the_end() -> None:

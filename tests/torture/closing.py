@@ -16,7 +16,7 @@ async def close_by_client(run: Run) -> None:
 
     async def body(talk: Conversation) -> None:
         await quietly(talk.send, "client", *FAREWELL)
-        await run.victim(talk.client.aclose)
+        await run.victim(quietly, talk.client.aclose)
         await talk.check_closed()
         if not run.injector.is_injected:
             talk.check_whole("server")
@@ -28,7 +28,7 @@ async def close_by_client(run: Run) -> None:
 async def close_by_server(run: Run) -> None:
     async def body(talk: Conversation) -> None:
         await quietly(talk.send, "server", *FAREWELL)
-        await run.victim(talk.server.aclose, 1001, "going")
+        await run.victim(quietly, talk.server.aclose, 1001, "going")
         await talk.check_closed()
         if not run.injector.is_injected:
             talk.check_whole("client")
@@ -40,8 +40,8 @@ async def close_by_server(run: Run) -> None:
 async def close_from_both(run: Run) -> None:
     async def body(talk: Conversation) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk.server.aclose)
-            await run.victim(talk.client.aclose)
+            nursery.start_soon(quietly, talk.server.aclose)
+            await run.victim(quietly, talk.client.aclose)
         await talk.check_closed()
 
     await converse(run, body)
@@ -53,7 +53,7 @@ async def closed_by_peer(run: Run) -> None:
     async def body(talk: Conversation) -> None:
         async def close() -> None:
             await quietly(talk.send, "server", *FAREWELL)
-            await talk.server.aclose()
+            await quietly(talk.server.aclose)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(close)
@@ -86,7 +86,7 @@ async def close_while_others_wait(run: Run) -> None:
                 for number in range(3):
                     nursery.start_soon(wait, talk.client.send, f"{number}" * 300)
                 await trio.sleep(0)
-                await run.victim(talk.client.aclose)
+                await run.victim(quietly, talk.client.aclose)
         if not run.injector.is_injected:
             assert {type(error) for error in errors} == {ConnectionClosedLocally}
         with trio.fail_after(LONG):
@@ -101,7 +101,7 @@ async def wait_for_the_end(run: Run) -> None:
     async def body(talk: Conversation) -> None:
         async def close() -> None:
             await trio.sleep(1)
-            await talk.server.aclose()
+            await quietly(talk.server.aclose)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(close)

@@ -614,7 +614,7 @@ async def test_a_server_and_a_client_over_tcp() -> None:
     limits = Limits(message_size=1 << 21)
 
     async def echo(connection: Connection) -> None:
-        seen.append((type(connection._tasks.non_blocking), connection._tasks.logger.peer))
+        seen.append((type(connection._tasks.transport), connection._tasks.logger.peer))
         async for message in connection:
             await connection.send(message)
 

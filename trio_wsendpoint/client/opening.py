@@ -37,7 +37,7 @@ async def open_as_client(
     stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
 ) -> Connection:
     """Write a request to `stream` and check the answer; the caller keeps the time."""
-    logger = make_logger(stream, settings)
+    logger = make_logger(stream, settings.logger, settings.random_bytes)
     try:
         await do_tls(stream)
         request = handshake.request()

@@ -1,13 +1,12 @@
-"""`broadcast`: one message to many connections, without waiting for any of them.
-
-Imported by the package alone.
-"""
+"""`broadcast`: one message to many connections, without waiting for any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trio_wsendpoint.connection.connection import Connection
+import trio
+
+from trio_wsendpoint.connection.connection import Connection, sending_of, tasks_of
 from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
@@ -15,6 +14,7 @@ from trio_wsendpoint.protocol.shared import SharedMessage
 __all__ = ["broadcast"]
 
 
+@trio.lowlevel.enable_ki_protection
 def broadcast(
     connections: Iterable[Connection], value: str | Buffer, *, compress: bool = True
 ) -> tuple[Connection, ...]:
@@ -38,21 +38,20 @@ def broadcast(
     while it is written to is closed; the others get the message, and nothing is raised.
     """
     message = SharedMessage(value)
-    targets = tuple(connections)
-    for connection in targets:
-        connection._check_thread()
+    targets = [(connection, sending_of(connection)) for connection in connections]
     slow: list[Connection] = []
-    for connection in targets:
-        tasks = connection._tasks
-        if not tasks.is_open:
+    for connection, sending in targets:
+        if not connection.is_open:
             continue
-        if connection._waiting_senders or not tasks.writer.has_room:
+        if not sending.has_room:
             slow.append(connection)
             continue
         try:
-            connection._commit(message, compress)
+            sending.commit(message, compress=compress)
         except EndpointClosed:
             continue
         except Exception as error:  # noqa: BLE001 - its endpoint's, or its extension's
-            tasks.crash(error)
+            tasks = tasks_of(connection)
+            tasks.session.fail_internally(error)
+            tasks.act()
     return tuple(slow)

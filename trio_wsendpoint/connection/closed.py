@@ -3,7 +3,6 @@
 Each of the three is a `ConnectionClosed` and the exception that Trio uses for such an end, so
 that `except trio.EndOfChannel`, and `async for`, work as on any channel.  The text of each says
 in one line who closed, with which code and reason, and what went wrong last.
-Imported by `tasks` and its parts, and by everyone who catches.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ import trio
 from trio_wsendpoint.errors import WebSocketError
 from trio_wsendpoint.protocol.closing import Closing
 from trio_wsendpoint.protocol.frames import CloseFrame
-from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.ending import How, Outcome
 
 __all__ = [
     "ConnectionClosed",
     "ConnectionClosedLocally",
     "ConnectionEnded",
     "ConnectionLost",
-    "is_clean",
+    "PingTimeout",
+    "closed_by",
     "is_the_end",
-    "tell_loss",
 ]
 
 
@@ -46,6 +45,10 @@ class ConnectionClosed(WebSocketError):
         self.received: CloseFrame | None = closing.received
         self.reason = self.received.reason if self.received is not None else ""
 
+    def concerns(self, closing: Closing) -> bool:
+        """Tell whether this is the end of the connection whose endpoint has `closing`."""
+        return self._closing is closing
+
     def __str__(self) -> str:
         return super().__str__() if self.args else self._closing.explain()
 
@@ -65,29 +68,34 @@ class ConnectionClosedLocally(ConnectionClosed, trio.ClosedResourceError):
     """We have called `aclose()` ourselves."""
 
 
-_CLEAN = frozenset({CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS})
+_CLASSES = {
+    How.ENDED: ConnectionEnded,
+    How.LOST: ConnectionLost,
+    How.LOCAL: ConnectionClosedLocally,
+}
 
 
-def is_clean(closing: Closing) -> bool:
-    """Tell whether it was the peer's to close, and whether it did so for no error."""
-    # A peer that is given up for its silence may still answer 1000 to our 1002.
-    was_failed = closing.sent is not None and closing.sent.code == CloseCode.PROTOCOL_ERROR
-    return (
-        closing.error is None
-        and not was_failed
-        and closing.received is not None
-        and closing.code in _CLEAN
-    )
+def closed_by(outcome: Outcome, closing: Closing) -> ConnectionClosed:
+    """Return the exception that tells of `outcome`."""
+    made = _CLASSES[outcome.how](outcome.text, closing)
+    made.__cause__ = outcome.cause
+    return made
 
 
-def is_the_end(error: BaseException) -> bool:
-    """Tell whether `error` says nothing but that a connection ended, in a group or not."""
+class PingTimeout(ConnectionLost, trio.TooSlowError):
+    """A ping was not answered within `Timeouts.ping`.
+
+    The connection may go on: a peer that sends data lives, though it owes a pong (RFC 6455
+    section 5.5.2).  It is a `ConnectionLost` for code that gives such a peer up.
+    """
+
+
+def is_the_end(error: BaseException, closing: Closing) -> bool:
+    """Tell whether `error` says nothing but that one connection ended, in a group or not.
+
+    The connection is the one of `closing`: the end of another one is no end of this.
+    """
     if isinstance(error, BaseExceptionGroup):
         inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return all(map(is_the_end, inner))
-    return isinstance(error, ConnectionClosed)
-
-
-def tell_loss(error: Exception) -> str:
-    """Say that the stream broke, and why if it told."""
-    return f"the connection was lost: {error.__cause__ or error!r}"
+        return all(is_the_end(one, closing) for one in inner)
+    return isinstance(error, ConnectionClosed) and error.concerns(closing)

@@ -1,7 +1,4 @@
-"""The `async with` block of a connection.
-
-Imported by `serving`, `server`, `client` and `testing`, which open connections.
-"""
+"""The `async with` block of a connection."""
 
 from __future__ import annotations
 
@@ -13,10 +10,10 @@ from typing import Literal
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
-from trio_wsendpoint.connection.instruments import Hooks, Instrument
-from trio_wsendpoint.connection.nurseries import BlockNursery
+from trio_wsendpoint.connection.instruments import Instrument, listen
+from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
 __all__ = ["ConnectionContext"]
@@ -29,6 +26,12 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     block raised.  If it was cancelled (or interrupted), the peer is told 1001, as far as that
     takes no waiting; until the block is left, a shielded `finally` in it can still send, and
     close with a code of its own.  An error of the block comes out as it is, in no group.
+
+    If messages that were committed could not be sent, leaving raises `ConnectionLost`, unless the
+    block has raised something itself.
+
+    It is entered once: a second time, or in another task, raises `RuntimeError` before anything
+    is sent.
 
     `instruments` are told from when the connection is open until it has ended.
 
@@ -50,61 +53,59 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         self._nursery = nursery
         self._heartbeat = heartbeat
         self._block: BlockNursery | None = None
+        self._is_entered = False  # by `__aenter__`, for good
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Connection:
-        self._connection = await self._open_connection()
+        if self._is_entered:
+            raise RuntimeError("a connection is opened once: call the function again for another")
+        self._is_entered = True
+        connection = self._connection = await self._open_connection()
         nursery = self._nursery
         if nursery is None:
             self._block = BlockNursery()
-            nursery = await self._block.enter()
+            try:
+                nursery = await self._block.enter()
+            except BaseException:
+                tasks_of(connection).abort()
+                raise
+        tasks = tasks_of(connection)
+        tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
         if self._instruments:
-            _listen(self._connection, self._instruments)
-        self._connection._tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
-        return self._connection
+            listen(connection, self._instruments)
+        return connection
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        if self._block is None:
-            await self._wind_down(exc)
-            return False
-        leaving = exc
+        leaving: BaseException | None = None
         try:
             await self._wind_down(exc)
-        except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
+        except BaseException as error:  # noqa: BLE001 - it is raised when the tasks have ended
             leaving = error
-        await self._block.leave(exc, leaving)
+        if self._block is not None:
+            leaving = await self._block.leave() or leaving
+        raise_beside(exc, leaving)
         return False
 
     async def _wind_down(self, exc: BaseException | None) -> None:
-        farewell = self._connection._tasks.farewell
-        if farewell is not None and (exc is None or is_the_end(exc)):
-            await self._connection.aclose(*farewell)
-        elif exc is None:
-            await self._connection.aclose()
-        elif isinstance(exc, Exception):
-            await self._connection.aclose(CloseCode.INTERNAL_ERROR)
-        else:
-            await self._connection._tasks.say_goodbye()
-
-
-def _listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
-    """Bind what `instruments` listen to, and tell them that the connection is open."""
-    hooks = Hooks(connection)
-    connection.endpoint.listen(
-        frame_sent=hooks.bind(instruments, "frame_sent"),
-        frame_received=hooks.bind(instruments, "frame_received"),
-        message_sent=hooks.bind(instruments, "message_sent"),
-        message_received=hooks.bind(instruments, "message_received"),
-    )
-    tasks = connection._tasks
-    tasks.pings.listener = hooks.bind(instruments, "round_trip")
-    closed = hooks.bind(instruments, "connection_closed")
-    if closed is not None:
-        tasks.end_listener = lambda: closed(connection.statistics())
-    opened = hooks.bind(instruments, "connection_opened")
-    if opened is not None:
-        opened()
+        connection, tasks = self._connection, tasks_of(self._connection)
+        farewell = tasks.session.farewell
+        is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
+        try:
+            if farewell is not None and (exc is None or is_end):
+                await connection.aclose(*farewell)
+            elif exc is None:
+                await connection.aclose()
+            elif isinstance(exc, Exception):
+                await connection.aclose(CloseCode.INTERNAL_ERROR)
+            else:
+                await tasks.say_goodbye()
+        except Exception:
+            if exc is None:
+                raise
+            # The block's own error says more than the messages that could not be sent.

@@ -1,39 +1,31 @@
 """Instruments: objects of the user's that are told what connections do.
 
 `listen` binds what they listen to, once for each connection: a hook that no instrument overrides
-is never bound, and where nothing is bound the hot path tests one attribute for None.  A hook that
-raises is logged, and its instrument hears no more of that connection, which goes on.
-
-Imported by `settings`, which checks them, and by `opening`, `context` and `server`.
+is never bound, and where nothing is bound the hot path tests one attribute for None.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
+from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
+from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.session.statistics import ConnectionStatistics
 
-if TYPE_CHECKING:  # whom instruments are told of
-    from trio_wsendpoint.connection.connection import Connection
-    from trio_wsendpoint.connection.statistics import ConnectionStatistics
-
-__all__ = ["HOOKS", "Hooks", "Instrument", "check_instruments", "tell_refusal"]
-
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+__all__ = ["HOOKS", "Instrument", "check_instruments", "listen", "tell_refusal"]
 
 
 class Instrument:
     """Override what you want to be told of, and pass it in `instruments=[...]`.
 
     A hook is called in the middle of what it tells of.  It is no async function and must not
-    wait, nor call what changes the connection: it looks, counts, and returns.  One that raises an
-    `Exception` is logged once, and this instrument is told no more of that connection.  A hook
-    that is not overridden costs nothing.
+    wait: it looks, counts, and returns.  One that raises an `Exception` ends the connection with
+    1011, as every callback does; the error is logged once.  A hook that is not overridden costs
+    nothing.
 
     `instruments=` belongs to one server or client; the same instrument may serve many.
     """
@@ -95,47 +87,43 @@ def _overrides(instrument: Instrument, name: str) -> bool:
 class _Hook:
     """One hook of one connection: calls it on each instrument that has it."""
 
-    __slots__ = ("_hooks", "_listeners")
+    __slots__ = ("_connection", "_listeners", "_session")
 
-    def __init__(
-        self, hooks: Hooks, listeners: list[tuple[Instrument, Callable[..., Any]]]
-    ) -> None:
-        self._hooks = hooks
+    def __init__(self, connection: Connection, listeners: list[Callable[..., object]]) -> None:
+        self._connection = connection
+        self._session = tasks_of(connection).session
         self._listeners = listeners
 
     def __call__(self, *facts: object) -> None:
-        hooks = self._hooks
-        for instrument, listener in self._listeners:
-            if hooks.deaf is not None and id(instrument) in hooks.deaf:
-                continue
-            try:
-                listener(hooks.connection, *facts)
-            except Exception as error:  # noqa: BLE001 - the user's, and none of the connection's
-                hooks.mute(instrument, error)
+        for listener in self._listeners:
+            self._session.guard(listener, self._connection, *facts)
 
 
-class Hooks:
-    """What the instruments of one connection listen to; `deaf` has the ids of those that raised."""
+def _bind(connection: Connection, instruments: Sequence[Instrument], name: str) -> _Hook | None:
+    """Return what to call for the hook `name`; None if no instrument overrides it."""
+    listeners = [
+        getattr(instrument, name) for instrument in instruments if _overrides(instrument, name)
+    ]
+    return _Hook(connection, listeners) if listeners else None
 
-    __slots__ = ("connection", "deaf")
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.deaf: set[int] | None = None
-
-    def bind(self, instruments: Sequence[Instrument], name: str) -> _Hook | None:
-        """Return what to call for the hook `name`; None if no instrument overrides it."""
-        listeners = [
-            (instrument, getattr(instrument, name))
-            for instrument in instruments
-            if _overrides(instrument, name)
-        ]
-        return _Hook(self, listeners) if listeners else None
-
-    def mute(self, instrument: Instrument, error: Exception) -> None:
-        """Tell `instrument` no more of this connection."""
-        self.deaf = {*(self.deaf or ()), id(instrument)}
-        _log(self.connection.logger, instrument, error)
+def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
+    """Bind what `instruments` listen to, and tell them that the connection is open."""
+    tasks = tasks_of(connection)
+    connection.endpoint.listen(
+        frame_sent=_bind(connection, instruments, "frame_sent"),
+        frame_received=_bind(connection, instruments, "frame_received"),
+        message_sent=_bind(connection, instruments, "message_sent"),
+        message_received=_bind(connection, instruments, "message_received"),
+    )
+    tasks.session.pings.listen(_bind(connection, instruments, "round_trip"))
+    closed = _bind(connection, instruments, "connection_closed")
+    if closed is not None:
+        tasks.listen_to_end(lambda: closed(connection.statistics()))
+    opened = _bind(connection, instruments, "connection_opened")
+    if opened is not None:
+        opened()
+        tasks.act()
 
 
 def tell_refusal(

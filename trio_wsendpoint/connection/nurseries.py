@@ -1,46 +1,70 @@
 """A nursery that an async context manager of ours holds for its block.
 
 A class rather than a generator: a generator that holds a nursery can be left in the wrong task
-(python-trio/trio#638).  Imported by `connection` and `server`.
+(python-trio/trio#638).
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from typing import cast
 
 import trio
 
-__all__ = ["BlockNursery"]
+__all__ = ["BlockNursery", "raise_beside"]
 
 
 class BlockNursery:
-    """Enter it in `__aenter__`, leave it in `__aexit__` of one and the same block."""
+    """Enter it in `__aenter__`, leave it in `__aexit__` of one and the same block.
+
+    What the block raises does not pass through the nursery, which would wrap it: its tasks have
+    ended before, and the block's error leaves as it is.
+    """
 
     def __init__(self) -> None:
         self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] = trio.open_nursery()
+        self._nursery: trio.Nursery | None = None
 
     async def enter(self) -> trio.Nursery:
         """Open the nursery."""
-        return await self._manager.__aenter__()
+        self._nursery = await self._manager.__aenter__()
+        return self._nursery
 
-    async def leave(self, exc: BaseException | None, leaving: BaseException | None) -> None:
-        """Wait for the tasks, while `leaving` is on its way out; `exc` is what the block raised.
+    async def leave(self, *, shield: bool = True) -> BaseException | None:
+        """Wait for the tasks to end.
 
-        Returns if what comes out is `exc` itself, which is then the caller's to let pass; raises
-        a single other error as it is, and two or more as the group that the nursery made.
+        `shield`: they are about to end, so wait whether or not the caller is cancelled.
+
+        Returns what a task raised, or a Ctrl-C that came meanwhile: one error as it is, more in
+        the group that the nursery made.
         """
+        if self._nursery is not None:
+            self._nursery.cancel_scope.shield = shield
         try:
-            await self._manager.__aexit__(
-                None if leaving is None else type(leaving),
-                leaving,
-                None if leaving is None else leaving.__traceback__,
-            )
+            await self._manager.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
-            # A nursery wraps whatever leaves it.  The tasks raise nothing of their own, so one
-            # error is the block's, a cancellation, or a KeyboardInterrupt that Trio gave a task.
-            only, *others = group.exceptions
-            if others:
-                raise
-            if only is exc:
-                return
-            raise only from only.__cause__
+            only, *others = cast("BaseExceptionGroup[BaseException]", group).exceptions
+            return group if others else only
+        except BaseException as error:  # noqa: BLE001 - without strict groups it comes as it is
+            return error
+        return None
+
+
+def raise_beside(exc: BaseException | None, error: BaseException | None) -> None:
+    """Raise `error`, which came up while the block's `exc` was on its way out, or nothing.
+
+    Two real errors leave in a group.  A cancellation is none.
+    """
+    if error is None or error is exc:
+        return
+    if exc is None or is_cancellation(exc) or is_cancellation(error):
+        raise error
+    raise BaseExceptionGroup("the block failed, and what follows it", [exc, error])
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether `error` is nothing but `trio.Cancelled`, in a group or not."""
+    if isinstance(error, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return all(map(is_cancellation, inner))
+    return isinstance(error, trio.Cancelled)

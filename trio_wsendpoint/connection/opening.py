@@ -12,6 +12,7 @@ from trio_wsendpoint.errors import BadResponse, TLSFailed
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.session.session import Session
 from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
 from trio_wsendpoint.transport.tls import TLSTransport
 
@@ -80,7 +81,7 @@ def connect_without_handshake(
 ) -> Connection:
     """Return a connection as if `request` and `response` had been exchanged; for tests."""
     endpoint = make_endpoint(default, settings, None)
-    logger = make_logger(stream, settings)
+    logger = make_logger(stream, settings.logger, settings.random_bytes)
     tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
     return Connection(tasks, request=request, response=response, subprotocol=None)
 
@@ -93,12 +94,13 @@ def make_tasks(
     logger: ConnectionLogger,
 ) -> Tasks:
     """Return what runs behind a connection; `transport` is the non-blocking form of `stream`."""
-    return Tasks(
-        stream,
-        transport,
+    session = Session(
         endpoint,
+        now=trio.current_time(),
         limits=settings.limits,
         timeouts=settings.timeouts,
         heartbeat=settings.heartbeat,
+        half_closes=isinstance(stream, trio.abc.HalfCloseableStream),
         logger=logger,
     )
+    return Tasks(stream, transport, session, patience=settings.timeouts.write, logger=logger)

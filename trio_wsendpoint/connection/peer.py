@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import ConnectionSettings, Logger
+from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.streams import AcceptedSocket
 from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
@@ -64,11 +64,11 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
         return ascii(path)[1:-1].replace("%", "\\x25")[:200]
 
 
-def make_logger(stream: trio.abc.Stream, settings: ConnectionSettings) -> ConnectionLogger:
+def make_logger(
+    stream: trio.abc.Stream, logger: Logger, random_bytes: Callable[[int], bytes]
+) -> ConnectionLogger:
     """Return the logger of the connection over `stream`, with an id drawn for it."""
-    return ConnectionLogger(
-        settings.logger, stream, socket_address(stream), settings.random_bytes(4).hex()
-    )
+    return ConnectionLogger(logger, stream, socket_address(stream), random_bytes(4).hex())
 
 
 def peer_address(address: object) -> str | None:

@@ -21,14 +21,13 @@ from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import ExtensionNegotiator
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame
+from trio_wsendpoint.session.session import Logger
 
 __all__ = [
     "ConnectionOptions",
     "ConnectionSettings",
     "Logger",
 ]
-
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 class ConnectionOptions(TypedDict, total=False):

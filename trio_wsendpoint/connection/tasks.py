@@ -1,19 +1,13 @@
-"""The tasks of one connection, and the state that they share.
+"""The tasks of one connection: they drive its session, and do what it asks for.
 
-* The **reader** (`reader`) feeds the endpoint and fills the inbox, where the app does not read
-  itself.  It never waits for the write side.
-* The **writer** (`writer`) drains the write queue, where that takes waiting.
-* The **heartbeat** (`heartbeat`) pings a silent peer, and gives it up after `max_pings`; a server
-  has one for all its connections.
-* The **closer** (`closer`) is started when the connection begins to close, by whichever side; it
-  sees to the end within `Timeouts.close`, closes the stream whatever happens, and wakes everyone.
+* The **reader** (`reader`) gives the session the peer's bytes.  It never waits for the write side.
+* The **writer** (`writer`) writes what the session has, where that takes waiting.
+* The **heartbeat** (`heartbeat`) keeps every deadline; a server has one for all its connections.
+* The **finisher** ends a stream that has to wait for its end.  Any other is ended and closed on
+  the spot.
 
-Each is started when it is first needed and runs in a shielded cancel scope of its own, so that
-cancelling the app does not tear a frame; `abort()` ends all of them at once, and each of their
-waits has a deadline of its own.  None of them raises an `Exception`: a bug, or a callback that
-raises, is logged once and closes this connection with 1011.
-
-Only `connection` and `context` import this module.
+Each task is started when it is first needed, and runs in a shielded cancel scope of its own: to
+cancel the app tears no frame.  None raises an `Exception`.
 """
 
 from __future__ import annotations
@@ -23,62 +17,49 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from trio_wsendpoint.connection.closed import (
-    ConnectionClosed,
-    ConnectionClosedLocally,
-    ConnectionEnded,
-    ConnectionLost,
-    is_clean,
-    tell_loss,
-)
-from trio_wsendpoint.connection.closer import Closer
-from trio_wsendpoint.connection.heartbeat import HeartbeatTask, Pulse
-from trio_wsendpoint.connection.inbox import Inbox
+from trio_wsendpoint.connection.closed import ConnectionClosed, ConnectionLost, closed_by
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.peer import ConnectionLogger
-from trio_wsendpoint.connection.pings import Pings
-from trio_wsendpoint.connection.reader import Leader, Reader
+from trio_wsendpoint.connection.reader import Reader
+from trio_wsendpoint.connection.waits import Waits
 from trio_wsendpoint.connection.writer import Writer
-from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
-from trio_wsendpoint.protocol.closing import Closing, State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.ending import How
+from trio_wsendpoint.session.phases import Phase
+from trio_wsendpoint.session.session import Ending, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
-from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["Tasks"]
 
-#: Times that the writer is let run for the goodbye of a cancelled owner.
+#: Turns that the writer task gets for the goodbye of a cancelled owner.
 GOODBYE_TURNS = 6
+#: Turns in which bytes that are here are read, after a write has failed.
+LAST_WORD_TURNS = 6
 
 
 class Tasks:
-    """What runs behind one `Connection`."""
+    """What runs behind one `Connection`: `session`, and the tasks that drive it.
+
+    `transport` is the non-blocking form of `stream`, or None.  `patience` is `Timeouts.write`.
+    """
 
     __slots__ = (
         "__weakref__",
-        "_closer",
-        "_failure",
+        "_end_listener",
+        "_finishing",
+        "_heartbeat",
+        "_is_acting",
+        "_is_told",
         "_nursery",
-        "_pulse",
         "_scopes",
-        "_timeouts",
-        "end_listener",
-        "ended",
-        "ended_at",
         "endpoint",
-        "farewell",
-        "has_ended",
-        "heartbeat",
-        "inbox",
-        "is_closed_locally",
-        "is_open",
         "logger",
-        "non_blocking",
-        "opened_at",
-        "pings",
         "reader",
+        "session",
         "stream",
+        "transport",
+        "waits",
         "writer",
     )
 
@@ -86,59 +67,62 @@ class Tasks:
         self,
         stream: trio.abc.Stream,
         transport: NonBlockingStream | None,
-        endpoint: Endpoint,
+        session: Session,
         *,
-        limits: Limits,
-        timeouts: Timeouts,
-        heartbeat: Heartbeat | None,
+        patience: float,
         logger: ConnectionLogger,
     ) -> None:
-        self.non_blocking = transport  # the form of `stream` that has one
         self.stream = stream
-        self.endpoint = endpoint
+        self.transport = transport
+        self.session = session
+        self.endpoint: Endpoint = session.endpoint
         self.logger = logger
-        self.opened_at = trio.current_time()
-        self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
-        self.pings = Pings()
-        self.reader = Reader(self, limits, timeouts)
-        self.writer = Writer(self, limits, timeouts)
-        self._pulse = Pulse(self, heartbeat)
-        endpoint.pong_listener = self.pings.answer
-        #: The app called `aclose()`, or left the block of the connection.
-        self.is_closed_locally = False
-        #: Whether messages may go both ways.
-        self.is_open = True
-        self.has_ended = False  # the stream is closed
-        self.ended = Waiters()  # those who wait for that
-        self.ended_at: float | None = None
-        #: Called when the connection has ended, if anybody listens.
-        self.end_listener: Callable[[], object] | None = None
-        #: Code and reason of a server that stops, while its handler may still say goodbye.
-        self.farewell: tuple[int, str] | None = None
-
-        self._timeouts = timeouts
-        self._closer: Closer | None = None  # made when it is needed
-        self._failure: Exception | None = None
-        self.heartbeat: HeartbeatTask | None = None
+        self.waits = Waits()
+        self.reader = Reader(
+            session,
+            stream,
+            transport,
+            self.waits,
+            act=self.act,
+            start=self._start_task,
+            watch=self._watch,
+        )
+        self.writer = Writer(
+            session, stream, transport, patience, act=self.act, start=self._start_task
+        )
         self._nursery: trio.Nursery | None = None
-        #: Of the tasks that run; None for one that runs no longer, or is not to run any more.
+        self._heartbeat: HeartbeatTask | None = None
+        #: Of the tasks that were started; None for one that has ended.
         self._scopes: dict[str, trio.CancelScope | None] = {}
+        self._finishing: trio.CancelScope | None = None  # what the finisher waits in
+        self._is_acting = False  # `act` runs, and will see what else changes
+        self._end_listener: Callable[[], object] | None = None
+        self._is_told = False  # the app knows of a loss; set by `error` and `abort`
 
     # ---- the tasks that run ------------------------------------------------------------------
 
     def start(self, nursery: trio.Nursery, heartbeat: HeartbeatTask) -> None:
-        """Let the tasks run in `nursery`, each when it is needed, looked after by `heartbeat`."""
+        """Run the tasks in `nursery`, each when it is needed; `heartbeat` keeps the deadlines."""
         self._nursery = nursery
-        self.heartbeat = heartbeat
-        heartbeat.add(self._pulse)
-        if self.non_blocking is None:
+        self._heartbeat = heartbeat
+        heartbeat.add(self)
+        if self.transport is None:
             self.reader.call()
         else:
-            self.reader.leave()
+            self.reader.note_away()
+        self.act()
 
-    def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
-        """Start the task `name`, unless it runs already, or did."""
-        if name not in self._scopes and self._nursery is not None and not self._is_torn_down:
+    def listen_to_end(self, listener: Callable[[], object] | None) -> None:
+        """Call `listener` when the connection has ended."""
+        self._end_listener = listener
+
+    def _start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        """Start the task `name`, unless it was started before."""
+        if (
+            name not in self._scopes
+            and self._nursery is not None
+            and self.session.phase is not Phase.OVER
+        ):
             scope = self._scopes[name] = trio.CancelScope(shield=True)
             self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
@@ -151,185 +135,257 @@ class Tasks:
         with scope:
             try:
                 await body()
-            except Exception as error:  # noqa: BLE001 - the one place where bugs become 1011
-                self.crash(error)
-        self._scopes[name] = None
-        if scope.cancelled_caught and not self._is_torn_down:
+            except Exception as error:  # noqa: BLE001 - a bug of ours ends this connection only
+                self.session.fail_internally(error)
+        if self._scopes[name] is not None and scope.cancelled_caught:
             self.abort(f"the {name} task was cancelled")
+        self._scopes[name] = None
+        self.act()
 
     def cancel_task(self, name: str) -> bool:
         """Cancel the task `name`, for tests of what then happens; False if it does not run."""
-        if self.has_ended:
+        if self.session.phase is Phase.OVER:
             return False
         if name == "heartbeat":
-            if self.heartbeat is not None:
-                self.heartbeat.cancel()
-            return self.heartbeat is not None
+            if self._heartbeat is not None:
+                self._heartbeat.cancel()
+            return self._heartbeat is not None
         if name == "closer":
-            self._get_closer().cancel()
+            self.abort("the closing was cancelled")
             return True
         scope = self._scopes.get(name)
         if scope is not None:
             scope.cancel()
         return scope is not None
 
-    @property
-    def is_reading_needed(self) -> bool:
-        """Whether somebody waits for what is to be read, who does not read himself."""
-        return bool(self.pings.waiting or self.ended.count or not self.is_open)
+    # ---- the heartbeat -----------------------------------------------------------------------
 
-    def call_reader(self) -> None:
-        """See that somebody reads, now that somebody waits for what comes."""
-        if self.reader.leader is Leader.NOBODY:
+    @property
+    def deadline(self) -> float:
+        """When `beat` is to be called next, in seconds."""
+        return self.session.deadline
+
+    def beat(self, now: float) -> None:
+        """Do what is due."""
+        self.session.tick(now)
+        self.act()
+
+    def is_watch_over(self, tick: int, away: float) -> bool:
+        """Make a task read if none has since before `tick`; return whether one reads."""
+        return self.session.phase is Phase.OVER or self.reader.is_watch_over(tick, away)
+
+    def _watch(self) -> int | None:
+        return None if self._heartbeat is None else self._heartbeat.watch(self)
+
+    # ---- what the session asks for -----------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    def act(self) -> None:
+        """Do what the session asks for, after anything that may have changed it.
+
+        While a callback of the user runs it does nothing: the task that runs it acts afterwards.
+        """
+        if self._is_acting:
+            return
+        self._is_acting = True
+        try:
+            self.session.notice(trio.current_time())
+            while wakes := self.session.take_wakes():
+                if wakes & Wake.WRITER:
+                    self.writer.flush()
+                if wakes & Wake.SENDERS:
+                    self.wake_a_sender()
+                if wakes & Wake.RECEIVER:
+                    self.waits.receiver.wake()
+                if wakes & Wake.READER:
+                    self.reader.wake()
+                if wakes & Wake.PINGS:
+                    self.waits.pings.wake_all()
+                if wakes & Wake.PHASE:
+                    self._follow_phase()
+                if wakes & Wake.DEADLINE and self._heartbeat is not None:
+                    self._heartbeat.plan(self)
+        finally:
+            self._is_acting = False
+
+    def wake_a_sender(self) -> None:
+        """Wake the task that has waited longest to send, if there is room."""
+        waits = self.waits
+        if (waits.senders.count or waits.chunks.count) and self.session.outbox.has_space:
+            lot = waits.senders if self.endpoint.is_between_messages else waits.chunks
+            lot.wake_one()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `send()` may queue a message, of whatever size."""
+        return self.session.outbox.has_space and self.endpoint.is_between_messages
+
+    # ---- the end -----------------------------------------------------------------------------
+
+    def _follow_phase(self) -> None:
+        """Wake all tasks that the phase concerns, and do with the stream what is to be done."""
+        session, waits = self.session, self.waits
+        if session.outbox.error is not None and session.endpoint.is_open:
+            self.reader.read_rest()
+        if not session.is_open:
+            waits.senders.wake_all()
+            waits.chunks.wake_all()
+            self.writer.wake()
+            self.reader.interrupt()
+        waits.phase.wake_all()
+        ending = session.ending
+        if ending is Ending.END_OURS and self._end_ours_now():
+            session.note_ours_ended(trio.current_time())
+            ending = session.ending
+        if ending is Ending.CLOSE or ending is Ending.ABORT:
+            if not self._close_now():
+                self._start_finisher()
+        elif ending is Ending.END_OURS:
+            self._start_finisher()
+        elif session.phase is Phase.OVER:
+            self._note_end()
+        elif not session.is_open:
+            self._read_on()
+        if ending is Ending.ABORT and self._finishing is not None:
+            self._finishing.cancel()
+
+    def _read_on(self) -> None:
+        """Let a task read to the end: the one in `aclose()`, or after a while the reader task."""
+        waits, listens = self.waits, self._end_listener is not None
+        if self.transport is None or listens or waits.ended.count or self.session.pings.waiting:
             self.reader.call()
+        else:
+            self.reader.note_away()
 
-    def _get_closer(self) -> Closer:
-        if self._closer is None:
-            self._closer = Closer(self, self._timeouts)
-        return self._closer
-
-    @property
-    def _is_torn_down(self) -> bool:
-        return self._closer is not None and self._closer.is_torn_down
-
-    def retire_reader(self) -> bool:
-        """Let the reader task never run; False if it has been started."""
-        if self._scopes.setdefault("reader", None) is not None:
+    def _end_ours_now(self) -> bool:
+        """End our bytes, if that takes no waiting."""
+        try:
+            return self.transport is not None and self.transport.send_eof_nowait()
+        except Exception as error:  # noqa: BLE001 - the stream is no good any more
+            self.session.lose_writing(error, trio.current_time())
             return False
-        return self.reader.leader is not Leader.TASK
 
-    @property
-    def has_tasks(self) -> bool:
-        """Whether the reader or the writer task runs."""
-        return any(self._scopes.values())
-
-    def cancel_all(self) -> None:
-        """Cancel the tasks that run."""
-        for scope in self._scopes.values():
-            if scope is not None:
-                scope.cancel()
-
-    def note_end(self) -> None:
-        """Tell everyone that the stream is closed."""
-        if self.heartbeat is not None:
-            self.heartbeat.remove(self._pulse)
-        self.ended_at = trio.current_time()
-        self.has_ended = True
-        self.ended.wake_all()
-        self.wake_all()
-        if self.pings.waiting:
-            self.pings.fail(self.error(sending=True))
-        if self.end_listener is not None:
-            self.end_listener()
-
-    def start_closer(self, body: Callable[[], Awaitable[None]]) -> bool:
-        """Start the task that sees to the end; False if there is no nursery for it."""
-        if self._nursery is None:
+    def _close_now(self) -> bool:
+        """Close the stream, if that takes no waiting."""
+        try:
+            if self.transport is None or not self.transport.close_nowait():
+                return False
+        except Exception as error:  # noqa: BLE001 - what cannot be closed so is closed by force
+            self._tell_odd_end(error)
             return False
-        self._nursery.start_soon(body, name="trio_wsendpoint closer")
+        self.session.note_closed(trio.current_time())
+        self._cancel_tasks()
         return True
 
-    def hurry(self) -> None:
-        """Have a task see to the end, if nobody else does who was expected to."""
-        if self._closer is not None:
-            self._closer.start()
+    def _start_finisher(self) -> None:
+        if self._finishing is None and self._nursery is not None:
+            self._finishing = trio.CancelScope(shield=True)
+            self._nursery.start_soon(self._finish, self._finishing, name="trio_wsendpoint finisher")
 
-    def plan_end(self, when: float) -> None:
-        """Have the heartbeat see to it that the stream is closed by then."""
-        if self.heartbeat is not None:
-            self.heartbeat.plan_end(self._pulse, when)
-
-    def check_end(self, now: float) -> None:
-        """Close the stream if it is time to."""
-        if self._closer is not None:
-            self._closer.check(now)
-
-    async def end(self) -> None:
-        """Wait until the stream is closed, for who closes: if cancelled, it is closed at once."""
-        if self._closer is not None and self._closer.is_pending:
-            await self._closer.run_here()
-        else:
-            await self.wait_ended()
-
-    async def wait_ended(self) -> None:
-        """Wait until the stream is closed."""
-        self.hurry()
-        if self.has_ended:
-            await trio.lowlevel.checkpoint()
-        while not self.has_ended:
-            await self.ended.wait()
-
-    def crash(self, error: Exception) -> None:
-        """End this connection, and only this one: a callback or our own code has raised."""
-        if self._failure is None:
-            self._failure = error
-            # Whoever wrote the logger may have made a mistake as well: it is this connection's.
-            with contextlib.suppress(Exception):
-                self.logger.error("the connection fails with an internal error", exc_info=error)
-        if self.endpoint.is_open:
-            self.endpoint.close(CloseCode.INTERNAL_ERROR)
-        self.settle()
-
-    # ---- what the connection asks for --------------------------------------------------------
-
-    def settle(self) -> None:
-        """See to what the endpoint owes, after anything that may have changed it."""
+    @trio.lowlevel.enable_ki_protection
+    async def _finish(self, patience: trio.CancelScope) -> None:
+        """End a stream that has to wait for its end; raises no `Exception`."""
+        session, stream = self.session, self.transport or self.stream
         try:
-            if self.endpoint.has_frames or self.writer.corked:
-                self.writer.flush()
-        finally:  # a callback may be interrupted, and the end must come all the same
-            if self.is_open and not (self.endpoint.is_open and self.writer.error is None):
-                self._begin_to_close()
-
-    def _begin_to_close(self) -> None:
-        self.is_open = False
-        try:
-            self.writer.flush()
+            with patience:
+                if session.ending is Ending.END_OURS and isinstance(
+                    self.stream, trio.abc.HalfCloseableStream
+                ):
+                    await self.stream.send_eof()
+                    session.note_ours_ended(trio.current_time())
+                    self.act()
+                while session.ending is Ending.READ:
+                    await self.waits.phase.wait()
+                if session.ending is Ending.CLOSE:
+                    await stream.aclose()
+        except Exception as error:  # noqa: BLE001 - of a stream: it is closed by force
+            self._tell_odd_end(error)
         finally:
-            self._get_closer().begin()
+            session.stop()
+            self._cancel_tasks()
+            try:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._tell_odd_end(error)
+            finally:
+                session.note_closed(trio.current_time())
+                self.act()
 
-    def wake_all(self) -> None:
-        """Let everyone who waits for something look again."""
-        self.inbox.wake_all()
-        self.writer.room.wake_all()
-        self.writer.chunk_room.wake_all()
-        if self.reader.leader is Leader.APP and self.non_blocking is not None:
-            self.non_blocking.interrupt()
+    def _tell_odd_end(self, error: Exception) -> None:
+        with contextlib.suppress(Exception):  # a logger that raises is the user's
+            self.logger.debug("the stream could not be closed in order", exc_info=error)
 
-    def wake_closer(self) -> None:
-        """Let the closer look how far the others are."""
-        if self._closer is not None:
-            self._closer.wake()
+    def _cancel_tasks(self) -> None:
+        for name, scope in self._scopes.items():
+            if scope is not None:
+                self._scopes[name] = None
+                scope.cancel()
 
-    def abort(
-        self, why: str = "the connection was aborted", cause: Exception | None = None
-    ) -> None:
-        """Stop being patient: close the stream now.  Safe at any time, in any task."""
-        self._get_closer().cancel()
-        aborted = UnexpectedEOF(why)
-        aborted.__cause__ = cause
-        self.endpoint.fail(aborted)
-        self.settle()
+    def _note_end(self) -> None:
+        """Tell everyone that the stream is closed; called once."""
+        if self._heartbeat is not None:
+            self._heartbeat.remove(self)
+        self.waits.ended.wake_all()
+        if self.session.outbox.dropped:
+            with contextlib.suppress(Exception):  # a logger that raises is the user's
+                self.logger.info("%s", self._loss())
+        if self._end_listener is not None:
+            listener, self._end_listener = self._end_listener, None
+            listener()
 
-    def begin_farewell(self, code: int, reason: str) -> bool:
+    # ---- what the app asks for ---------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    def abort(self, why: str = "the connection was aborted") -> None:
+        """Close the stream at once.  Safe at any time, in any task.
+
+        A caller that gives up knows that what was not sent is lost: it is told no more.
+        """
+        self._is_told = True
+        self.session.abort(why, trio.current_time())
+        self.act()
+
+    @trio.lowlevel.enable_ki_protection
+    def dismiss(self, code: int, reason: str) -> bool:
         """Tell the app that its server stops: it receives no more, but may say goodbye.
 
         Returns False, and does nothing, if no task waits in `receive()` that could be told.
         """
-        if not (self.is_open and self.inbox.is_receiver_waiting):
-            return False
-        self.farewell = code, reason
-        self.inbox.shut()
-        self.wake_all()
-        return True
+        is_told = self.session.dismiss(code, reason)
+        if is_told:
+            self.reader.interrupt()
+        self.act()
+        return is_told
+
+    async def end(self) -> None:
+        """Return when the stream is closed; read until then, if no other task does."""
+        if self.session.phase is not Phase.OVER:
+            await self.reader.lead_to_the_end()
+        await self.wait_ended()
+
+    async def wait_ended(self) -> None:
+        """Wait until the stream is closed."""
+        if self.session.phase is Phase.OVER:
+            await trio.lowlevel.checkpoint()
+        while self.session.phase is not Phase.OVER:
+            self.reader.call_if_idle()
+            await self.waits.ended.wait()
+
+    async def wait_told(self) -> None:
+        """Let what the peer said last be read, if it is here, after writing to it has failed."""
+        session = self.session
+        for _ in range(LAST_WORD_TURNS):
+            if session.phase is not Phase.CLOSING or not session.endpoint.is_open:
+                return
+            self.reader.call_if_idle()
+            await trio.lowlevel.checkpoint()
 
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
-        self.is_closed_locally = True
-        self.inbox.discard()
-        if self.endpoint.is_open:
-            self.endpoint.close(*(self.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")))
-        self.settle()
+        code, reason = self.session.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")
+        self.session.close(code, reason, trio.current_time())
+        self.act()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.
             for _ in range(GOODBYE_TURNS):
@@ -338,32 +394,24 @@ class Tasks:
             await self.wait_ended()
 
     def error(self, *, sending: bool = False, is_cut_short: bool = False) -> ConnectionClosed:
-        """Make the exception that says how the connection ended.
+        """Make the exception that says how the connection ended."""
+        outcome = self.session.outcome(sending=sending, is_cut_short=is_cut_short)
+        self._is_told = self._is_told or outcome.how is How.LOST
+        return closed_by(outcome, self.endpoint.closing)
 
-        A close in order is none for who has something to send, or half a message.
-        """
-        closing = self.endpoint.closing
-        facts = None
-        is_final = closing.state is State.CLOSED
-        if not (is_final and self._failure is None and self.writer.error is None):
-            facts = self._tell(closing)
-        made: ConnectionClosed
-        if self.is_closed_locally or (self.farewell is not None and closing.is_open):
-            made = ConnectionClosedLocally(facts, closing)
-        elif is_clean(closing) and not (sending or is_cut_short) and self._failure is None:
-            made = ConnectionEnded(facts, closing)
-        else:
-            made = ConnectionLost(facts, closing)
-        made.__cause__ = self._failure or closing.error or self.writer.error
-        return made
+    def check_all_sent(self) -> None:
+        """Raise `ConnectionLost` if messages could not be sent, and the app knows of no loss."""
+        if self.session.outbox.dropped and not self._is_told:
+            self._is_told = True
+            raise self._loss()
 
-    def _tell(self, closing: Closing) -> str:
-        """Say who closed, and what went wrong."""
-        told = [] if closing.is_open else [closing.explain()]
-        if self._failure is not None:
-            told.insert(0, f"internal error: {self._failure!r}")
-        elif self.writer.error is not None:
-            told.insert(0, tell_loss(self.writer.error))
-        elif self.farewell is not None and not told:
-            told.append("the server stops")
-        return "; ".join(told)
+    def _loss(self) -> ConnectionLost:
+        """Make the exception that says how many bytes of messages could not be sent, and why."""
+        outcome = self.session.outcome(sending=True)
+        why = outcome.text or self.endpoint.closing.explain()
+        lost = ConnectionLost(
+            f"{self.session.outbox.dropped} bytes of messages could not be sent: {why}",
+            self.endpoint.closing,
+        )
+        lost.__cause__ = outcome.cause
+        return lost

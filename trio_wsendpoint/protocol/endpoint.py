@@ -114,8 +114,7 @@ class Endpoint:
         self.held: CloseFrame | PeerError | None = None
         #: What has gone either way, in numbers.
         self.traffic = Traffic()
-        #: Called with each pong before `on_pong`, for an owner who measures round trips.
-        self.pong_listener: Callable[[PongFrame], object] | None = None
+        self._pong_listener: Callable[[PongFrame], object] | None = None
         #: A ping has gone out since the peer was last known to live.
         self.has_asked = False
         self._hold_end = hold_end
@@ -162,6 +161,13 @@ class Endpoint:
         self._receiver.frame_listener = frame_received
         self._defragmenter.message_listener = message_received
         self._is_plain = self._receiver.is_plain
+
+    def listen_to_pongs(self, listener: Callable[[PongFrame], object] | None) -> None:
+        """Call `listener` with each pong before `on_pong`, for an owner that measures round trips.
+
+        It must neither raise nor call this endpoint.
+        """
+        self._pong_listener = listener
 
     def _check_handlers(self, parser: Parser) -> None:
         for frame_type in parser.frame_types.values():
@@ -318,8 +324,8 @@ class Endpoint:
             self._receive_close(frame)
         elif self.is_open:
             # After our close the peer's pings and pongs are passed over: nothing may follow it.
-            if isinstance(frame, PongFrame) and self.pong_listener is not None:
-                self.pong_listener(frame)
+            if isinstance(frame, PongFrame) and self._pong_listener is not None:
+                self._pong_listener(frame)
             getattr(self, f"on_{frame.type}")(frame)
         return Progress.HANDLED
 
@@ -327,12 +333,16 @@ class Endpoint:
         self.closing.received = frame
         self.closing.move(Event.PEER_CLOSES)
         self._receiver.discard()
+        answer = CloseFrame(frame.code, frame.reason)
         try:
             self.on_close(frame)
+        except Exception:
+            answer = CloseFrame(CloseCode.INTERNAL_ERROR)
+            raise
         finally:
             # Whatever an override does, or fails to do, the peer is answered.
             if self.closing.sent is None and not self.closing.is_over:
-                self._send_close(CloseFrame(frame.code, frame.reason))
+                self._send_close(answer)
 
     def release_end(self) -> None:
         """Let the peer's close or violation that is `held` take effect; nothing if none is.
@@ -552,6 +562,11 @@ class Endpoint:
     def write_queue_bytes(self) -> int:
         """Bytes that wait to be shifted."""
         return self._sender.size
+
+    @property
+    def message_bytes_waiting(self) -> int:
+        """Of `write_queue_bytes`, those of messages: payloads and their longest headers."""
+        return self._sender.message_bytes
 
     @property
     def has_frames(self) -> bool:

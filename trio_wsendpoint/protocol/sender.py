@@ -330,6 +330,14 @@ class Sender:
         return self._queue.size + held
 
     @property
+    def message_bytes(self) -> int:
+        """Of `size`, the bytes of data frames."""
+        held = self._next
+        if held is None or held.is_control:
+            return self._queue.message_bytes
+        return self._queue.message_bytes + len(held.payload) + MAX_HEADER
+
+    @property
     def has_pong(self) -> bool:
         """Whether a pong waits, whose place the next one would take."""
         return self._queue.has_pong

@@ -58,6 +58,11 @@ class WriteQueue:
             self._control.append(frame)
 
     @property
+    def message_bytes(self) -> int:
+        """Of `size`, the bytes of data frames."""
+        return sum(len(frame.payload) + MAX_HEADER for frame in self._data)
+
+    @property
     def has_pong(self) -> bool:
         """Whether a pong waits, whose place the next one would take."""
         return self._pong is not None

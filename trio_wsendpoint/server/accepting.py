@@ -44,7 +44,9 @@ async def open_as_server(stream: trio.abc.Stream, settings: AcceptSettings) -> C
     """Read a request from `stream`, and accept it or answer it otherwise."""
     try:
         handshake = make_handshake(settings)
-        opening = ServerOpening(stream, settings, make_logger(stream, settings), handshake)
+        opening = ServerOpening(
+            stream, settings, make_logger(stream, settings.logger, settings.random_bytes), handshake
+        )
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
+from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.streams import AcceptedSocket
 from trio_wsendpoint.transport.tls import TLSListener
 

@@ -17,14 +17,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.nurseries import BlockNursery
+from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.connection.peer import ConnectionLogger, socket_address
-from trio_wsendpoint.connection.settings import Logger
-from trio_wsendpoint.connection.statistics import ServerStatistics, Totals
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response, ServerHandshake
 from trio_wsendpoint.protocol.frames import CloseFrame
@@ -33,6 +31,8 @@ from trio_wsendpoint.server.accepting import ServerOpening, refuse_stream
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.session.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -173,7 +173,7 @@ class EndpointServer:
         if self._nursery is not None:
             goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
-                is_told = connection._tasks.begin_farewell(code, reason)
+                is_told = tasks_of(connection).dismiss(code, reason)
                 self._nursery.start_soon(
                     _close_connection, connection, code, reason, goodbye if is_told else 0
                 )
@@ -205,7 +205,7 @@ class EndpointServer:
                 self._listening = len(self.listeners)
                 for listener in self.listeners:
                     self._nursery.start_soon(self._accept, listener)
-                await block.leave(None, None)
+                raise_beside(None, await block.leave(shield=False))
         finally:
             self._nursery = None
             self._closed.set()
@@ -284,18 +284,18 @@ class EndpointServer:
                 try:
                     await self._handle(connection)
                 except Exception as error:
-                    self._give_up_for(error)
+                    self._give_up_for(error, connection)
                     raise
                 finally:
                     del self._connections[connection]
                     self._ending[connection] = None
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, logger)
+                self._note_end(error, connection, logger)
         finally:
             if connection is not None:
                 del self._ending[connection]
-                connection._add_to(self._totals)
+                self._totals.add(tasks_of(connection).session.counts(), connection.endpoint.closing)
             self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection
@@ -307,9 +307,12 @@ class EndpointServer:
             )
         await awaitable
 
-    def _give_up_for(self, error: Exception) -> None:
+    def _give_up_for(self, error: Exception, connection: Connection) -> None:
         """End the server if it is to raise what a handler has raised."""
-        if is_the_end(error) or self._settings.on_handler_error == "log":
+        if (
+            is_the_end(error, connection.endpoint.closing)
+            or self._settings.on_handler_error == "log"
+        ):
             return
         self._failed += 1
         self._errors.append(error)
@@ -345,12 +348,15 @@ class EndpointServer:
         if self._nursery is not None and not self._can_say_no:
             self._nursery.start_soon(trio.aclose_forcefully, opening.stream)
 
-    def _note_end(self, error: Exception, logger: Logger) -> None:
-        if isinstance(error, HandshakeError):
-            logger.debug("no connection: %s", error)
+    def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
+        if connection is None:
+            if isinstance(error, HandshakeError):
+                logger.debug("no connection: %s", error)
+            else:
+                logger.error("the opening failed", exc_info=error)
             return
         # A handler need not catch what the end of its connection raises: that is no failure.
-        if is_the_end(error):
+        if is_the_end(error, connection.endpoint.closing):
             logger.debug("the handler ended with its connection: %s", error)
         elif not any(error is one for one in self._errors):  # which will be raised instead
             self._failed += 1

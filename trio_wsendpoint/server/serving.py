@@ -14,7 +14,7 @@ import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
-from trio_wsendpoint.connection.nurseries import BlockNursery
+from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.server.accepting import make_handshake, open_as_server
 from trio_wsendpoint.server.listening import open_tcp_listeners
@@ -124,27 +124,39 @@ class _Serving(AbstractAsyncContextManager[EndpointServer]):
         self._open_listeners = open_listeners
         self._server: EndpointServer
         self._nursery: BlockNursery
+        self._is_entered = False  # by `__aenter__`, for good
 
+    @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> EndpointServer:
+        if self._is_entered:
+            raise RuntimeError("a server is started once: call serve_endpoint() again for another")
+        self._is_entered = True
         listeners = await self._open_listeners()
         self._server = EndpointServer(self._handler, self._settings, self._handshake, listeners)
         self._nursery = BlockNursery()
-        nursery = await self._nursery.enter()
+        try:
+            nursery = await self._nursery.enter()
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                for listener in listeners:
+                    await trio.aclose_forcefully(listener)
+            raise
         nursery.start_soon(self._server.run, nursery.cancel_scope)
         return self._server
 
+    @trio.lowlevel.enable_ki_protection
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        leaving = exc
+        leaving: BaseException | None = None
         try:
             # Shielded, for a cancelled server is to end gracefully too; bounded by its grace.
             with trio.CancelScope(shield=True):
                 await self._server.aclose()
-        except BaseException as error:  # noqa: BLE001 - it leaves through the nursery
+        except BaseException as error:  # noqa: BLE001 - it is raised when the server has ended
             leaving = error
-        await self._nursery.leave(exc, leaving)
+        raise_beside(exc, await self._nursery.leave() or leaving)
         return False

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import trio
 from trio.abc import Instrument
 
-from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.testing.streams import MemoryStream, os_error
 
 __all__ = ["KINDS", "Injection", "Injector", "Killed", "Kind"]
@@ -158,7 +158,7 @@ class Injector(Instrument):
             self.is_injected = True
             signal.raise_signal(signal.SIGINT)  # Trio's handler notes it for the main task
         elif self.watched is not None:
-            self.is_injected = self.watched._tasks.cancel_task(self._kind)
+            self.is_injected = tasks_of(self.watched).cancel_task(self._kind)
 
     def _follow(self) -> None:
         """Look at what the victim does with its cancellation."""

@@ -287,9 +287,9 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
     async def wait_readable(self) -> None:
         """Wait until there is something to receive, or receiving fails."""
         with self._receiving:
+            seen = self._interruptions
             await trio.lowlevel.checkpoint()
             self._begin_operation()
-            seen = self._interruptions
             await self._idle()
             while self._is_receiving_blocked and seen == self._interruptions:
                 await self._incoming.readers.park()
@@ -299,9 +299,9 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
     async def wait_writable(self) -> None:
         """Wait until there is room to send, or sending fails."""
         with self._sending:
+            seen = self._interruptions
             await trio.lowlevel.checkpoint()
             self._begin_operation()
-            seen = self._interruptions
             await self._idle()
             while self._is_sending_blocked and seen == self._interruptions:
                 await self._outgoing.writers.park()

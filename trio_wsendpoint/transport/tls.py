@@ -277,13 +277,21 @@ class TLSTransport(NonBlockingStream):
 
     async def aclose(self) -> None:
         """Say that nothing follows (close_notify), if that takes no waiting, and close."""
+        self._end()
+        await self._transport.aclose()
+
+    def close_nowait(self) -> bool:
+        """Close as `aclose` does; False if the stream below has to wait for it."""
+        self._end()
+        return self._transport.close_nowait()
+
+    def _end(self) -> None:
         if not self._is_closed and self._failure is None:
             with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet, for one
                 self._tls.unwrap()
             self._try_to_flush()
         self._is_closed = True
         self._answers.wake()
-        await self._transport.aclose()
 
 
 def _is_end(error: ssl.SSLError) -> bool:

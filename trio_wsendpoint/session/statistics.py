@@ -10,21 +10,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-import trio
-
+from trio_wsendpoint.errors import PeerTooSlow
 from trio_wsendpoint.protocol.closing import CloseCause, Closing
 from trio_wsendpoint.protocol.traffic import Traffic
 
 __all__ = [
     "ConnectionStatistics",
+    "Counts",
     "ServerStatistics",
     "Totals",
     "TrafficStatistics",
     "cause_of",
     "code_of",
-    "counts_of",
+    "fields_of",
 ]
 
 
@@ -131,9 +131,24 @@ _QUEUES = (
 )
 
 
-def counts_of(traffic: Traffic) -> dict[str, int]:
-    """Return the fields of `TrafficStatistics` that an endpoint counts."""
+class Counts(NamedTuple):
+    """What a connection, or all that a server had, has counted."""
+
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    traffic: Traffic
+
+
+def fields_of(counts: Counts) -> dict[str, int]:
+    """Return the fields of `TrafficStatistics`."""
+    traffic = counts.traffic
     return {
+        "messages_sent": counts.messages_sent,
+        "messages_received": counts.messages_received,
+        "bytes_sent": counts.bytes_sent,
+        "bytes_received": counts.bytes_received,
         "frames_sent": traffic.frames_sent,
         "frames_received": traffic.frames_received,
         "control_frames_sent": traffic.control_sent,
@@ -162,49 +177,34 @@ def code_of(closing: Closing) -> int | None:
 
 def cause_of(closing: Closing) -> CloseCause | None:
     """Return why a connection ended, in a word; None while it is open."""
-    error = closing.error
-    if closing.cause is CloseCause.LOST and isinstance(
-        error.__cause__ if error is not None else None, trio.TooSlowError
-    ):
-        return CloseCause.TIMEOUT
-    return closing.cause
+    return CloseCause.TIMEOUT if isinstance(closing.error, PeerTooSlow) else closing.cause
 
 
 class Totals:
     """The sums of connections that have ended: adding one costs the same however many were."""
 
-    __slots__ = (
-        "_closes",
-        "_traffic",
-        "bytes_received",
-        "bytes_sent",
-        "messages_received",
-        "messages_sent",
-    )
+    __slots__ = ("_closes", "_numbers", "_traffic")
 
     def __init__(self) -> None:
         self._traffic = Traffic()
+        self._numbers = [0, 0, 0, 0]
         self._closes: Counter[CloseCause] = Counter()
-        self.messages_sent = self.messages_received = 0
-        self.bytes_sent = self.bytes_received = 0
 
-    def add(self, traffic: Traffic, closing: Closing) -> None:
-        """Add what the endpoint of a connection that has ended has counted, and why it ended."""
-        self._traffic.add(traffic)
+    def add(self, counts: Counts, closing: Closing) -> None:
+        """Add what a connection that has ended has counted, and why it ended."""
+        self._traffic.add(counts.traffic)
+        self._numbers = [
+            ours + theirs for ours, theirs in zip(self._numbers, counts[:4], strict=True)
+        ]
         cause = cause_of(closing)
         if cause is not None:
             self._closes[cause] += 1
 
     def with_present(self, present: Iterable[ConnectionStatistics]) -> dict[str, Any]:
         """Return the sums of these and the ended ones, as fields of `ServerStatistics`."""
-        sums: dict[str, Any] = {
-            "messages_sent": self.messages_sent,
-            "messages_received": self.messages_received,
-            "bytes_sent": self.bytes_sent,
-            "bytes_received": self.bytes_received,
-            **counts_of(self._traffic),
-            **dict.fromkeys(_QUEUES, 0),
-        }
+        sent, received, bytes_sent, bytes_received = self._numbers
+        ended = Counts(sent, received, bytes_sent, bytes_received, self._traffic)
+        sums: dict[str, Any] = {**fields_of(ended), **dict.fromkeys(_QUEUES, 0)}
         for one in present:
             for name in sums:
                 sums[name] += getattr(one, name)

@@ -1,0 +1,187 @@
+"""The app's receiving half of a connection: one task at a time takes messages, or pieces of one."""
+
+from __future__ import annotations
+
+from threading import get_ident
+
+import trio
+
+from trio_wsendpoint.connection.tasks import Tasks
+from trio_wsendpoint.connection.turns import Turns
+from trio_wsendpoint.protocol.message import Message
+from trio_wsendpoint.session.inbox import Wish
+from trio_wsendpoint.session.phases import Phase
+from trio_wsendpoint.session.session import Owner
+
+__all__ = ["Receiving", "check_thread"]
+
+
+def check_thread(thread: int) -> None:
+    """Raise before anything is touched that another thread, even another Trio, must not."""
+    if get_ident() != thread:
+        raise RuntimeError(
+            "a connection belongs to the thread that opened it: use trio.from_thread.run"
+        )
+
+
+class Receiving:
+    """What takes messages from one connection, in the thread `thread`.
+
+    `is_busy`: a task is receiving; set by the call that it is in, or by an open stream.
+    """
+
+    __slots__ = ("_session", "_tasks", "_thread", "_turns", "is_busy")
+
+    def __init__(self, tasks: Tasks, turns: Turns, thread: int) -> None:
+        self._tasks = tasks
+        self._session = tasks.session
+        self._turns = turns
+        self._thread = thread
+        self.is_busy = False
+
+    # ---- whole messages ----------------------------------------------------------------------
+
+    # One function and few calls: each message of a conversation passes here.
+    @trio.lowlevel.enable_ki_protection
+    async def receive(self, *, is_iterating: bool = False) -> str | bytes:
+        """Return the next message's payload, as `Connection.receive`."""
+        if self.is_busy or get_ident() != self._thread:
+            self.check()
+        session, reader = self._session, self._tasks.reader
+        inbox = session.inbox
+        payload: str | bytes | None = None
+        self.is_busy = True  # no other task may begin while this one gives the others a turn
+        try:
+            if not inbox.is_shut and reader.may_look():
+                await trio.lowlevel.checkpoint_if_cancelled()
+                if self._turns.is_over():
+                    await self._turns.pass_on()
+                payload = self._take() if inbox.messages else reader.take_payload()
+            while payload is None:
+                if not session.is_open or session.owner is not Owner.PRESENT:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    payload = self._take()
+                    if payload is not None:
+                        break
+                    self._check_receivable()
+                payload = await reader.wait(Wish.MESSAGE, quickly=True)
+                if payload is None:
+                    payload = self._take()
+        except trio.EndOfChannel:
+            if is_iterating:
+                raise StopAsyncIteration from None
+            raise
+        finally:
+            self.is_busy = False
+        return payload
+
+    @trio.lowlevel.enable_ki_protection
+    async def receive_message(self) -> Message:
+        """Return the next message, as `Connection.receive_message`."""
+        self.check()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self.is_busy = True
+        try:
+            message = self._take_message()
+            if message is not None:
+                await self._turns.take()
+            while message is None:
+                self._check_receivable()
+                await self._tasks.reader.wait(Wish.MESSAGE)
+                message = self._take_message()
+        finally:
+            self.is_busy = False
+        return message
+
+    @trio.lowlevel.enable_ki_protection
+    def receive_nowait(self) -> str | bytes:
+        """Return the next message's payload if it is here, as `Connection.receive_nowait`."""
+        self.check()
+        payload = self._take()
+        if payload is None:
+            self._check_receivable()
+            self._session.ask(Wish.POLLED)
+            self._tasks.act()
+            self._tasks.reader.call_if_idle()
+            raise trio.WouldBlock
+        return payload
+
+    def _take(self) -> str | bytes | None:
+        message = self._take_message()
+        return None if message is None else message.payload
+
+    def _take_message(self) -> Message | None:
+        message = self._session.take(trio.current_time())
+        if self._session.has_wakes:
+            self._tasks.act()
+        return message
+
+    def check(self) -> None:
+        """Raise if another thread calls, or if another task is receiving."""
+        check_thread(self._thread)
+        if self.is_busy:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+
+    def _check_receivable(self, *, in_message: bool = False) -> None:
+        session = self._session
+        if (
+            session.owner is not Owner.PRESENT
+            or session.phase is Phase.OVER
+            or not session.endpoint.is_open
+        ):
+            raise self._tasks.error(is_cut_short=in_message)
+
+    # ---- in pieces ---------------------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    async def begin_stream(self) -> str:
+        """Wait until a message has begun, and return its type; until `end_stream` it is ours."""
+        self.check()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        session, inbox = self._session, self._session.inbox
+        self.is_busy = True
+        inbox.begin_stream()
+        try:
+            while not inbox.messages and session.endpoint.incoming.partial_type is None:
+                self._check_receivable()
+                await self._tasks.reader.wait(Wish.PART)
+        except BaseException:
+            self.end_stream(skip=False)
+            raise
+        if inbox.messages:
+            return inbox.messages[0].type
+        return session.endpoint.incoming.partial_type or ""
+
+    async def wait_for_part(self) -> None:
+        """Wait until there may be more of the message that was begun."""
+        if self._session.inbox.is_receiver_waiting:
+            raise trio.BusyResourceError("another task is receiving from this stream")
+        self._check_receivable(in_message=True)
+        await self._tasks.reader.wait(Wish.PART)
+
+    def take_part(self) -> bytes | Message | None:
+        """Return a piece of the message that was begun, all that is left of it, or None."""
+        now = trio.current_time()
+        part: bytes | Message | None = self._session.take(now)
+        if part is None:
+            part = self._session.take_part(now) or None
+        if self._session.has_wakes:
+            self._tasks.act()
+        return part
+
+    async def take_turns(self) -> None:
+        """Let the other tasks run once in a while."""
+        await self._turns.take()
+
+    @trio.lowlevel.enable_ki_protection
+    def end_stream(self, *, skip: bool) -> None:
+        """Take whole messages again; `skip` drops what is left of the one that was begun."""
+        if skip:
+            self._session.skip_message()
+        self.is_busy = False
+        self._session.inbox.end_stream()
+        self._session.ask(Wish.NOTHING)
+        # A task that still waits for a piece of it is told that it is over.
+        self._tasks.waits.receiver.wake()
+        self._tasks.reader.interrupt()
+        self._tasks.act()

@@ -1,0 +1,171 @@
+"""The app's sending half of a connection: any number of tasks, each in its turn."""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.connection.tasks import Tasks
+from trio_wsendpoint.connection.turns import Turns
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.frames import Buffer
+from trio_wsendpoint.protocol.shared import SharedMessage
+
+__all__ = ["Sending", "check_type"]
+
+#: What a message is made of.
+_TYPES = (str, bytes, bytearray, memoryview)
+
+
+def check_type(value: object) -> None:
+    """Raise `TypeError` for what is no message."""
+    if not isinstance(value, _TYPES):
+        raise TypeError(
+            f"send() takes str (a text message) or bytes (a binary one), not {type(value).__name__}"
+        )
+
+
+class Sending:
+    """What commits messages to one connection.
+
+    `waiting`: how many tasks wait in `send()`.
+    """
+
+    __slots__ = ("_may_encode", "_session", "_stream", "_streamer", "_tasks", "_turns", "waiting")
+
+    def __init__(self, tasks: Tasks, turns: Turns) -> None:
+        self._tasks = tasks
+        self._session = tasks.session
+        self._turns = turns
+        # A class of the user's may have a `send_message` that wants to see all of them.
+        self._may_encode = type(tasks.endpoint).send_message is Endpoint.send_message
+        self.waiting = 0
+        self._stream: object = None  # the SendStream that is open; set by `begin_stream`
+        self._streamer: trio.lowlevel.Task | None = None  # the task that opened it
+
+    # ---- whole messages ----------------------------------------------------------------------
+
+    def try_send(self, value: str | Buffer, *, compress: bool) -> bool:
+        """Write a message at once if nothing is before it; False if it has to wait or be queued.
+
+        Raises as `Endpoint.send_message`.
+        """
+        session, writer = self._session, self._tasks.writer
+        if self.waiting or not (session.is_open and writer.is_free and self._may_encode):
+            return False
+        data = session.encode(value, compress=compress)
+        if data is None:
+            return False
+        writer.write_message(data, has_more=self._has_more)
+        if session.has_wakes and not session.outbox.is_corked:
+            self._tasks.act()
+        return True
+
+    @property
+    def _has_more(self) -> bool:
+        """Whether the app has more to answer: its answers then leave together."""
+        return bool(self._session.inbox.messages) or not self._session.intake.is_drained
+
+    def commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
+        """Queue a message, or write it at once.  Raises as `Endpoint.send_message`."""
+        try:
+            self._commit(value, compress=compress)
+        finally:
+            if self.waiting:
+                self._tasks.wake_a_sender()
+
+    def _commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
+        session, writer = self._session, self._tasks.writer
+        data: bytes | None = None
+        has_more = self._has_more
+        if writer.is_free and self._may_encode:
+            data = session.encode(value, compress=compress)
+        if data is not None:
+            writer.write_message(data, has_more=has_more)
+            if session.outbox.is_corked:
+                return
+        else:
+            session.send(value, compress=compress)
+            if has_more and session.is_open:
+                writer.call()
+                return
+        self._tasks.act()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a message may be committed now: no task is before, and there is room."""
+        return not self.waiting and self._tasks.has_room
+
+    def check_open(self) -> None:
+        """Raise how the connection ended, unless it is open."""
+        if not self._session.is_open:
+            raise self._tasks.error(sending=True)
+
+    async def wait_for_turn(self) -> None:
+        """Wait in line; return when it is our turn and there is room, without a pause since."""
+        await self._check_open_told()
+        if self.has_room:
+            return
+        if self._streamer is trio.lowlevel.current_task():
+            raise RuntimeError("this task is sending a stream: it would wait for itself")
+        self.waiting += 1
+        try:
+            while True:
+                await self._tasks.waits.senders.wait()
+                await self._check_open_told()
+                if self._tasks.has_room:
+                    return
+        except BaseException:
+            self._tasks.wake_a_sender()  # this task was woken perhaps: the next one has the turn
+            raise
+        finally:
+            self.waiting -= 1
+
+    async def _check_open_told(self) -> None:
+        """Raise how the connection ended, after what the peer said last has been read."""
+        if not self._session.is_open:
+            await self._tasks.wait_told()
+            raise self._tasks.error(sending=True)
+
+    # ---- in chunks ---------------------------------------------------------------------------
+
+    async def begin_stream(self, stream: object, kind: str, *, compress: bool) -> None:
+        """Wait for its turn and begin a message, whose chunks only `stream` sends."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self.wait_for_turn()
+        self._session.begin_message(kind, compress=compress)
+        self._stream = stream
+        self._streamer = trio.lowlevel.current_task()
+        await self._turns.take()
+
+    async def send_chunk(self, stream: object, chunk: str | Buffer) -> None:
+        """Send the next chunk, after waiting for room.  Raises as `SendStream.send`."""
+        session = self._session
+        self._check_stream(stream)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while session.is_open and not session.outbox.has_space:
+            await self._tasks.waits.chunks.wait()
+            self._check_stream(stream)
+        await self._check_open_told()
+        self._check_stream(stream)
+        session.send_chunk(chunk)
+        self._tasks.act()
+        await self._turns.take()
+
+    def _check_stream(self, stream: object) -> None:
+        if self._stream is not stream:
+            raise RuntimeError("this stream is over: its block has been left")
+
+    def end_stream(self, stream: object, kind: str, *, is_whole: bool) -> None:
+        """End the message; if it is not whole, take it back or close the connection with 1011."""
+        session = self._session
+        if self._stream is not stream:
+            return
+        self._stream = self._streamer = None
+        self._tasks.waits.chunks.wake_all()  # a chunk that waits is refused
+        if not is_whole:
+            session.leave_message(trio.current_time())
+        elif session.is_open:
+            session.send_chunk("" if kind == "text" else b"", final=True)
+        else:
+            raise self._tasks.error(sending=True)
+        self._tasks.act()

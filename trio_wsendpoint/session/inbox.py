@@ -1,0 +1,146 @@
+"""What was received and not yet taken: whole messages, and the beginning of the next one."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from trio_wsendpoint.protocol.defragmenter import Defragmenter
+from trio_wsendpoint.protocol.message import Message
+
+__all__ = ["MESSAGE_OVERHEAD", "Inbox", "Wish"]
+
+#: What a waiting message counts besides its payload, in bytes, so that empty ones count too.
+MESSAGE_OVERHEAD = 128
+
+
+class Wish(Enum):
+    """What the app has asked for and not been given.
+
+    `NOTHING`: it has not asked.  `POLLED`: it asked without waiting, and will ask again.
+    `MESSAGE`: a task waits for a whole message.  `PART`: a task waits for a piece of one.
+    """
+
+    __hash__ = object.__hash__
+
+    NOTHING = "nothing"
+    POLLED = "a message, without waiting"
+    MESSAGE = "a message"
+    PART = "a part of a message"
+
+
+class Inbox:
+    """The messages of one connection that wait for the app.
+
+    `size`: the bytes that the messages count against `Limits.receive_buffer`.  `handed_over`: when
+    the app was last given something, in seconds.  `wish`: what the app asks for.
+    `is_shut`: what comes is dropped, because no task will receive it; set by `shut`.
+    `is_streaming`: the app takes a message in pieces; set by `begin_stream` and `end_stream`.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_incoming",
+        "_limit",
+        "handed_over",
+        "is_shut",
+        "is_streaming",
+        "messages",
+        "size",
+        "wish",
+    )
+
+    def __init__(self, incoming: Defragmenter, limit: int) -> None:
+        self._incoming = incoming
+        self._limit = limit
+        self._begun = False  # a message had begun when the app asked for a part
+        self.messages: deque[Message] | tuple[()] = ()  # a deque when the first one comes
+        self.size = 0
+        self.wish = Wish.NOTHING
+        self.is_shut = False
+        self.is_streaming = False
+        self.handed_over = -float("inf")
+
+    def put(self, message: Message) -> None:
+        """Add a message that is complete."""
+        if self.is_shut:
+            return
+        if isinstance(self.messages, tuple):
+            self.messages = deque()
+        self.messages.append(message)
+        self.size += message.held_size + MESSAGE_OVERHEAD
+
+    def take(self, now: float) -> Message | None:
+        """Take the oldest message out of the inbox, or return None."""
+        if not self.messages:
+            return None
+        message = self.messages.popleft()
+        self.size -= message.held_size + MESSAGE_OVERHEAD
+        self.wish = Wish.NOTHING
+        self.handed_over = now
+        return message
+
+    def take_part(self, now: float) -> bytes:
+        """Take what has come of the next message, when no whole message is before it."""
+        part = self._incoming.take_part()
+        if part:
+            self.handed_over = now
+        return part
+
+    def note_taken(self, now: float) -> None:
+        """Note that the app was given a message that did not pass the inbox."""
+        self.handed_over = now
+
+    def ask(self, wish: Wish) -> None:
+        """Note what the app asks for from now on."""
+        self._begun = wish is Wish.PART and self._incoming.partial_type is not None
+        self.wish = wish
+
+    def begin_stream(self) -> None:
+        """Note that the app takes the next message in pieces."""
+        self.is_streaming = True
+        self.wish = Wish.NOTHING  # an earlier receive() may have asked for the whole of it
+
+    def end_stream(self) -> None:
+        """Note that the app takes whole messages again."""
+        self.is_streaming = False
+
+    def discard(self) -> None:
+        """Drop what was received and not taken."""
+        self.messages = ()
+        self.size = 0
+
+    def shut(self) -> None:
+        """Drop it, and what may still come."""
+        self.is_shut = True
+        self.discard()
+
+    @property
+    def is_receiver_waiting(self) -> bool:
+        """Whether a task waits for a message or a part of one."""
+        return self.wish is Wish.MESSAGE or self.wish is Wish.PART
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is something for a task that waits: a message, or a part if it asked."""
+        if self.messages or self.is_shut:
+            return True
+        if self.wish is not Wish.PART:
+            return False
+        incoming = self._incoming
+        return incoming.has_part or (incoming.partial_type is not None and not self._begun)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is held is as much as may be, so that reading stops."""
+        held = self.size
+        if self.wish is Wish.NOTHING or self.wish is Wish.PART:
+            # No task waits for the whole message: as a stream, it may be larger than what we hold.
+            # (Three bytes may be an unfinished character, which no stream can take.)
+            held += max(self._incoming.held_size - 3, 0)
+        return held >= self._limit
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the app has not taken all that came, or was not given time to answer it."""
+        return bool(self.messages) or (self.is_streaming and self._incoming.has_part)

@@ -1,0 +1,222 @@
+"""The peer's bytes, through the endpoint, into the inbox, within the rates that it is allowed."""
+
+from __future__ import annotations
+
+from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded
+from trio_wsendpoint.options import Limits
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.message import Message
+from trio_wsendpoint.protocol.receiver import Progress
+from trio_wsendpoint.session.inbox import Inbox, Wish
+from trio_wsendpoint.session.rates import PeerRate
+
+__all__ = ["READ_SIZE", "Intake"]
+
+#: Bytes asked of a stream at a time; a batch of frames ends when as much was inflated.
+READ_SIZE = 65536
+#: Frames handled before other tasks get a turn.
+BATCH = 64
+#: Turns of other tasks that a pong may take to leave before the answer to a further ping
+#: replaces it.
+PONG_TURNS = 8
+#: Bytes that a peer may send after its own Close frame before they are read no more.
+MAX_AFTER_CLOSE = 65536
+
+
+class Intake:
+    """Handles what comes for one connection.
+
+    `heard`: when the last bytes came, in seconds.  `bytes_received`: bytes that came.
+    `is_drained`: the endpoint has handled all of them.  `is_eof`: no more will be read, because
+    the peer's bytes have ended, the stream broke, or the peer sends on after its Close frame;
+    set by `end`.
+    """
+
+    __slots__ = (
+        "_control_frames",
+        "_control_rate",
+        "_endpoint",
+        "_inbox",
+        "_message_rate",
+        "_passed",
+        "_pong_turns",
+        "bytes_received",
+        "heard",
+        "is_drained",
+        "is_eof",
+    )
+
+    def __init__(self, endpoint: Endpoint, inbox: Inbox, limits: Limits, now: float) -> None:
+        self._endpoint = endpoint
+        self._inbox = inbox
+        self._control_rate = PeerRate(limits.control_rate)
+        self._control_frames = 0  # how many of the endpoint's have been counted
+        self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
+        self._pong_turns = 0  # that the pong which waits has been given
+        self._passed = 0  # bytes that came after the last frame that counts
+        self.is_drained = endpoint.parser.is_drained
+        self.is_eof = False
+        self.heard = now
+        self.bytes_received = 0
+
+    # ---- bytes -------------------------------------------------------------------------------
+
+    def note_bytes(self, count: int, now: float) -> None:
+        """Note that `count` bytes came: any byte shows that the peer lives."""
+        self.heard = now
+        self.bytes_received += count
+        self.is_drained = False
+        if self._endpoint.has_asked:
+            self._endpoint.reset_heartbeat()
+
+    def take(self, data: bytes, now: float) -> None:
+        """Give the endpoint the next bytes; `b""` is their end."""
+        endpoint = self._endpoint
+        if not data:
+            endpoint.receive_eof()
+            self.is_drained = False
+            self.is_eof = True
+            return
+        if endpoint.is_open or endpoint.closing.expects_frames:
+            self.note_bytes(len(data), now)
+            endpoint.receive_data(data)
+            return
+        self._passed += len(data)
+        if endpoint.closing.received is not None and self._passed > MAX_AFTER_CLOSE:
+            self.is_eof = True
+
+    def end(self) -> None:
+        """Note that nothing more will be read: the stream broke."""
+        self.is_drained = False
+        self.is_eof = True
+
+    def live(self, now: float) -> None:
+        """Count the peer as alive, for time in which nothing of its bytes was read."""
+        self.heard = now
+
+    # ---- large messages ----------------------------------------------------------------------
+
+    def get_room(self) -> memoryview | None:
+        """Return where the next bytes may be put, if the rest of a large message is awaited.
+
+        They are copied no more there.  `fill_room` tells how many came; release the view before.
+        """
+        endpoint = self._endpoint
+        wish = self._inbox.wish
+        if endpoint.parser.remaining <= READ_SIZE or not (
+            wish is Wish.MESSAGE or wish is Wish.POLLED
+        ):
+            return None
+        return endpoint.get_room()
+
+    def fill_room(self, count: int, now: float) -> None:
+        """Take the next `count` bytes, which were put into the room."""
+        self.note_bytes(count, now)
+        self._endpoint.receive_in_room(count)
+
+    @property
+    def is_in_payload(self) -> bool:
+        """Whether the next bytes belong to a payload that is coming in."""
+        return self._endpoint.parser.remaining > 0
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that a message lacks which is a little larger than a read; else 0."""
+        lacking = self._endpoint.parser.lacking
+        return lacking if lacking <= READ_SIZE else 0
+
+    # ---- messages ----------------------------------------------------------------------------
+
+    def take_payload(self, data: bytes | None, now: float) -> str | bytes | None:
+        """Return the next message's payload if it is one plain frame that has come whole.
+
+        `data`: bytes that came now, which are taken only if they are that message.
+        """
+        payload = self._endpoint.take_payload(data)
+        if payload is not None:
+            if data is None:
+                self.is_drained = self._endpoint.parser.is_drained
+            else:
+                self.note_bytes(len(data), now)
+                self.is_drained = True
+            self._inbox.note_taken(now)
+        return payload
+
+    @property
+    def may_shorten(self) -> bool:
+        """Whether messages may pass by `take_payload`: no rate counts them."""
+        return self._message_rate is None
+
+    def pump(self, now: float) -> Progress:
+        """Handle frames that have come: a batch of them, and no more than the inbox has room for.
+
+        A batch ends at a ping, so that its pong can leave before the next one replaces it.
+        """
+        endpoint, inbox, incoming = self._endpoint, self._inbox, self._endpoint.incoming
+        if self._pong_turns and not endpoint.is_pong_waiting:
+            self._pong_turns = 0
+        enough = incoming.inflated + READ_SIZE
+        for _ in range(BATCH):
+            if self.is_full or incoming.inflated >= enough:
+                return Progress.HANDLED
+            try:
+                progress = endpoint.step()
+            except PeerError:
+                return Progress.ENDED
+            if isinstance(progress, Message):
+                if self._is_in_rate(now):
+                    inbox.put(progress)
+                if endpoint.parser.is_drained and endpoint.held is None and not self.is_full:
+                    self.is_drained = True
+                    return Progress.NEED_DATA
+                continue
+            if endpoint.control_frames != self._control_frames:
+                self._control_frames = endpoint.control_frames
+                self._check_control_rate(now)
+            if progress is not Progress.HANDLED or self.can_pong_leave:
+                self.is_drained = progress is Progress.NEED_DATA
+                return progress
+        return Progress.HANDLED
+
+    def _check_control_rate(self, now: float) -> None:
+        # A Close frame that is one too many is the last in any case.
+        if not self._control_rate.allow(now) and self._endpoint.held is None:
+            self._endpoint.refuse(
+                PolicyViolation(f"more than {self._control_rate.limit} control frames in a second")
+            )
+
+    def _is_in_rate(self, now: float) -> bool:
+        rate = self._message_rate
+        if rate is None or rate.allow(now):
+            return True
+        self._endpoint.refuse(RateExceeded(f"more than {rate.limit} messages in a second"))
+        return False
+
+    def spare(self, seconds: float) -> None:
+        """Allow the peer what it may have sent in `seconds` in which nothing was read."""
+        for rate in (self._control_rate, self._message_rate):
+            if rate is not None:
+                rate.spare(seconds)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether reading stops until the app has taken something."""
+        return self._inbox.is_full and self._endpoint.is_open
+
+    # ---- pongs -------------------------------------------------------------------------------
+
+    @property
+    def can_pong_leave(self) -> bool:
+        """Whether a pong waits that only needs the writer's turn, as far as is known."""
+        return self._endpoint.is_pong_waiting and self._pong_turns < PONG_TURNS
+
+    def give_pong_a_turn(self) -> bool:
+        """Return whether other tasks are to run first so that a pong can leave; count the turn.
+
+        That is not waiting for the peer: if it does not read, the turns are used up once, and
+        then the latest pong wins.
+        """
+        if not self.can_pong_leave:
+            return False
+        self._pong_turns += 1
+        return True

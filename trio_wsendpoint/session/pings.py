@@ -1,0 +1,118 @@
+"""The pings of the application that wait for their pongs, and the last round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from trio_wsendpoint.protocol.frames import PongFrame
+
+__all__ = ["Ping", "PingEnd", "Pings"]
+
+
+class PingEnd(Enum):
+    """What became of a ping."""
+
+    WAITING = "no pong has come"
+    ANSWERED = "its pong, or a later one, has come"
+    LATE = "no pong came within Timeouts.ping"
+    CLOSED = "the connection ended"
+
+
+class Ping:
+    """A ping of the application: when it left, and what became of it.
+
+    `started`: when it left, in seconds, or None.  `later`: the payload of the last ping that left
+    after it.  `round_trip`: seconds from then to its pong.  `due`: when its time is up.
+    """
+
+    __slots__ = ("due", "end", "later", "round_trip", "started")
+
+    def __init__(self, due: float) -> None:
+        self.due = due
+        self.started: float | None = None
+        self.later: bytes | None = None
+        self.round_trip = 0.0
+        self.end = PingEnd.WAITING
+
+    def leave(self, payload: bytes, *, is_own: bool, now: float) -> None:
+        """Note that the ping `payload` leaves now: this one, or a later one."""
+        if is_own:
+            self.started = now
+        elif self.started is not None:
+            self.later = payload
+
+    def settle(self, end: PingEnd, now: float) -> None:
+        """Note what became of it."""
+        if end is PingEnd.ANSWERED and self.started is not None:
+            self.round_trip = now - self.started
+        self.end = end
+
+
+class Pings:
+    """Those of one connection, by their payloads, in the order in which they leave.
+
+    `round_trip`: seconds that the last ping took, or None.
+    """
+
+    __slots__ = ("_listener", "round_trip", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[bytes, Ping] = {}
+        self.round_trip: float | None = None
+        self._listener: Callable[[float], object] | None = None
+
+    def listen(self, listener: Callable[[float], object] | None) -> None:
+        """Call `listener` with each round trip from now on."""
+        self._listener = listener
+
+    def add(self, payload: bytes, ping: Ping) -> None:
+        """Wait for the pong to `payload`."""
+        self.waiting[payload] = ping
+
+    def forget(self, payload: bytes) -> None:
+        """Wait for it no longer."""
+        self.waiting.pop(payload, None)
+
+    def leave(self, payload: bytes, now: float) -> None:
+        """Note that a ping leaves now; until now it may have waited behind a message."""
+        for waiting, ping in self.waiting.items():
+            ping.leave(payload, is_own=waiting == payload, now=now)
+
+    def answer(self, frame: PongFrame, now: float) -> None:
+        """Settle the pings that this pong answers: its own, and those that left before.
+
+        A peer may answer the last ping only (RFC 6455 section 5.5.3), and that may be one of the
+        heartbeat's, or one that no task waits for any longer.
+        """
+        answered = list(self.waiting)  # in the order in which they leave
+        if frame.payload in self.waiting:
+            del answered[answered.index(frame.payload) + 1 :]
+        else:
+            answered = [one for one in answered if self.waiting[one].later == frame.payload]
+        for payload in answered:
+            ping = self.waiting[payload]
+            if ping.started is not None:
+                del self.waiting[payload]
+                ping.settle(PingEnd.ANSWERED, now)
+                self.round_trip = ping.round_trip
+                if self._listener is not None:
+                    self._listener(ping.round_trip)
+
+    @property
+    def due(self) -> float:
+        """When the time of the next one is up, in seconds."""
+        return min((ping.due for ping in self.waiting.values()), default=float("inf"))
+
+    def expire(self, now: float) -> None:
+        """End those whose time is up."""
+        for payload, ping in list(self.waiting.items()):
+            if ping.due <= now:
+                del self.waiting[payload]
+                ping.settle(PingEnd.LATE, now)
+
+    def close(self, now: float) -> None:
+        """End all of them: the connection has ended."""
+        for ping in self.waiting.values():
+            ping.settle(PingEnd.CLOSED, now)
+        self.waiting.clear()
