@@ -24,7 +24,6 @@ from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.connection.tasks import Tasks
-from trio_wsendpoint.connection.turns import Turns
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
@@ -68,9 +67,8 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
         self._tasks = tasks
         self._thread = get_ident()
-        self._turns = Turns()
-        self._receiving = Receiving(tasks, self._turns, self._thread)
-        self._sending = Sending(tasks, self._turns)
+        self._receiving = Receiving(tasks, self._thread)
+        self._sending = Sending(tasks, self._thread)
         self._ping_slots: trio.Semaphore | None = None
 
     # ---- receiving ---------------------------------------------------------------------------
@@ -132,16 +130,9 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises `TypeError` and, for a `str` with lone surrogates, `UnicodeEncodeError`;
         `ConnectionLost` if the peer has closed or is gone; `ConnectionClosedLocally`.
         """
-        check_type(value)
-        if get_ident() != self._thread:
-            check_thread(self._thread)
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._turns.is_over():
-            await self._turns.pass_on()
-        sending = self._sending
-        if not sending.try_send(value, compress=compress):
-            await sending.wait_for_turn()
-            sending.commit(value, compress=compress)
+        if not self._sending.try_send(value, compress=compress):
+            await self._sending.send(value, compress=compress)
 
     @trio.lowlevel.enable_ki_protection
     def send_nowait(self, value: str | Buffer, *, compress: bool = True) -> None:

@@ -111,19 +111,20 @@ class HeartbeatTask:
         if not self._planned:
             self._changed.wake()
 
-    def watch(self, connection: Beating) -> int:
-        """Ask a connection at each tick whether a task reads, until one does; return this tick.
+    def watch(self, connection: Beating) -> bool:
+        """Ask a connection at each tick whether a task reads, until one does; False if it is over.
 
         An app that was away when a tick began, and still is when it ends, is taken over from.  So
         nothing has to be told when the app comes back, or goes again within the tick.
         """
-        if connection in self._planned and connection not in self._watched:
-            self._watched[connection] = None
-            if self._ticks_at == float("inf"):
-                self._ticks_at = trio.current_time() + TICK
-                if self._ticks_at < self._pause.deadline:  # noqa: PLR1730 - as above
-                    self._pause.deadline = self._ticks_at
-        return self.tick
+        if connection not in self._planned:
+            return False
+        self._watched[connection] = None
+        if self._ticks_at == float("inf"):
+            self._ticks_at = trio.current_time() + TICK
+            if self._ticks_at < self._pause.deadline:  # noqa: PLR1730 - as above
+                self._pause.deadline = self._ticks_at
+        return True
 
     # ---- the task ----------------------------------------------------------------------------
 

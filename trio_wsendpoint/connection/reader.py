@@ -14,11 +14,12 @@ from enum import Enum
 
 import trio
 
+from trio_wsendpoint.connection.heartbeat import Beating, HeartbeatTask
 from trio_wsendpoint.connection.waits import Waits
 from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.phases import Phase
-from trio_wsendpoint.session.session import Need, Session
+from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.waiters import Waiter
 
@@ -30,8 +31,6 @@ READS = 8
 #: waited for without a look.  A look costs a fifth of what it costs to wait.
 LOOKS = 16
 DOUBT = 8
-
-_STREAM_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Lease(Enum):
@@ -48,29 +47,38 @@ class Lease(Enum):
     TASK = "the reader task"
 
 
+_NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
+_DATA, _OPEN = Need.DATA, Phase.OPEN
+
+
 class Reader:
     """Reads for one connection.
 
-    `act` does what the session asks for, `start` starts the task, `watch` makes the heartbeat ask
-    `is_watch_over`.  `lease`: which task reads; each takes it here and gives it back.
+    `act` does what the session asks for, `start` starts the task.  `owner` is what the heartbeat
+    asks `is_watch_over`.  `lease`: which task reads; each takes it here and gives it back.
+    `doubt`: messages that are to be waited for without a look.
     """
 
     __slots__ = (
         "_act",
         "_clock",
-        "_doubt",
+        "_heartbeat",
+        "_intake",
         "_is_called",
         "_is_empty",
+        "_is_watched",
         "_left_in",
+        "_may_shorten",
         "_misses",
+        "_owner",
         "_reads",
         "_session",
         "_start",
         "_stream",
         "_transport",
         "_waits",
-        "_watch",
         "_work",
+        "doubt",
         "lease",
     )
 
@@ -83,15 +91,17 @@ class Reader:
         *,
         act: Callable[[], None],
         start: Callable[[str, Callable[[], Awaitable[None]]], None],
-        watch: Callable[[], int | None],
+        owner: Beating,
     ) -> None:
         self._session = session
+        self._intake = session.intake
         self._stream = stream
         self._transport = transport
         self._waits = waits
         self._act = act
         self._start = start
-        self._watch = watch
+        self._owner = owner
+        self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
         self._work = Waiter()  # the task waits here while it has nothing to do
         self.lease = Lease.NOBODY
@@ -99,40 +109,46 @@ class Reader:
         # A read that came back short left the stream empty: wait before reading again.
         self._is_empty = False
         self._reads = 0  # without a wait between them
-        may_look = transport is not None and session.intake.may_shorten
-        self._doubt = 0 if may_look else sys.maxsize  # messages to wait for without a look
+        self._may_shorten = session.intake.may_shorten
+        may_look = transport is not None and self._may_shorten
+        self.doubt = 0 if may_look else sys.maxsize  # messages to wait for without a look
         self._misses = 0  # looks in succession that found none
-        self._left_in: int | None = None  # the heartbeat's tick in which the app went away
+        self._is_watched = False  # the heartbeat asks at each tick; set by `note_away`
+        self._left_in = 0  # the heartbeat's tick in which the app went away
+
+    def attend(self, heartbeat: HeartbeatTask) -> None:
+        """Let `heartbeat` watch whether any task reads."""
+        self._heartbeat = heartbeat
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    def may_look(self) -> bool:
-        """Return whether to look for a message before waiting; count one that is not looked for."""
-        if self._doubt and self._session.intake.is_drained and not self._session.inbox.messages:
-            self._doubt -= 1
-            return False
-        return True
+    def spend_doubt(self) -> None:
+        """Note that a message is waited for without a look."""
+        self.doubt -= 1
 
+    # Few calls: each message of a conversation passes here.
     def take_payload(self) -> str | bytes | None:
         """Return the next message's payload if it is here and is one plain frame.
 
         Nearly every message is.  It passes neither the inbox nor another task.
         """
-        session, intake = self._session, self._session.intake
-        if self.lease is Lease.TASK or not intake.may_shorten or not session.is_open:
+        session = self._session
+        if self.lease is _TASK or session.phase is not _OPEN or not self._may_shorten:
             return None
-        if not intake.is_drained:
-            payload = session.take_payload(None, self._clock.current_time())
+        payload: str | bytes | None = None
+        if not self._intake.is_drained:
+            payload = self._intake.take_payload(self._clock.current_time())
         elif self._transport is not None:
             payload = self._read_payload(self._transport)
             if payload is not None:
                 self._misses = 0
+        if payload is None:
+            if session.wakes:
+                self._act()
+        elif self._is_watched and self._heartbeat is not None:
+            self._left_in = self._heartbeat.tick
         else:
-            return None
-        if payload is not None:
             self.note_away()
-        elif session.has_wakes:
-            self._act()
         return payload
 
     def _read_payload(self, transport: NonBlockingStream) -> str | bytes | None:
@@ -140,46 +156,50 @@ class Reader:
 
         What came otherwise is with the session.
         """
-        session = self._session
-        if session.intake.is_in_payload:
+        intake = self._intake
+        if intake.is_in_payload:
             return None  # what comes is the rest of a large one, which has a place of its own
-        data = self._try_read(transport, READ_SIZE)
+        try:
+            data = transport.receive_nowait(READ_SIZE)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            self._fail(error)
+            return None
         if not data:
             if data is None:
                 self._miss()
             else:
-                session.receive_data(data, self._clock.current_time())
+                self._session.receive_data(data, self._clock.current_time())
             return None
         now = self._clock.current_time()
         self._is_empty = len(data) < READ_SIZE
-        payload = session.take_payload(data, now)
+        payload = intake.take_read(data, now)
         if payload is None:
-            session.receive_data(data, now)
-            if not self._is_empty and (lacking := session.intake.lacking):
+            intake.take(data, now)
+            if not self._is_empty and (lacking := intake.lacking):
                 more = self._try_read(transport, lacking)
                 if more is not None:
-                    session.receive_data(more, now)
-            payload = session.take_payload(None, now)
+                    self._session.receive_data(more, now)
+            payload = intake.take_payload(now)
         return payload
 
     def _miss(self) -> None:
         self._is_empty = True
         self._misses += 1
         if self._misses >= LOOKS:
-            self._doubt = DOUBT
+            self.doubt = DOUBT
 
     def _try_read(self, transport: NonBlockingStream, most: int) -> bytes | None:
         """Return what is here; None if nothing is, or if the stream failed."""
         try:
             return transport.receive_nowait(most)
-        except _STREAM_ERRORS as error:
-            self._session.lose(error, self._clock.current_time())
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._fail(error)
         return None
 
     def _fail(self, error: Exception) -> None:
-        self._session.fail_internally(error)
+        """Tell the session that the stream broke, or raised what no stream should."""
+        if not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
+            self._session.fail_internally(error)
         self._session.lose(error, self._clock.current_time())
 
     def _read_nowait(self, transport: NonBlockingStream) -> bool:
@@ -210,10 +230,7 @@ class Reader:
             try:
                 with room:
                     size = transport.receive_into_nowait(room)
-            except _STREAM_ERRORS as error:
-                session.lose(error, self._clock.current_time())
-                return True
-            except Exception as error:  # noqa: BLE001 - of a stream that is no good
+            except Exception as error:  # noqa: BLE001 - it is told to the session
                 self._fail(error)
                 return True
             now = self._clock.current_time()
@@ -251,53 +268,58 @@ class Reader:
         message than that.
         """
         session, transport = self._session, self._transport
+        inbox = session.inbox
         session.ask(wish)
         try:
-            if transport is None or self.lease is not Lease.NOBODY or not session.is_open:
-                if session.has_wakes:
+            if transport is None or self.lease is not _NOBODY or session.phase is not _OPEN:
+                if session.wakes:
                     self._act()
                 await self._waits.receiver.wait()
                 return None
-            self.lease = Lease.APP
+            self.lease = _APP
             try:
-                return await self._lead(transport, quickly and session.intake.may_shorten)
+                need: Need | None = _DATA
+                if not (self._is_empty and self._intake.is_drained and session.outbox.is_empty):
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                    need = self._step(transport)
+                while need is not None:
+                    if need is _DATA:
+                        try:
+                            await transport.wait_readable()
+                        except Exception as error:  # noqa: BLE001 - it is told to the session
+                            self._fail(error)
+                        self._is_empty = False
+                        self._reads = 0
+                        if quickly and self._may_shorten and session.phase is _OPEN:
+                            payload = None if inbox.is_shut else self._read_payload(transport)
+                            if payload is not None:
+                                return payload
+                    else:
+                        await self._let_others_run()
+                    need = self._step(transport)
             finally:
                 self.leave()
         finally:
-            session.ask(Wish.NOTHING)
-
-    async def _lead(self, transport: NonBlockingStream, quickly: bool) -> str | bytes | None:
-        session = self._session
-        if self._is_empty and session.intake.is_drained and session.outbox.is_empty:
-            need = Need.DATA  # all that can be done before waiting is done
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            need = self._step(transport)
-        while not session.inbox.has_answer and session.is_open:
-            if need is Need.DATA:
-                await self._wait_readable(transport)
-                if quickly and not session.inbox.is_shut and session.is_open:
-                    payload = self._read_payload(transport)
-                    if payload is not None:
-                        return payload
-            elif need is Need.TURN:
-                await self._let_others_run()
-            else:
-                return None
-            need = self._step(transport)
+            inbox.ask(Wish.NOTHING)
         return None
 
-    def _step(self, transport: NonBlockingStream) -> Need:
-        """Handle what has come, and read what is here; return what to wait for."""
+    def _step(self, transport: NonBlockingStream) -> Need | None:
+        """Handle what has come, and read what is here; return what to wait for.
+
+        That is more bytes or a turn of the other tasks, or None: the app need not wait.
+        """
         session = self._session
         while True:
-            need = Need.DATA
-            if not session.intake.is_drained:
+            need = _DATA
+            if not self._intake.is_drained:
                 need = session.advance(self._clock.current_time())
-            if session.has_wakes:
+            # The app itself reads here: it need not be woken.
+            if session.wakes > Wake.RECEIVER or session.outbox.is_corked:
                 self._act()
-            if need is not Need.DATA or session.inbox.has_answer or not session.is_open:
-                return need
+            if session.inbox.has_answer or session.phase is not _OPEN:
+                return None
+            if need is not _DATA:
+                return need if need is Need.TURN else None
             if not self._read_nowait(transport):
                 self._reads = 0
                 return Need.DATA
@@ -312,9 +334,7 @@ class Reader:
     async def _wait_readable(self, transport: NonBlockingStream) -> None:
         try:
             await transport.wait_readable()
-        except _STREAM_ERRORS as error:
-            self._session.lose(error, self._clock.current_time())
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._fail(error)
         self._is_empty = False
         self._reads = 0
@@ -327,12 +347,15 @@ class Reader:
 
     def leave(self) -> None:
         """Give the lease back: to a task that waits for a message, or to the reader task."""
-        self.lease = Lease.NOBODY
-        self._waits.receiver.wake()
+        self.lease = _NOBODY
+        waits = self._waits
+        waits.receiver.wake()
         if self._is_called:
             self._work.wake()
-        elif self._session.pings.waiting or self._waits.ended.count:
+        elif self._session.pings.waiting or waits.ended.count:
             self.call()
+        elif self._is_watched and self._heartbeat is not None:
+            self._left_in = self._heartbeat.tick
         else:
             self.note_away()
 
@@ -345,49 +368,61 @@ class Reader:
 
     def note_away(self) -> None:
         """Note that the app has gone to do something else, from which it may not come back soon."""
-        self._left_in = self._watch()
+        heartbeat = self._heartbeat
+        if heartbeat is not None:
+            self._left_in = heartbeat.tick
+            if not self._is_watched:
+                self._is_watched = heartbeat.watch(self._owner)
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Call the task if no task has read since before `tick`; return whether one reads.
 
         `away`: seconds that the app has been away then, at most.
         """
-        if self.lease is not Lease.NOBODY or self._is_called:
-            return True
-        if self._left_in is not None and self._left_in >= tick and self._session.is_open:
-            return False
-        self._session.intake.spare(away)
-        self.call()
+        if self.lease is Lease.NOBODY and not self._is_called:
+            if self._left_in >= tick and self._session.is_open:
+                return False
+            self._intake.spare(away)
+            self.call()
+        self._is_watched = False
         return True
 
     # ---- in aclose() -------------------------------------------------------------------------
 
-    async def lead_to_the_end(self) -> None:
-        """Read until the stream is closed, if no other task does; return when it may be closed.
+    async def lead_to_the_end(self) -> bool:
+        """Read until the stream is closed, if no other task does; return whether it has waited.
 
-        The stream may be closed by another task before: look at the phase.
+        The stream may be open still, for another task to close: look at the phase.
         """
         session, transport = self._session, self._transport
+        has_waited = False
         while self.lease is Lease.APP and session.phase is not Phase.OVER:
             self.interrupt()  # that task has been told, and leaves
+            has_waited = True
             await trio.lowlevel.checkpoint()
         if transport is None or self.lease is not Lease.NOBODY or self._is_called:
-            return
+            return has_waited
         self.lease = Lease.CLOSER
         try:
             while session.phase is not Phase.OVER:
-                need = session.advance(self._clock.current_time())
-                self._act()
+                need = Need.DATA
+                if not self._intake.is_drained:
+                    need = session.advance(self._clock.current_time())
+                if session.wakes:
+                    self._act()
                 if need is Need.END or need is Need.APP:
-                    return
+                    break
                 if need is Need.TURN:
+                    has_waited = True
                     await self._let_others_run()
                 elif not self._read_nowait(transport):
+                    has_waited = True
                     await self._wait_readable(transport)
                 elif self._is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:
             self.lease = Lease.NOBODY
+        return has_waited
 
     # ---- the task ----------------------------------------------------------------------------
 
@@ -441,9 +476,7 @@ class Reader:
         """Wait for the next bytes of a stream that has to wait."""
         try:
             data = bytes(await self._stream.receive_some(READ_SIZE))
-        except _STREAM_ERRORS as error:
-            self._session.lose(error, self._clock.current_time())
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._fail(error)
         else:
             self._session.receive_data(data, self._clock.current_time())

@@ -7,13 +7,18 @@ from threading import get_ident
 import trio
 
 from trio_wsendpoint.connection.tasks import Tasks
-from trio_wsendpoint.connection.turns import Turns
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
-from trio_wsendpoint.session.session import Owner
+from trio_wsendpoint.session.session import Owner, Wake
 
-__all__ = ["Receiving", "check_thread"]
+__all__ = ["TURN", "Receiving", "check_thread"]
+
+#: Messages that a loop may take, or send, without waiting before other tasks get a turn; a fixed
+#: count, not a clock, so that runs are deterministic.
+TURN = 64
+
+_OPEN = Phase.OPEN
 
 
 def check_thread(thread: int) -> None:
@@ -30,12 +35,12 @@ class Receiving:
     `is_busy`: a task is receiving; set by the call that it is in, or by an open stream.
     """
 
-    __slots__ = ("_session", "_tasks", "_thread", "_turns", "is_busy")
+    __slots__ = ("_session", "_tasks", "_thread", "_turn", "is_busy")
 
-    def __init__(self, tasks: Tasks, turns: Turns, thread: int) -> None:
+    def __init__(self, tasks: Tasks, thread: int) -> None:
         self._tasks = tasks
         self._session = tasks.session
-        self._turns = turns
+        self._turn = 0  # messages since the other tasks had their turn
         self._thread = thread
         self.is_busy = False
 
@@ -52,13 +57,16 @@ class Receiving:
         payload: str | bytes | None = None
         self.is_busy = True  # no other task may begin while this one gives the others a turn
         try:
-            if not inbox.is_shut and reader.may_look():
+            if reader.doubt and session.intake.is_drained and not inbox.messages:
+                reader.spend_doubt()
+            elif not inbox.is_shut:
                 await trio.lowlevel.checkpoint_if_cancelled()
-                if self._turns.is_over():
-                    await self._turns.pass_on()
+                self._turn += 1
+                if self._turn >= TURN:
+                    await self._pass_turn()
                 payload = self._take() if inbox.messages else reader.take_payload()
             while payload is None:
-                if not session.is_open or session.owner is not Owner.PRESENT:
+                if session.phase is not _OPEN or session.owner is not Owner.PRESENT:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     payload = self._take()
                     if payload is not None:
@@ -84,7 +92,7 @@ class Receiving:
         try:
             message = self._take_message()
             if message is not None:
-                await self._turns.take()
+                await self.take_turns()
             while message is None:
                 self._check_receivable()
                 await self._tasks.reader.wait(Wish.MESSAGE)
@@ -112,7 +120,7 @@ class Receiving:
 
     def _take_message(self) -> Message | None:
         message = self._session.take(trio.current_time())
-        if self._session.has_wakes:
+        if self._session.wakes > Wake.RECEIVER:
             self._tasks.act()
         return message
 
@@ -165,13 +173,19 @@ class Receiving:
         part: bytes | Message | None = self._session.take(now)
         if part is None:
             part = self._session.take_part(now) or None
-        if self._session.has_wakes:
+        if self._session.wakes:
             self._tasks.act()
         return part
 
     async def take_turns(self) -> None:
-        """Let the other tasks run once in a while."""
-        await self._turns.take()
+        """Count what needed no wait, and let the other tasks run if it is time to."""
+        self._turn += 1
+        if self._turn >= TURN:
+            await self._pass_turn()
+
+    async def _pass_turn(self) -> None:
+        self._turn = 0
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @trio.lowlevel.enable_ki_protection
     def end_stream(self, *, skip: bool) -> None:

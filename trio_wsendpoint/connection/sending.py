@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from threading import get_ident
+
 import trio
 
+from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
-from trio_wsendpoint.connection.turns import Turns
+from trio_wsendpoint.connection.writer import Writing
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
+from trio_wsendpoint.session.phases import Phase
 
 __all__ = ["Sending", "check_type"]
 
+_OPEN = Phase.OPEN
+_IDLE = Writing.IDLE
 #: What a message is made of.
 _TYPES = (str, bytes, bytearray, memoryview)
 
@@ -30,12 +36,26 @@ class Sending:
     `waiting`: how many tasks wait in `send()`.
     """
 
-    __slots__ = ("_may_encode", "_session", "_stream", "_streamer", "_tasks", "_turns", "waiting")
+    __slots__ = (
+        "_endpoint",
+        "_may_encode",
+        "_session",
+        "_stream",
+        "_streamer",
+        "_tasks",
+        "_thread",
+        "_turn",
+        "_writer",
+        "waiting",
+    )
 
-    def __init__(self, tasks: Tasks, turns: Turns) -> None:
+    def __init__(self, tasks: Tasks, thread: int) -> None:
         self._tasks = tasks
         self._session = tasks.session
-        self._turns = turns
+        self._writer = tasks.writer
+        self._endpoint = tasks.endpoint
+        self._thread = thread
+        self._turn = 0  # messages since the other tasks had their turn
         # A class of the user's may have a `send_message` that wants to see all of them.
         self._may_encode = type(tasks.endpoint).send_message is Endpoint.send_message
         self.waiting = 0
@@ -44,26 +64,44 @@ class Sending:
 
     # ---- whole messages ----------------------------------------------------------------------
 
+    # Few calls: each message of a conversation passes here.
     def try_send(self, value: str | Buffer, *, compress: bool) -> bool:
-        """Write a message at once if nothing is before it; False if it has to wait or be queued.
+        """Write a message at once if nothing is before it; False if that takes `send`.
 
         Raises as `Endpoint.send_message`.
         """
-        session, writer = self._session, self._tasks.writer
-        if self.waiting or not (session.is_open and writer.is_free and self._may_encode):
+        session, writer = self._session, self._writer
+        self._turn += 1
+        if (
+            self._turn >= TURN
+            or self.waiting
+            or writer.writing is not _IDLE
+            or session.phase is not _OPEN
+            or not self._may_encode
+            or get_ident() != self._thread
+        ):
             return False
-        data = session.encode(value, compress=compress)
+        data = self._endpoint.encode_message(value, compress=compress)
         if data is None:
             return False
-        writer.write_message(data, has_more=self._has_more)
-        if session.has_wakes and not session.outbox.is_corked:
-            self._tasks.act()
+        # Answers to messages that came together leave together (1.7 times cheaper with 32 in
+        # flight): while the app has more to answer, they wait.
+        if (session.inbox.messages or not session.intake.is_drained) and session.outbox.cork(data):
+            if not writer.is_called:
+                writer.call()
+        else:
+            writer.write(data)
         return True
 
-    @property
-    def _has_more(self) -> bool:
-        """Whether the app has more to answer: its answers then leave together."""
-        return bool(self._session.inbox.messages) or not self._session.intake.is_drained
+    async def send(self, value: str | Buffer, *, compress: bool) -> None:
+        """Wait for its turn, and commit a message.  Raises as `Connection.send`."""
+        check_thread(self._thread)
+        check_type(value)
+        if self._turn >= TURN:
+            self._turn = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        await self.wait_for_turn()
+        self.commit(value, compress=compress)
 
     def commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
         """Queue a message, or write it at once.  Raises as `Endpoint.send_message`."""
@@ -74,21 +112,21 @@ class Sending:
                 self._tasks.wake_a_sender()
 
     def _commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
-        session, writer = self._session, self._tasks.writer
+        session, writer = self._session, self._writer
+        has_more = bool(session.inbox.messages) or not session.intake.is_drained
         data: bytes | None = None
-        has_more = self._has_more
-        if writer.is_free and self._may_encode:
-            data = session.encode(value, compress=compress)
-        if data is not None:
-            writer.write_message(data, has_more=has_more)
-            if session.outbox.is_corked:
-                return
-        else:
+        if writer.writing is _IDLE and session.phase is _OPEN and self._may_encode:
+            data = self._endpoint.encode_message(value, compress=compress)
+        if data is None:
             session.send(value, compress=compress)
-            if has_more and session.is_open:
-                writer.call()
-                return
-        self._tasks.act()
+        if data is not None and has_more and session.outbox.cork(data):
+            writer.call()
+        elif data is not None:
+            writer.write(data)
+        elif has_more and session.phase is _OPEN:
+            writer.call()
+        else:
+            self._tasks.act()
 
     @property
     def has_room(self) -> bool:
@@ -135,7 +173,10 @@ class Sending:
         self._session.begin_message(kind, compress=compress)
         self._stream = stream
         self._streamer = trio.lowlevel.current_task()
-        await self._turns.take()
+        self._turn += 1
+        if self._turn >= TURN:
+            self._turn = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_chunk(self, stream: object, chunk: str | Buffer) -> None:
         """Send the next chunk, after waiting for room.  Raises as `SendStream.send`."""
@@ -149,7 +190,10 @@ class Sending:
         self._check_stream(stream)
         session.send_chunk(chunk)
         self._tasks.act()
-        await self._turns.take()
+        self._turn += 1
+        if self._turn >= TURN:
+            self._turn = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _check_stream(self, stream: object) -> None:
         if self._stream is not stream:

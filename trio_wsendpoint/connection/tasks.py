@@ -85,7 +85,7 @@ class Tasks:
             self.waits,
             act=self.act,
             start=self._start_task,
-            watch=self._watch,
+            owner=self,
         )
         self.writer = Writer(
             session, stream, transport, patience, act=self.act, start=self._start_task
@@ -106,6 +106,7 @@ class Tasks:
         self._nursery = nursery
         self._heartbeat = heartbeat
         heartbeat.add(self)
+        self.reader.attend(heartbeat)
         if self.transport is None:
             self.reader.call()
         else:
@@ -174,9 +175,6 @@ class Tasks:
         """Make a task read if none has since before `tick`; return whether one reads."""
         return self.session.phase is Phase.OVER or self.reader.is_watch_over(tick, away)
 
-    def _watch(self) -> int | None:
-        return None if self._heartbeat is None else self._heartbeat.watch(self)
-
     # ---- what the session asks for -----------------------------------------------------------
 
     @trio.lowlevel.enable_ki_protection
@@ -190,9 +188,12 @@ class Tasks:
         self._is_acting = True
         try:
             self.session.notice(trio.current_time())
+            if self.session.outbox.is_corked:
+                self.writer.flush()
             while wakes := self.session.take_wakes():
                 if wakes & Wake.WRITER:
                     self.writer.flush()
+                    wakes |= self.session.take_wakes()
                 if wakes & Wake.SENDERS:
                     self.wake_a_sender()
                 if wakes & Wake.RECEIVER:
@@ -360,9 +361,11 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
+        has_waited = False
         if self.session.phase is not Phase.OVER:
-            await self.reader.lead_to_the_end()
-        await self.wait_ended()
+            has_waited = await self.reader.lead_to_the_end()
+        if not (has_waited and self.session.phase is Phase.OVER):
+            await self.wait_ended()
 
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""

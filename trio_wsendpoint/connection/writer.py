@@ -28,14 +28,13 @@ MOST = 16384
 #: The part of `Timeouts.write` that is soon.
 SOON = 1 / 32
 
-_STREAM_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
-
 
 class Writing(Enum):
     """Which task writes: set before a batch is taken out, until the stream has taken it.
 
-    `SYNC`: a task that sends, or whichever task the session asked to write; it does not wait.
-    `TASK`: the writer task, which may wait.
+    `IDLE`: none, and a message may be written at once.  `SYNC`: one that does not wait.  `TASK`:
+    the writer task, which may wait; over a stream that has to wait it is always that one.
+    `OVER`: none any more, because the stream broke.
     """
 
     __hash__ = object.__hash__
@@ -43,18 +42,19 @@ class Writing(Enum):
     IDLE = "no task"
     SYNC = "without waiting"
     TASK = "the writer task"
+    OVER = "no task any more"
 
 
 class Writer:
     """Writes for one connection.
 
-    `act` does what the session asks for, `start` starts the task.
+    `act` does what the session asks for, `start` starts the task.  `is_called`: the task has been
+    woken, and has not found everything written.
     """
 
     __slots__ = (
         "_act",
         "_clock",
-        "_is_called",
         "_patience",
         "_piece",
         "_rest",
@@ -63,6 +63,7 @@ class Writer:
         "_stream",
         "_transport",
         "_work",
+        "is_called",
         "writing",
     )
 
@@ -83,62 +84,48 @@ class Writer:
         self._start = start
         self._clock = trio.lowlevel.current_clock()
         self._work = Waiter()  # the task waits here for something to write
-        self._is_called = False  # the task has been woken and has not found everything written
-        self.writing = Writing.IDLE
+        self.is_called = False
+        self.writing = Writing.TASK if transport is None else Writing.IDLE
         self._rest: memoryview | None = None  # what the stream has not taken of a batch
         self._piece = FIRST  # bytes that the stream is given next, if it has to wait
         self._patience = patience  # `Timeouts.write`, in seconds
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    @property
-    def is_free(self) -> bool:
-        """Whether a message may be written at once, because nothing is before it."""
-        return (
-            self.writing is Writing.IDLE
-            and self._rest is None
-            and self._transport is not None
-            and not self._session.outbox.is_failed
-        )
-
-    def write_message(self, data: bytes, *, has_more: bool) -> None:
-        """Write a message that the session encoded, while `is_free`.
-
-        `has_more`: the app has more to answer.  The message then waits a little, so that answers
-        leave together (1.7 times cheaper with 32 messages in flight).
-        """
-        session, transport = self._session, self._transport
-        if has_more and session.cork(data):
-            self.call()
-            return
+    def write(self, data: bytes) -> None:
+        """Write a message that was encoded, while no task writes."""
+        transport = self._transport
         if transport is None:
             raise RuntimeError("this stream has to wait")
-        data = session.hand_out(data)
+        outbox = self._session.outbox
+        data = outbox.hand_out(data)
         self.writing = Writing.SYNC
         sent = self._offer(transport, data)
-        self.writing = Writing.IDLE
         if sent == len(data):
-            session.outbox.note_sent(sent)
-        elif sent is not None:
+            self.writing = Writing.IDLE
+            outbox.note_sent(sent)
+            return
+        if sent is not None:
             self._keep(data, sent)
+        self._act()
 
     def flush(self) -> None:
         """Write what waits as far as that takes no waiting; the task writes the rest."""
-        if self.writing is not Writing.IDLE:
-            return  # a callback asks for it, or the task is about to
         session, transport = self._session, self._transport
-        if transport is None or self._rest is not None:
+        if transport is None:
             self.call()
             return
         for _ in range(FLUSHES):
+            if self.writing is not Writing.IDLE:
+                return  # a callback asks for it, or the task writes on
             self.writing = Writing.SYNC
             batch = session.next_batch(self._clock.current_time())
-            sent = None if batch is None else self._offer(transport, batch)
-            self.writing = Writing.IDLE
-            if batch is None or sent is None:
+            if batch is None:
+                self.writing = Writing.IDLE
                 return
-            if not self._keep(batch, sent):
-                return
+            sent = self._offer(transport, batch)
+            if sent is not None:
+                self._keep(batch, sent)
             if session.outbox.is_empty:
                 return
         self.call()
@@ -149,30 +136,32 @@ class Writer:
             if isinstance(batch, tuple):
                 return transport.send_parts_nowait(batch)
             return transport.send_nowait(batch)
-        except _STREAM_ERRORS as error:
-            self._break(error)
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
-            self._session.fail_internally(error)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._break(error)
         return None
 
     def _break(self, error: Exception) -> None:
+        """Tell the session that the stream broke, or raised what no stream should."""
         self._rest = None
+        self.writing = Writing.OVER
+        if not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
+            self._session.fail_internally(error)
         self._session.lose_writing(error, self._clock.current_time())
 
-    def _keep(self, batch: Batch, sent: int) -> bool:
-        """Note what the stream took; return whether that was all, else the task writes the rest."""
+    def _keep(self, batch: Batch, sent: int) -> None:
+        """Note what the stream took; the task writes the rest, if there is any."""
         self._session.note_sent(sent, self._clock.current_time())
         self._rest = _rest_of(batch, sent)
         if self._rest is None:
-            return True
-        self.call()
-        return False
+            self.writing = Writing.IDLE
+        else:
+            self.writing = Writing.TASK
+            self.call()
 
     def call(self) -> None:
         """Let the task write what waits."""
-        if not self._is_called:
-            self._is_called = True
+        if not self.is_called:
+            self.is_called = True
             self._start("writer", self.run)
             self._work.wake()
 
@@ -185,34 +174,48 @@ class Writer:
     async def run(self) -> None:
         """Write until our last frame has left, or nothing can be written any more."""
         session = self._session
-        try:
-            while not session.outbox.is_failed:
-                self.writing = Writing.TASK
-                if self._rest is None:
-                    batch = session.next_batch(self._clock.current_time())
-                    if batch is not None:
-                        self._rest = memoryview(
-                            b"".join(batch) if isinstance(batch, tuple) else batch
-                        )
+        is_free = Writing.TASK if self._transport is None else Writing.IDLE
+        while self.writing is not Writing.OVER and not session.outbox.is_failed:
+            self.writing = Writing.TASK
+            if self._rest is not None or self._begin_batch():
                 if self._rest is not None:
                     await self._write_rest(self._rest)
-                    self._act()
-                    continue
-                self.writing = Writing.IDLE
-                if session.outbox.is_done:
-                    return
-                self._is_called = False
                 self._act()
-                if not self._is_called:
-                    await self._work.wait()
-        finally:
-            self.writing = Writing.IDLE
+                if self._transport is not None and self.writing is Writing.TASK:
+                    self.writing = Writing.IDLE
+                    await trio.lowlevel.checkpoint()  # a peer that takes all starves the others
+                continue
+            self.writing = is_free
+            if session.outbox.is_done:
+                return
+            self.is_called = False
+            self._act()
+            if not self.is_called:
+                await self._work.wait()
+
+    def _begin_batch(self) -> bool:
+        """Take out what waits, if anything does; what the stream does not take is the rest.
+
+        Returns whether there was anything.
+        """
+        session, transport = self._session, self._transport
+        batch = session.next_batch(self._clock.current_time())
+        if batch is None:
+            return False
+        if transport is None:
+            self._rest = memoryview(b"".join(batch) if isinstance(batch, tuple) else batch)
+            return True
+        sent = self._offer(transport, batch)
+        if sent is not None:
+            session.note_sent(sent, self._clock.current_time())
+            self._rest = _rest_of(batch, sent)
+        return True
 
     async def _write_rest(self, rest: memoryview) -> None:
         session, transport = self._session, self._transport
         session.note_sent(0, self._clock.current_time())  # its deadline begins
         while rest:
-            if session.has_wakes:
+            if session.wakes:
                 self._act()
             if transport is None:
                 sent = await self._send_piece(rest)
@@ -226,18 +229,12 @@ class Writer:
                 rest = rest[sent:]
                 self._rest = rest or None
                 session.note_sent(sent, self._clock.current_time())
-        if transport is not None:
-            await trio.lowlevel.checkpoint()  # a peer that always takes more starves the others
 
     async def _wait_writable(self, transport: NonBlockingStream) -> int | None:
         """Wait for room; return 0, or None if the stream failed."""
         try:
             await transport.wait_writable()
-        except _STREAM_ERRORS as error:
-            self._break(error)
-            return None
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
-            self._session.fail_internally(error)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._break(error)
             return None
         return 0
@@ -248,11 +245,7 @@ class Writer:
         began = self._clock.current_time()
         try:
             await self._stream.send_all(piece)
-        except _STREAM_ERRORS as error:
-            self._break(error)
-            return None
-        except Exception as error:  # noqa: BLE001 - of a stream that is no good
-            self._session.fail_internally(error)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
             self._break(error)
             return None
         is_soon = self._clock.current_time() - began <= self._patience * SOON

@@ -47,6 +47,7 @@ class Inbox:
         "is_streaming",
         "messages",
         "size",
+        "taken",
         "wish",
     )
 
@@ -56,6 +57,7 @@ class Inbox:
         self._begun = False  # a message had begun when the app asked for a part
         self.messages: deque[Message] | tuple[()] = ()  # a deque when the first one comes
         self.size = 0
+        self.taken = 0
         self.wish = Wish.NOTHING
         self.is_shut = False
         self.is_streaming = False
@@ -78,7 +80,16 @@ class Inbox:
         self.size -= message.held_size + MESSAGE_OVERHEAD
         self.wish = Wish.NOTHING
         self.handed_over = now
+        self.taken += 1
         return message
+
+    def skip(self) -> bool:
+        """Drop the oldest message; return False if there is none."""
+        if not self.messages:
+            return False
+        message = self.messages.popleft()
+        self.size -= message.held_size + MESSAGE_OVERHEAD
+        return True
 
     def take_part(self, now: float) -> bytes:
         """Take what has come of the next message, when no whole message is before it."""
@@ -90,11 +101,16 @@ class Inbox:
     def note_taken(self, now: float) -> None:
         """Note that the app was given a message that did not pass the inbox."""
         self.handed_over = now
+        self.taken += 1
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for from now on."""
-        self._begun = wish is Wish.PART and self._incoming.partial_type is not None
         self.wish = wish
+
+    def ask_for_part(self) -> None:
+        """Note that the app asks for a part of a message, or for the beginning of one."""
+        self._begun = self._incoming.partial_type is not None
+        self.wish = Wish.PART
 
     def begin_stream(self) -> None:
         """Note that the app takes the next message in pieces."""

@@ -23,6 +23,10 @@ PONG_TURNS = 8
 MAX_AFTER_CLOSE = 65536
 
 
+#: What `take_payload` passes by; a subclass that overrides one of these wants to see all.
+_PASSED_BY = ("receive_data", "take_payload", "step", "refuse", "fail")
+
+
 class Intake:
     """Handles what comes for one connection.
 
@@ -127,25 +131,37 @@ class Intake:
 
     # ---- messages ----------------------------------------------------------------------------
 
-    def take_payload(self, data: bytes | None, now: float) -> str | bytes | None:
-        """Return the next message's payload if it is one plain frame that has come whole.
-
-        `data`: bytes that came now, which are taken only if they are that message.
-        """
-        payload = self._endpoint.take_payload(data)
+    def take_payload(self, now: float) -> str | bytes | None:
+        """Return the next message's payload if it is one plain frame that has come whole."""
+        endpoint = self._endpoint
+        payload = endpoint.take_payload()
         if payload is not None:
-            if data is None:
-                self.is_drained = self._endpoint.parser.is_drained
-            else:
-                self.note_bytes(len(data), now)
-                self.is_drained = True
+            self.is_drained = endpoint.parser.is_drained
+            self._inbox.note_taken(now)
+        return payload
+
+    def take_read(self, data: bytes, now: float) -> str | bytes | None:
+        """Take bytes that came now if they are one plain frame, and return its payload.
+
+        None if they are anything else: then they have not been taken.
+        """
+        endpoint = self._endpoint
+        payload = endpoint.take_payload(data)
+        if payload is not None:
+            self.heard = now
+            self.bytes_received += len(data)
+            if endpoint.has_asked:
+                endpoint.reset_heartbeat()
             self._inbox.note_taken(now)
         return payload
 
     @property
     def may_shorten(self) -> bool:
-        """Whether messages may pass by `take_payload`: no rate counts them."""
-        return self._message_rate is None
+        """Whether messages may pass by `take_payload`: no rate, and no override, sees them."""
+        cls = type(self._endpoint)
+        return self._message_rate is None and all(
+            getattr(cls, name) is getattr(Endpoint, name) for name in _PASSED_BY
+        )
 
     def pump(self, now: float) -> Progress:
         """Handle frames that have come: a batch of them, and no more than the inbox has room for.

@@ -22,6 +22,7 @@ class Outbox:
 
     `shift` takes the next frame out of the endpoint's queue.  `unsent`: bytes of the batch that
     was handed out last which the stream has not taken.  `bytes_sent`: bytes that it has taken.
+    `messages`: messages that were committed.
     `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
     if that did.  `dropped`: bytes of messages that were committed and never left.
     """
@@ -38,6 +39,7 @@ class Outbox:
         "dropped",
         "error",
         "is_failed",
+        "messages",
         "unsent",
     )
 
@@ -53,6 +55,7 @@ class Outbox:
         self._has_data = False  # what is unsent is of a message, not of control frames alone
         self.unsent = 0
         self.bytes_sent = 0
+        self.messages = 0
         self.is_failed = False
         self.error: Exception | None = None
         self.dropped = 0
@@ -68,15 +71,21 @@ class Outbox:
         else:
             self._corked.append(data)
         self._corked_size += len(data)
+        self.messages += 1
         return True
 
     def hand_out(self, data: bytes) -> bytes:
         """Return what was corked and the message `data` behind it, to be written now."""
         self._has_data = True
+        self.messages += 1
         if self._corked is not None:
             data = self._uncork() + data
         self.unsent = len(data)
         return data
+
+    def note_queued(self) -> None:
+        """Count a message that was queued with the endpoint."""
+        self.messages += 1
 
     def _uncork(self) -> bytes:
         data = b"".join(self._corked or ())

@@ -56,10 +56,10 @@ _OPEN = Phase.OPEN
 class Wake:
     """What has changed since `Session.take_wakes()` was called last, as bits of an int.
 
-    `RECEIVER`: there may be something for the task that waits in `receive()`.  `READER`: reading
-    may go on.  `WRITER`: there is something to write.  `SENDERS`: there may be room to send.
-    `PINGS`: a ping has an outcome.  `PHASE`: the phase, or `ending`, has changed.  `DEADLINE`:
-    the deadline has become earlier.
+    `RECEIVER`, the lowest bit: there may be something for the task that waits in `receive()`.
+    `READER`: reading may go on.  `WRITER`: there is something to write.  `SENDERS`: there may be
+    room to send.  `PINGS`: a ping has an outcome.  `PHASE`: the phase, or `ending`, has changed.
+    `DEADLINE`: the deadline has become earlier.
     """
 
     RECEIVER = 1
@@ -146,21 +146,21 @@ class Session:
         "_logger",
         "_now",
         "_paused_since",
+        "_progress_at",
+        "_sees_data",
         "_timeouts",
-        "_wakes",
         "ended_at",
         "endpoint",
         "failure",
         "farewell",
         "inbox",
         "intake",
-        "messages_received",
-        "messages_sent",
         "opened_at",
         "outbox",
         "owner",
         "phase",
         "pings",
+        "wakes",
     )
 
     def __init__(
@@ -197,13 +197,14 @@ class Session:
         self._now = now  # of the call that runs
         self._due: dict[_Due, float] = {}
         self._held_since: float | None = None  # the peer's end waits for the app
+        self._progress_at = now  # when the stream last took a byte
         self._paused_since: float | None = None  # nothing is read until the app takes something
         self.opened_at = now
         self.ended_at: float | None = None
         # ---- what it tells
-        self._wakes = 0
+        self.wakes = 0
         self._is_in_step = False  # a callback of the user may be running
-        self.messages_sent = self.messages_received = 0
+        self._sees_data = type(endpoint).receive_data is not Endpoint.receive_data
 
     # ---- what to do next ---------------------------------------------------------------------
 
@@ -211,18 +212,13 @@ class Session:
         """Return the bits of `Wake` that were set since the last call; 0 within a callback."""
         if self._is_in_step:
             return 0
-        wakes, self._wakes = self._wakes, 0
+        wakes, self.wakes = self.wakes, 0
         return wakes
 
     def notice(self, now: float) -> None:
         """Look at what the app has done to `endpoint` itself: queued a frame, or closed."""
         if not self._is_in_step:
             self._settle(now)
-
-    @property
-    def has_wakes(self) -> bool:
-        """Whether `take_wakes` has something to tell."""
-        return self._wakes != 0 and not self._is_in_step
 
     @property
     def is_open(self) -> bool:
@@ -253,10 +249,13 @@ class Session:
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take the next bytes of the peer's; `b""` is their end.  `advance` handles them."""
-        self.guard(self.intake.take, data, now)
+        if self._sees_data:
+            self.guard(self.intake.take, data, now)
+        else:
+            self.intake.take(data, now)
         if self.intake.is_eof:
             self._settle(now)
-            self._wakes |= Wake.PHASE
+            self.wakes |= Wake.PHASE
 
     def lose(self, error: Exception, now: float) -> None:
         """Note that the stream broke with `error` when it was read."""
@@ -264,7 +263,7 @@ class Session:
         lost.__cause__ = error
         self._fail_with(lost)
         self._settle(now)
-        self._wakes |= Wake.PHASE | Wake.RECEIVER
+        self.wakes |= Wake.PHASE | Wake.RECEIVER
 
     def _fail_with(self, lost: UnexpectedEOF) -> None:
         """Fail the endpoint, after what the peer said last has taken effect."""
@@ -282,7 +281,7 @@ class Session:
             progress = Progress.HANDLED
         self._settle(now)
         if self.inbox.has_answer:
-            self._wakes |= Wake.RECEIVER
+            self.wakes |= Wake.RECEIVER
         need = self._need_of(progress, now)
         if need is not Need.APP:
             self._resume(now)
@@ -341,7 +340,7 @@ class Session:
             return None
         batch = self.outbox.next_batch()
         if batch is not None:
-            self._wakes |= Wake.SENDERS  # what was handed out makes room in the queue
+            self.wakes |= Wake.SENDERS  # what was handed out makes room in the queue
         return batch
 
     def _shift(self) -> Frame | None:
@@ -360,11 +359,14 @@ class Session:
         outbox = self.outbox
         outbox.note_sent(count)
         if outbox.unsent:
-            if count or _Due.WRITE not in self._due:  # to take a byte is progress
+            if _Due.WRITE not in self._due:
+                self._progress_at = now
                 self._set(_Due.WRITE, now + self._timeouts.write)
+            elif count:
+                self._progress_at = now  # to take a byte is progress
             return
-        self._due.pop(_Due.WRITE, None)
-        self._wakes |= Wake.SENDERS
+        self._progress_at = now
+        self.wakes |= Wake.SENDERS
         if self.phase is not _OPEN:
             self._settle(now)
 
@@ -380,22 +382,24 @@ class Session:
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        self.inbox.ask(wish)
+        if wish is Wish.PART:
+            self.inbox.ask_for_part()
+        else:
+            self.inbox.ask(wish)
         if self._paused_since is not None:
-            self._wakes |= Wake.READER
+            self.wakes |= Wake.READER
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
         message = self.inbox.take(now)
         if message is not None:
-            self.messages_received += 1
             self._make_room(now)
         return message
 
     def _make_room(self, now: float) -> None:
         """Let reading go on, if it had stopped for want of room."""
         if self._paused_since is not None:
-            self._wakes |= Wake.READER
+            self.wakes |= Wake.READER
             if self.endpoint.held is None and not self.intake.is_full:
                 self._resume(now)
 
@@ -406,50 +410,17 @@ class Session:
             self._make_room(now)
         return part
 
-    def take_payload(self, data: bytes | None, now: float) -> str | bytes | None:
-        """Return the next message's payload, if that need not pass the inbox; see `Intake`."""
-        payload = self.guard(self.intake.take_payload, data, now)
-        if payload is not None:
-            self.messages_received += 1
-        return payload
-
-    def note_streamed(self) -> None:
-        """Count a message that the app took in pieces."""
-        self.messages_received += 1
-
     def skip_message(self) -> None:
         """Drop the rest of the message that is coming in, or that waits."""
-        if self.inbox.take(self._now) is None:
+        if not self.inbox.skip():
             self.endpoint.incoming.skip()
-        self._wakes |= Wake.READER
-
-    def encode(self, value: str | Buffer | SharedMessage, *, compress: bool) -> bytes | None:
-        """Return the bytes of a message that may be written at once, for `hand_out` or `cork`.
-
-        None if it has to be queued by `send`.  Raises as `Endpoint.send_message`.
-        """
-        if self._is_in_step:
-            return None
-        return self.endpoint.encode_message(value, compress=compress)
-
-    def hand_out(self, data: bytes) -> bytes:
-        """Return what is to be written now, for a message that `encode` returned."""
-        self.messages_sent += 1
-        return self.outbox.hand_out(data)
-
-    def cork(self, data: bytes) -> bool:
-        """Keep a message that `encode` returned until more is written; False if it must leave."""
-        if not self.outbox.cork(data):
-            return False
-        self.messages_sent += 1
-        self._wakes |= Wake.WRITER
-        return True
+        self.wakes |= Wake.READER
 
     def send(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
         """Queue a message.  Raises as `Endpoint.send_message`; then nothing was queued."""
         self.endpoint.send_message(value, compress=compress)
-        self.messages_sent += 1
-        self._wakes |= Wake.WRITER
+        self.outbox.note_queued()
+        self.wakes |= Wake.WRITER
 
     def begin_message(self, kind: str, *, compress: bool) -> None:
         """Begin a message that is sent in chunks."""
@@ -458,8 +429,9 @@ class Session:
     def send_chunk(self, chunk: str | Buffer, *, final: bool = False) -> None:
         """Queue the next chunk; `final` ends the message."""
         self.endpoint.send_chunk(chunk, final=final)
-        self.messages_sent += final
-        self._wakes |= Wake.WRITER | Wake.SENDERS
+        if final:
+            self.outbox.note_queued()
+        self.wakes |= Wake.WRITER | Wake.SENDERS
 
     def leave_message(self, now: float) -> None:
         """Give up a message in chunks: if one of them has left, the connection ends with 1011.
@@ -471,24 +443,24 @@ class Session:
                 self.endpoint.close, CloseCode.INTERNAL_ERROR, "a message was left unfinished"
             )
         self._settle(now)
-        self._wakes |= Wake.SENDERS
+        self.wakes |= Wake.SENDERS
 
     def ping(self, now: float) -> tuple[bytes, Ping]:
         """Queue a ping; return its payload and what tells its outcome."""
         payload = self.endpoint.ping()
         ping = Ping(now + self._timeouts.ping)
         self.pings.add(payload, ping)
-        self._wakes |= Wake.WRITER | Wake.DEADLINE
+        self.wakes |= Wake.WRITER | Wake.DEADLINE
         return payload, ping
 
     def close(self, code: int | None, reason: str, now: float) -> None:
         """Close for the app, which is gone then: what was received and not taken is dropped."""
         self.owner = Owner.GONE
         self.inbox.discard()
+        self.wakes |= Wake.RECEIVER | Wake.READER
         if self.endpoint.is_open:
             self.guard(self.endpoint.close, code, reason)
         self._settle(now)
-        self._wakes |= Wake.RECEIVER | Wake.READER | Wake.SENDERS | Wake.PHASE
 
     def dismiss(self, code: int, reason: str) -> bool:
         """Let the app say goodbye, because its server stops; False if it cannot be told.
@@ -500,7 +472,7 @@ class Session:
         self.owner = Owner.DISMISSED
         self.farewell = code, reason
         self.inbox.shut()
-        self._wakes |= Wake.RECEIVER | Wake.READER
+        self.wakes |= Wake.RECEIVER | Wake.READER
         return True
 
     def abort(self, why: str, now: float) -> None:
@@ -513,7 +485,7 @@ class Session:
         self._is_aborted = True
         self._fail_with(error)
         self._settle(now)
-        self._wakes |= Wake.PHASE
+        self.wakes |= Wake.PHASE
 
     def fail_internally(self, error: Exception) -> None:
         """End this connection with 1011: a callback of the user's, or our own code, has raised."""
@@ -526,7 +498,7 @@ class Session:
             # What a callback raises now is a second error of a connection that ends already.
             with contextlib.suppress(Exception):
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
-        self._wakes |= Wake.WRITER | Wake.PHASE
+        self.wakes |= Wake.WRITER | Wake.PHASE
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -559,15 +531,17 @@ class Session:
         self.ended_at = now
         self._due.clear()
         self.pings.close(now)
-        self._wakes |= Wake.RECEIVER | Wake.READER | Wake.SENDERS | Wake.PINGS | Wake.PHASE
+        self.wakes |= Wake.RECEIVER | Wake.READER | Wake.SENDERS | Wake.PINGS | Wake.PHASE
 
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""
         endpoint, outbox = self.endpoint, self.outbox
-        if self.phase is _OPEN and not (endpoint.is_open and not outbox.is_failed):
-            self._move(Change.CLOSE_BEGINS, now)
         if endpoint.has_frames:
-            self._wakes |= Wake.WRITER
+            self.wakes |= Wake.WRITER
+        if self.phase is _OPEN:
+            if endpoint.closing.state is State.OPEN and not outbox.is_failed:
+                return
+            self._move(Change.CLOSE_BEGINS, now)
         if self.phase is Phase.CLOSING:
             self._limit_closing(now)
             if outbox.is_done and not endpoint.closing.expects_frames:
@@ -591,7 +565,7 @@ class Session:
         if following is None:
             return
         self.phase = following
-        self._wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
+        self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
         if following is Phase.ENDING and self.ending is Ending.READ:
             self._set(_Due.LINGER, now + self._timeouts.linger)
 
@@ -601,7 +575,7 @@ class Session:
         before = self._due.get(due)
         self._due[due] = when
         if before is None or when < before:
-            self._wakes |= Wake.DEADLINE
+            self.wakes |= Wake.DEADLINE
 
     @property
     def deadline(self) -> float:
@@ -618,7 +592,7 @@ class Session:
         self._now = now
         if self.pings.waiting and self.pings.due <= now:
             self.pings.expire(now)
-            self._wakes |= Wake.PINGS
+            self.wakes |= Wake.PINGS
         for due in [due for due, when in self._due.items() if when <= now]:
             self._act_on(due, now)
         if self.phase is _OPEN and self._beat.due <= now:
@@ -631,7 +605,12 @@ class Session:
                 self._due[due] = self._answer_due
                 return
             self.guard(self.endpoint.release_end)
-            self._wakes |= Wake.READER
+            self.wakes |= Wake.READER
+        elif due is _Due.WRITE and not self.outbox.unsent:
+            pass  # it has all been taken
+        elif due is _Due.WRITE and self._progress_at + self._timeouts.write > now:
+            self._due[due] = self._progress_at + self._timeouts.write
+            return
         elif due is _Due.WRITE:
             late = f"the peer accepted nothing for {self._timeouts.write:g} s"
             self._abort_with(PeerTooSlow(late), now)
@@ -640,7 +619,7 @@ class Session:
             self._abort_with(PeerTooSlow(late), now)
         elif due is _Due.CLOSE or due is _Due.LINGER:
             self._is_aborted = True
-            self._wakes |= Wake.PHASE
+            self.wakes |= Wake.PHASE
         self._due.pop(due, None)
 
     # ---- what it tells -----------------------------------------------------------------------
@@ -681,8 +660,8 @@ class Session:
     def counts(self) -> Counts:
         """Return what the connection has counted."""
         return Counts(
-            self.messages_sent,
-            self.messages_received,
+            self.outbox.messages,
+            self.inbox.taken,
             self.outbox.bytes_sent,
             self.intake.bytes_received,
             self.endpoint.traffic,
@@ -708,4 +687,4 @@ class Session:
     def _take_pong(self, frame: PongFrame) -> None:
         if self.pings.waiting:
             self.pings.answer(frame, self._now)
-            self._wakes |= Wake.PINGS
+            self.wakes |= Wake.PINGS
