@@ -43,7 +43,7 @@ def negotiate(client: Deflate, server: Deflate) -> tuple[PerMessageDeflate, PerM
 def read_all(extension, size: int = 65536) -> bytes:
     """Read until all that was fed has been read."""
     decoded = bytearray()
-    while piece := extension.read(size):
+    while (piece := extension.read(size)) is not None:
         assert len(piece) <= size
         decoded += piece
     return bytes(decoded)

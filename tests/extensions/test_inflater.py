@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.deflate.measure import empty_dynamic_blocks
 from trio_wsendpoint.errors import InvalidPayload
-from trio_wsendpoint.extensions.engine import load_engine
+from trio_wsendpoint.extensions.engine import EngineName, load_engine
 from trio_wsendpoint.extensions.inflater import Inflater
 
 from .helpers import cut, decode, each_engine, engines, read_all, repeatable
@@ -207,9 +209,9 @@ def test_a_bit_is_wrong(engine):
             try:
                 for _ in range(5000):
                     piece = tested.read(100)
-                    assert len(piece) <= 100
-                    if not piece:
+                    if piece is None:
                         break
+                    assert len(piece) <= 100
                 else:
                     pytest.fail("no end")
             except InvalidPayload:
@@ -253,7 +255,7 @@ def test_the_limit_is_exact(engine, octets, most, more):
     tested = inflater(engine)
     tested.feed(sync(data), final=True)
     decoded = bytearray()
-    while len(decoded) <= most and (piece := tested.read(most + 1 - len(decoded))):
+    while len(decoded) <= most and (piece := tested.read(most + 1 - len(decoded))) is not None:
         decoded += piece
     assert len(decoded) == most + min(more, 1)
     assert decoded == data[: most + 1]
@@ -268,7 +270,7 @@ def test_output_that_is_held_after_the_input_is_gone(engine):
     for final in (False, True):
         tested.feed(TAIL + b"\x00" if final else wire, final=final)
         pieces = []
-        while piece := tested.read(50):
+        while (piece := tested.read(50)) is not None:
             pieces.append(piece)
         assert b"".join(pieces) == (b"" if final else data)
     assert decode(tested, HELLO) == b"Hello"
@@ -332,6 +334,89 @@ def test_many_final_blocks_are_read_in_linear_time(block):
     assert Counting.copied < 20_000 * 8192
 
 
+# ---- how long one read takes -------------------------------------------------------------------
+
+
+def fixed_blocks(count: int) -> bytes:
+    """`count` (a multiple of 4) empty blocks with the fixed tables, ten bits each."""
+    return sum(0b010 << 10 * place for place in range(4)).to_bytes(5, "little") * (count // 4)
+
+
+#: Much input for little output, or none: what it is made of, and what comes of each.
+SLOW = {
+    "final blocks": (b"\x03\x00", b""),
+    "stored final blocks": (b"\x01\x00\x00\xff\xff", b""),
+    "final blocks of one byte": (final_block(b"x"), b"x"),
+    "stored blocks, as a flush leaves": (b"\x00\x00\x00\xff\xff", b""),
+    "stored blocks of one byte": (b"\x00\x01\x00\xfe\xffx", b"x"),
+    "blocks with fixed tables": (fixed_blocks(4), b""),
+    "blocks with tables of their own": (empty_dynamic_blocks(8), b""),
+}
+
+
+class Watched:
+    """An engine that counts what it does: streams made, and bytes that it was given."""
+
+    def __init__(self, name: EngineName) -> None:
+        self._engine = load_engine(name)
+        self.error = self._engine.error
+        self.made = self.given = 0
+
+    def decompressor(self, window_bits: int) -> WatchedStream:
+        self.made += 1
+        return WatchedStream(self._engine.decompressor(window_bits), self)
+
+
+class WatchedStream:
+    def __init__(self, stream: Any, engine: Watched) -> None:
+        self._stream, self._watching = stream, engine
+
+    def decompress(self, data: bytes, size: int) -> bytes:
+        decoded: bytes = self._stream.decompress(data, size)
+        left = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+        self._watching.given += len(data) - len(left)
+        return decoded
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@each_engine
+@pytest.mark.parametrize(("unit", "plain"), SLOW.values(), ids=SLOW)
+def test_one_read_is_short_however_little_comes_of_it(engine, unit, plain):
+    watched = Watched(engine)
+    tested = Inflater(watched, window_bits=15, context_takeover=True)  # type: ignore[arg-type]
+    count = 60_000 // len(unit)
+    tested.feed(unit * count + b"\x00", final=True)
+    decoded = bytearray()
+    while True:
+        made, given = watched.made, watched.given
+        piece = tested.read(65536)
+        if piece is None:
+            break
+        decoded += piece
+        assert watched.made - made <= 64
+        assert watched.given - given <= (8192 if piece else 1024)
+    assert decoded == plain * count
+
+
+@each_engine
+def test_after_many_final_blocks_the_owner_is_told_even_if_something_came(engine):
+    """A read of 64 streams that came to 64 bytes took as long as one may: rest behind it."""
+    tested = inflater(engine)
+    tested.feed(final_block(b"x") * 200 + b"\x00", final=True)
+    x = b"x" * 64
+    assert [tested.read(65536) for _ in range(8)] == [x, b"", x, b"", x, b"", b"x" * 8, None]
+
+
+@each_engine
+@pytest.mark.parametrize("size", [1, 2, 63, 64])
+def test_final_blocks_within_the_size(engine, size):
+    tested = inflater(engine)
+    wire = final_block(b"ab") * 100 + final_block(b"")
+    assert decode(tested, wire + b"\x00", size=size) == b"ab" * 100
+
+
 # ---- the order of calls ------------------------------------------------------------------------
 
 
@@ -344,7 +429,7 @@ def test_feed_before_all_is_read(final):
     assert tested.read(5) == b"Hello"
     with pytest.raises(RuntimeError, match="before read"):
         tested.feed(HELLO, final=True)
-    assert tested.read(5) == b""
+    assert tested.read(5) is None
     tested.feed(TAIL * (not final) + HELLO, final=True)
     assert read_all(tested) == b"Hello"
 
@@ -354,12 +439,12 @@ def test_the_end_of_an_empty_message_is_read_too():
     tested.feed(b"", final=True)
     with pytest.raises(RuntimeError, match="before read"):
         tested.feed(HELLO, final=True)
-    assert tested.read(1) == b""
+    assert tested.read(1) is None
     assert decode(tested, HELLO) == b"Hello"
 
 
 def test_nothing_fed_nothing_read():
-    assert inflater().read(1) == b""
+    assert inflater().read(1) is None
 
 
 # ---- what is held (rows D75, D76, D77) ---------------------------------------------------------

@@ -199,7 +199,7 @@ def inflate(data: bytes) -> None:
         try:
             for left, piece in zip(range(len(known) - 1, -1, -1), known, strict=True):
                 extension.feed(piece, final=not left)
-                while part := extension.read(4096):
+                while (part := extension.read(4096)) is not None:
                     expect(len(part) <= 4096, "more was read than was asked for")
                     read += part
                     if len(read) > limit:

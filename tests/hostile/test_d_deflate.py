@@ -138,7 +138,7 @@ async def test_d67_many_messages_in_one_read(autojump_clock):
         held.append(connection)
         await connection.wait_closed()
 
-    async with server_under_test(handler, deflate=Deflate()) as under_test:
+    async with server_under_test(handler, deflate=Deflate(max_ratio=None)) as under_test:
         peer = await opened(under_test)
         with Traced() as traced:
             await peer.stream.send_all(many)
@@ -422,7 +422,7 @@ async def test_d77_idle_connections(autojump_clock):
             extension.encode(b"hello " * 100, final=True)
             extension.release()
             extension.feed(wire, final=True)
-            while extension.read(65536):
+            while extension.read(65536) is not None:
                 pass
         idle = tracemalloc.get_traced_memory()[0] / 50
     print(f"D77: {idle:.0f} bytes for compression that is idle")
@@ -445,7 +445,7 @@ async def test_d78_others_have_their_turns_while_we_inflate(autojump_clock):
     size = 32 * MIB
     bomb = compressed(bytes(size))
     turns = 0
-    limits = Limits(message_size=size)
+    options = {"deflate": Deflate(max_ratio=None), "limits": Limits(message_size=size)}
 
     async def count_turns() -> None:
         nonlocal turns
@@ -460,7 +460,7 @@ async def test_d78_others_have_their_turns_while_we_inflate(autojump_clock):
         received.set()
         await connection.wait_closed()
 
-    async with server_under_test(handler, deflate=Deflate(), limits=limits) as under_test:
+    async with server_under_test(handler, **options) as under_test:
         peer = await opened(under_test)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(count_turns)
@@ -468,7 +468,7 @@ async def test_d78_others_have_their_turns_while_we_inflate(autojump_clock):
             before = turns
             await received.wait()
             print(f"D78: {turns - before} turns within {size // MIB} MiB")
-            assert turns - before >= size // (64 * KIB)
+            assert turns - before >= size // (64 * KIB) - 1  # turns between so many steps
             nursery.cancel_scope.cancel()
 
 

@@ -8,13 +8,16 @@ from trio_wsendpoint.errors import InvalidPayload
 class Doubling:
     """On the wire each byte of a message comes once; decoded, `factor` times.
 
-    The coded form of a byte is the byte XOR 0xFF; a coded 0x00 cannot be decoded.
+    The coded form of a byte is the byte XOR 0xFF; a coded 0x00 cannot be decoded.  With `rests`,
+    every other read brings nothing yet.
     """
 
     rsv = 0b100
 
-    def __init__(self, factor: int = 1, smallest: int = 1) -> None:
+    def __init__(self, factor: int = 1, smallest: int = 1, *, rests: bool = False) -> None:
         self.factor = factor
+        self.rests = rests
+        self._has_rested = False
         self.smallest = smallest
         self.asked: list[tuple[str, int]] = []
         self.encoded: list[tuple[bool, bool]] = []  # final, flush
@@ -41,9 +44,12 @@ class Doubling:
         self._coded += data
         self._must_read = True
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | None:
         assert size > 0
         assert self.fed, "read before feed"
+        self._has_rested = self.rests and not self._has_rested
+        if self._has_rested:
+            return b""
         while self._coded and len(self._decoded) < size:
             byte = self._coded.pop(0)
             if byte == 0:
@@ -52,9 +58,10 @@ class Doubling:
         piece = bytes(self._decoded[:size])
         del self._decoded[:size]
         self.reads.append((size, len(piece)))
-        if not piece:
-            self._must_read = False
-        return piece
+        if piece:
+            return piece
+        self._must_read = False
+        return None
 
     def release(self) -> None:
         raise AssertionError("the endpoint does not release")

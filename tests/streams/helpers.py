@@ -85,7 +85,7 @@ class DeflatePeer(Peer):
         payload = frame.payload
         if self.codec is not None:
             self.codec.feed(payload, final=frame.fin)
-            payload = b"".join(iter(partial(self.codec.read, 65536), b""))
+            payload = b"".join(iter(partial(self.codec.read, 65536), None))
         return frame.type, payload
 
 

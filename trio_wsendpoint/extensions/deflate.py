@@ -45,6 +45,7 @@ _RANGES = (
     ("memory_level", 1, 9),
     ("peer_window_bits", MIN_ZLIB_WINDOW_BITS, MAX_WINDOW_BITS),
     ("threshold", 0, None),
+    ("max_ratio", 1, None),
 )
 
 
@@ -65,6 +66,9 @@ class Deflate:
     as many bytes, and 7 KiB more.
     `peer_context_takeover`: whether the peer may keep its window from one message to the next.
     `threshold`: bytes of payload below which a message goes uncompressed.
+    `max_ratio`: how many bytes the peer's compressed messages may inflate to for each byte that
+    they came in, on average, or None; over it the peer gets 1008.  The first 16 MiB, and 16 MiB
+    after a rest, are free.
     `engine`: "zlib"; "isal" (the package isal): three times as fast with large messages, and
     three times the memory; "auto": isal where it can be imported, else zlib.
     """
@@ -78,12 +82,17 @@ class Deflate:
     # At 128 bytes JSON without takeover begins to shrink by a third (at 64: by a twelfth) for
     # some 5 us; below, what is saved is less than the headers of the one packet that carries it.
     threshold: int = 128
+    # JSON inflates 7 to 50 times, snapshots that hardly change 60 to 140; and at 200 a megabyte
+    # costs no more CPU than one of 1-byte messages (docs/limits.md).
+    max_ratio: int | None = 200
     # Not "auto": that somebody installs isal must not make each connection three times as large.
     engine: EngineName = "zlib"
 
     def __post_init__(self) -> None:
         for name, least, most in _RANGES:
-            _check_int(name, getattr(self, name), least, most)
+            value = getattr(self, name)
+            if value is not None or name != "max_ratio":
+                _check_int(name, value, least, most)
         for name in ("context_takeover", "peer_context_takeover"):
             value = getattr(self, name)
             if not isinstance(value, bool):

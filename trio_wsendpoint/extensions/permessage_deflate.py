@@ -1,8 +1,8 @@
 """permessage-deflate as one connection uses it: a `MessageExtension` (RFC 7692 section 7.2).
 
 `PerMessageDeflate` joins a `Deflater` and an `Inflater`, whose modules say what each promises.
-Of the methods only `feed` and `read` judge what the peer sent: `InvalidPayload` (1007) is the one
-error that they raise for it.
+Of the methods only `feed` and `read` judge what the peer sent: they raise `InvalidPayload` (1007),
+and `PolicyViolation` (1008) for what inflates more than `Deflate.max_ratio` times.
 
 Memory: nothing until a direction is first used.  Then, with zlib and the default options, 36 KiB
 for the compressor, which `release` drops, and 11 KiB for the inflater, which stays as long as the
@@ -63,6 +63,7 @@ class PerMessageDeflate:
             engine,
             window_bits=agreed.peer_window_bits,
             context_takeover=agreed.peer_context_takeover,
+            max_ratio=agreed.max_ratio,
         )
 
     @property
@@ -106,16 +107,25 @@ class PerMessageDeflate:
         """Take the next piece of the incoming message's wire payload; `final` ends it."""
         self._inflater.feed(data, final=final)
 
-    def read(self, size: int) -> bytes:
-        """Return at most `size` (> 0) decoded bytes; `b""` when all that was fed has been read.
+    def read(self, size: int) -> bytes | None:
+        """Return at most `size` (> 0) decoded bytes; None when all that was fed has been read.
 
-        Raises `InvalidPayload` at what does not decode.
+        `b""` says that nothing has come out yet.  Raises `InvalidPayload` at what does not decode,
+        and `PolicyViolation` at what inflates too much.
         """
         return self._inflater.read(size)
 
     def release(self) -> None:
-        """Drop the compressor; a half-encoded message, and what the peer may refer to, stay."""
+        """Drop the compressor; a half-encoded message, and what the peer may refer to, stay.
+
+        The peer has been silent for a while, which renews what its messages may cost.
+        """
         self._deflater.release()
+        self._inflater.renew(1.0)
+
+    def renew(self, seconds: float) -> None:
+        """Renew what the peer's messages may cost, for `seconds` that have passed: 16 MiB each."""
+        self._inflater.renew(seconds)
 
     @property
     def statistics(self) -> DeflateStatistics:

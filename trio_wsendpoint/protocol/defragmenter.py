@@ -71,7 +71,8 @@ class Defragmenter:
         self._extension = extension
         self._traffic = traffic or Traffic()
         self.message_listener: Callable[[str, int], object] | None = None
-        #: Bytes that have come out of the extension so far, for those who share their time.
+        #: What decoding has cost so far, for an owner that shares its time: the bytes that came
+        #: out of the extension, and 64 KiB for each step in which nothing came out.
         self.inflated = 0
         self.discard()
 
@@ -166,12 +167,16 @@ class Defragmenter:
 
         `came`: bytes that came for it, if it stands for a larger one that is not to be held.
         """
-        self._replaced += max(0, came - len(frame.payload))
-        self.begin(frame, len(frame.payload))
-        self.feed(frame.payload)
+        self.add_whole(frame, came=came)
         while self.inflate():
             pass
         return self.end()
+
+    def add_whole(self, frame: DataFrame, *, came: int) -> None:
+        """Begin a whole frame and feed all of it: `inflate` and `end` are left to do."""
+        self._replaced += max(0, came - len(frame.payload))
+        self.begin(frame, len(frame.payload))
+        self.feed(frame.payload)
 
     def begin(self, frame: DataFrame, size: int) -> None:
         """Take the header of the next frame, which announces `size` bytes of payload."""
@@ -208,10 +213,13 @@ class Defragmenter:
         if self._received + self._size > most:
             raise MessageTooBig(
                 f"a message of {self._received + self._size} bytes or more, "
-                f"the limit is {limits.message_size} bytes"
+                f"the limit is {limits.message_size} bytes (Limits.message_size)"
             )
         if self._count > limits.fragments + (self._received + self._replaced) // 32:
-            raise PolicyViolation(f"a message of {self._received} bytes in {self._count} frames")
+            raise PolicyViolation(
+                f"a message of {self._received} bytes in {self._count} frames, "
+                f"the limit is {limits.fragments} (Limits.fragments)"
+            )
 
     def get_joiner(self) -> Joiner | None:
         """Return where a piece may be put without passing `feed`, or None if it must.
@@ -250,15 +258,18 @@ class Defragmenter:
         # One byte more than there is room for shows that the message is too big, and no bomb
         # gets further than that.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
-        self.inflated += len(piece)
+        if piece is None:
+            return False
+        self.inflated += len(piece) or _INFLATE_STEP
         self._traffic.plain_received += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
-                f"a message that inflates to more than {self._limits.message_size} bytes"
+                f"a message that inflates to more than {self._limits.message_size} bytes, "
+                "the limit (Limits.message_size)"
             )
         if piece:
             self._append(piece)
-        return bool(piece)
+        return True
 
     def end(self) -> Message | None:
         """End the frame; return the message if it was its last."""

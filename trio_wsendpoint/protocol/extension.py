@@ -7,8 +7,8 @@ It stands in `protocol/`, below those who implement it (`extensions/`) and those
   the first frame carries `rsv`; what `encode` returns is sent, or nothing is ever sent again;
 * incoming, for a message whose first frame carries `rsv`: `feed` for each piece of wire payload
   as it comes, the last with `final`, and after each `feed` as many `read` as it takes to get
-  `b""`; never another `feed` before that.  So nothing is inflated before somebody wants it.
-  A piece has at most 64 KiB, so that one `read` is short;
+  None; never another `feed` before that.  Between two `read` other tasks may run, so one `read`
+  should take no longer than a few milliseconds: what takes longer returns `b""` in between;
 * messages never interleave, in either direction.
 
 An extension may also have a property `sharing_key`.  Where it is not None, a message for many
@@ -52,11 +52,12 @@ class MessageExtension(Protocol):
         """Take the next piece of the incoming message's wire payload; `final` ends it."""
         ...
 
-    def read(self, size: int) -> bytes:
-        """Return at most `size` (> 0) decoded bytes; `b""` when all that was fed has been read.
+    def read(self, size: int) -> bytes | None:
+        """Return at most `size` (> 0) decoded bytes; None when all that was fed has been read.
 
-        It may be fewer before the end.  Raises `InvalidPayload` at the first byte that does not
-        decode; and for a message that was cut short, in the read that finds nothing more.
+        Before the end it may return fewer bytes, or none.  Raises `InvalidPayload` at the first
+        byte that does not decode, and for a message that was cut short, in the read that finds
+        nothing more; or another `PeerError`, for a limit of the extension's own.
         """
         ...
 

@@ -73,6 +73,8 @@ class Receiver:
 
     def step(self) -> Message | ControlFrame | Progress:
         """Handle one frame, or a part of one."""
+        if self._inflating:
+            return self._inflate()
         frame = self.frame
         if frame is None:
             message = self.take_message()
@@ -87,7 +89,7 @@ class Receiver:
             if isinstance(frame, DataFrame) and self._joins:
                 self._defragmenter.begin(frame, self._parser.remaining)
         if isinstance(frame, DataFrame) and self._joins:
-            return self._join(frame)
+            return self._join()
         return self._finish(frame)
 
     @property
@@ -124,27 +126,33 @@ class Receiver:
             self._defragmenter.message_listener(frame.type, size)
         return Message.received(frame, payload, None)
 
-    def _join(self, frame: DataFrame) -> Message | Progress:
-        if not self._inflating:
-            before = self._parser.remaining
-            joiner = self._defragmenter.get_joiner()
-            piece = self._parser.read_payload() if joiner is None else b""
-            size = len(piece) if joiner is None else self._parser.read_payload_into(joiner)
-            if before and not size:
-                return Progress.NEED_DATA
-            self._traffic.wire_received += size
-            if joiner is None:
-                self._defragmenter.feed(piece)
-            else:
-                self._defragmenter.note_joined(size)
-        # An encoded piece is decoded a part at a time: a step is short whatever it contains.
+    def _join(self) -> Message | Progress:
+        before = self._parser.remaining
+        joiner = self._defragmenter.get_joiner()
+        piece = self._parser.read_payload() if joiner is None else b""
+        size = len(piece) if joiner is None else self._parser.read_payload_into(joiner)
+        if before and not size:
+            return Progress.NEED_DATA
+        self._traffic.wire_received += size
+        if joiner is None:
+            self._defragmenter.feed(piece)
+        else:
+            self._defragmenter.note_joined(size)
+        return self._inflate()
+
+    def _inflate(self) -> Message | Progress:
+        """Decode a part of what was fed; end the frame when all of it is decoded.
+
+        A step is short whatever the frame inflates to, and whether or not it came whole.
+        """
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
             return Progress.HANDLED
-        self.frame = None
-        self._traffic.frames_received += 1
-        if self.frame_listener is not None:
-            self.frame_listener(frame, self._defragmenter.frame_size)
+        frame, self.frame = self.frame, None
+        if frame is not None:  # it came piece by piece, and now it is whole
+            self._traffic.frames_received += 1
+            if self.frame_listener is not None:
+                self.frame_listener(frame, self._defragmenter.frame_size)
         return self._defragmenter.end() or Progress.HANDLED
 
     def get_room(self) -> memoryview | None:
@@ -186,8 +194,8 @@ class Receiver:
         replacement = _check_replacement(frame, self._on_data_frame(frame))
         if not self._closing.is_open:
             return Progress.HANDLED  # the callback has closed
-        came = len(frame.payload)
-        return self._defragmenter.add(replacement, came=came) or Progress.HANDLED
+        self._defragmenter.add_whole(replacement, came=len(frame.payload))
+        return self._inflate()
 
 
 def _check_replacement(frame: DataFrame, replacement: object) -> DataFrame:
