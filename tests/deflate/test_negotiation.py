@@ -19,14 +19,14 @@ from trio_wsendpoint import (
     accept_endpoint,
     connect_endpoint,
 )
-from trio_wsendpoint.extensions import PerMessageDeflate
+from trio_wsendpoint.extensions import DeflateOptions, PerMessageDeflate
 from trio_wsendpoint.testing import connection_pair
 
 NO_TAKEOVER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 TEXT = '{"id": 1, "name": "Ann"}' * 40
 
 
-def agreed(connection: Connection) -> Deflate:
+def agreed(connection: Connection) -> DeflateOptions:
     """Return what a connection has agreed on."""
     assert isinstance(connection.endpoint.extension, PerMessageDeflate)
     return connection.endpoint.extension.agreed

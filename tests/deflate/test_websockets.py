@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from trio_wsendpoint import Connection, Deflate, Limits, connect_endpoint, serve_endpoint
-from trio_wsendpoint.extensions import PerMessageDeflate
+from trio_wsendpoint.extensions import DeflateOptions, PerMessageDeflate
 from trio_wsendpoint.testing import seeded_bytes
 
 pytestmark = pytest.mark.peer
@@ -104,7 +104,7 @@ async def test_their_client(
     factory = extension.ClientPerMessageDeflateFactory(
         server_no_context_takeover=no_server, client_no_context_takeover=no_client
     )
-    agreed: list[Deflate] = []
+    agreed: list[DeflateOptions] = []
 
     async def handler(connection: Connection) -> None:
         assert isinstance(connection.endpoint.extension, PerMessageDeflate)

@@ -15,7 +15,7 @@ from trio_wsendpoint import (
     Message,
     ServerEndpoint,
 )
-from trio_wsendpoint.extensions import Deflate, PerMessageDeflate
+from trio_wsendpoint.extensions import Deflate, DeflateOptions, PerMessageDeflate
 
 from .helpers import drain, fails, fed, from_client, fully
 
@@ -80,7 +80,9 @@ def test_a_client_with_the_largest_windows_offers_a_bare_client_max_window_bits(
 # ---- negotiation -----------------------------------------------------------------------------
 
 
-def at_server(*offer: tuple[str, str | None], **options: Any) -> tuple[dict[str, Any], Deflate]:
+def at_server(
+    *offer: tuple[str, str | None], **options: Any
+) -> tuple[dict[str, Any], DeflateOptions]:
     accepted = Deflate(**options).accept_offer(offer)
     assert accepted is not None
     answer, extension = accepted

@@ -21,7 +21,7 @@ from trio_wsendpoint import (
     TextFrame,
     accept_endpoint,
 )
-from trio_wsendpoint.extensions import PerMessageDeflate
+from trio_wsendpoint.extensions import DeflateOptions, PerMessageDeflate
 from trio_wsendpoint.testing import ConnectionPair, connection_pair
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ async def served(
         await trio.aclose_forcefully(theirs)  # nobody is there to answer our Close frame
 
 
-def mirrored(agreed: Deflate) -> PerMessageDeflate:
+def mirrored(agreed: DeflateOptions) -> PerMessageDeflate:
     """Return the other end of what was agreed on."""
     return PerMessageDeflate(
         Deflate(

@@ -2,13 +2,12 @@
 
 `Deflate` is what a user passes: the options, and the negotiator that makes offers and answers
 them.  `PerMessageDeflate` is what a connection holds once both sides have agreed.
-
-`handshake/` and the layers above import from here; nothing here imports them, nor trio.
 """
 
 from __future__ import annotations
 
 from trio_wsendpoint.extensions.deflate import Deflate
+from trio_wsendpoint.extensions.deflate_options import DeflateOptions
 from trio_wsendpoint.extensions.permessage_deflate import DeflateStatistics, PerMessageDeflate
 
-__all__ = ["Deflate", "DeflateStatistics", "PerMessageDeflate"]
+__all__ = ["Deflate", "DeflateOptions", "DeflateStatistics", "PerMessageDeflate"]

@@ -8,21 +8,16 @@ Memory: nothing until a direction is first used.  Then, with zlib and the defaul
 for the compressor, which `release` drops, and 11 KiB for the inflater, which stays as long as the
 peer keeps its context; the window bits decide (see `engine`).  A direction without context
 takeover holds nothing between messages.
-
-`extensions/__init__.py` passes it on; `Deflate` makes it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from trio_wsendpoint.extensions.deflate_options import DeflateOptions
 from trio_wsendpoint.extensions.deflater import Deflater
 from trio_wsendpoint.extensions.engine import load_engine
 from trio_wsendpoint.extensions.inflater import Inflater
-
-if TYPE_CHECKING:
-    from trio_wsendpoint.extensions.deflate import Deflate
 
 __all__ = ["DeflateStatistics", "PerMessageDeflate"]
 
@@ -48,7 +43,7 @@ class PerMessageDeflate:
 
     __slots__ = ("_deflater", "_inflater", "_threshold", "agreed")
 
-    def __init__(self, agreed: Deflate) -> None:
+    def __init__(self, agreed: DeflateOptions) -> None:
         engine = load_engine(agreed.engine)
         self.agreed = agreed
         self._threshold = agreed.threshold
