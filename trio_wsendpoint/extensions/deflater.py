@@ -10,8 +10,6 @@ may refer back to it.  A message that was begun is therefore finished, if need b
 The compressor is made at first use and can be dropped between any two messages, even where our
 context is kept: a stream that starts afresh refers to nothing before it, so a peer that kept its
 window reads it like any other.
-
-Only the modules of `extensions/` import this one.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ What differs between the two is known here and nowhere else:
       isal   compress 93                                        inflate 59
 
 So ISA-L costs three times the memory, compresses 125 bytes no faster and 4 KiB five times faster.
-
-Only the modules of `extensions/` import this one.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 `read_parameters` returns `Parameters`, or raises `ValueError` that says what is wrong with them:
 RFC 7692 section 7 has a server decline such an offer, and a client fail the connection for such
 an answer.  Nothing is allocated and nothing remembered.
-
-Only the modules of `extensions/` import this one.
 """
 
 from __future__ import annotations

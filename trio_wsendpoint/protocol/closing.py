@@ -7,8 +7,6 @@ Rule 1: a Close frame of ours is queued at most once.
 Rule 2: whatever happened first decides: no event leads back, nor from one end to another.
 Rule 3: an event that a state has no entry for is refused if it is ours to avoid
 (`EndpointClosed`), and ignored if it is the peer's.
-
-Only `endpoint` imports this module, to change a state; everyone may look at one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Which form of `codec` is in use: the compiled one, if it is there and not unwanted.
 
 `codec_kind` is "compiled" or "pure".  The environment variable `TRIO_WSENDPOINT_PURE`, set to
-anything but "" and "0" before the import, asks for the pure form.  Only `frames`,
-`parser`, `sender`, `joiner` and `utf8` import the functions.
+anything but "" and "0" before the import, asks for the pure form.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 `codec` is written in Cython's pure-Python mode: annotations and branches speak of `cython.x`, and
 of functions of C.  The interpreter finds here that nothing is compiled, and decorators that do
 nothing; the type checkers find all the names.  Cython itself is not needed to run, and its own
-stand-in for these names would take longer to import.  Only `codec` imports this module.
+stand-in for these names would take longer to import.
 """
 
 from __future__ import annotations

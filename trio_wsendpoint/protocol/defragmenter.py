@@ -6,7 +6,7 @@ the `Message` that the frame completes, or None.  `add` is all of it for a whole
 
 Each raises `PeerError` at the first byte that breaks a rule or a limit; call `discard` then.
 Memory is the payload and nine bytes a fragment, and the wire form of a message that an extension
-has encoded.  Only `endpoint` imports this module.
+has encoded.
 """
 
 from __future__ import annotations

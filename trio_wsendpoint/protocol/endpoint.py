@@ -9,7 +9,7 @@ Rule 2: one frame's worth of effects a step, in the order of the bytes.
 Rule 3: after our Close frame nothing follows, whoever asks for it, and however often.
 Rule 4: a violation is told to the peer by a Close frame with the code of the error, then raised.
 
-An endpoint belongs to one thread or task at a time.  Imported by everything that talks.
+An endpoint belongs to one thread or task at a time.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ made by `to_bytes()` alone, when a frame leaves.  The parser, which has checked 
 makes frames through `Frame.received`.
 
 New kinds are subclasses of `DataFrame` (opcodes 3-7) or `ControlFrame` (11-15) with an `opcode`
-and a `type`, registered on the `Parser`.  Every module of the library may import this one.
+and a `type`, registered on the `Parser`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which frames may come: the rules of RFC 6455 section 5.2 for a header, byte by byte.
 
-Each check raises `ProtocolError`, or `MessageTooBig`, for what its part of a header shows.  Only
-`parser` imports this module.
+Each check raises `ProtocolError`, or `MessageTooBig`, for what its part of a header shows.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ large message costs more, in page faults, than all else that is done to it.  Roo
 header has announced is made ahead, so that it need not grow piece by piece; but a declared length
 is not believed: there is never room for much more than four times what has come, and two and a
 half times below 60 KB.
-Only `defragmenter` and `parser` import this module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A whole message, and the frames that it came in.
 
 However many frames a message came in, it is held as one payload; `get_frames()` makes the frames
-again from it and from nine bytes a fragment.  Imported by `defragmenter` and everything above.
+again from it and from nine bytes a fragment.
 """
 
 from __future__ import annotations

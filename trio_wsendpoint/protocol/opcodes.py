@@ -1,6 +1,6 @@
 """The numbers of RFC 6455: opcodes (section 5.2) and close codes (section 7.4).
 
-Pure tables and the two questions asked of a close code.  Any module may import this one.
+Pure tables and the two questions asked of a close code.
 """
 
 from __future__ import annotations

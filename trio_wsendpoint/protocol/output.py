@@ -2,7 +2,6 @@
 
 `write` writes all of a frame, or notes what is left for `resume`; it never writes a second frame
 before the first is through.  Whatever the filehandle raises, but for "would block", comes out.
-Only `endpoint` imports this module.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ Each of them raises `PeerError` at the earliest byte that shows a violation, aft
 before it; the parser is then finished: it raises the same error for ever and keeps no more bytes.
 Only the payload of a close frame, 125 bytes at most, is judged when it is whole.  A declared
 length is checked, never believed: memory grows with the bytes that have come.
-Imported by `endpoint`, and by those who want frames and no endpoint.
 """
 
 from __future__ import annotations

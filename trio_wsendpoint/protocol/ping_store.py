@@ -3,7 +3,7 @@
 `add` makes a payload that no other ping of this endpoint has; a pong for any of them clears all
 that are outstanding.  A pong for a ping that an earlier pong cleared is *recognised* too: the
 payload holds a running number behind a secret of this store, so that nothing is remembered for
-it.  Only `endpoint` imports this module.
+it.
 """
 
 from __future__ import annotations

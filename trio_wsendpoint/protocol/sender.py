@@ -1,7 +1,7 @@
 """The outgoing half of an endpoint: messages into frames, frames into the queue, and out of it.
 
 What is queued is valid and in order; what leaves has been shown to `before_send_frame`, once.
-The Close frame that leaves is told to the closing table.  Only `endpoint` imports this module.
+The Close frame that leaves is told to the closing table.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Those who mask cannot (RFC 6455 section 5.3: each frame has a mask of its own), nor those whose
 extension encodes a message by what went before it.
-
-Imported by `sender` and `endpoint`, and by those who send to many.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What an endpoint counts: plain integers, added up in passing, for whoever asks later.
-
-Imported by `endpoint`, `sender` and `receiver`, which count; everyone may look.
-"""
+"""What an endpoint counts: plain integers, added up in passing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Text is checked as it comes, so that bad UTF-8 fails at its first byte (RFC 6455 section 8.1).
 
 `Utf8Validator.feed` returns, or raises `InvalidPayload`; nothing is kept but an unfinished
-character, so the memory of a long text is that of its bytes.  Only `defragmenter` and `receiver`
-import this module.
+character, so the memory of a long text is that of its bytes.
 """
 
 from __future__ import annotations

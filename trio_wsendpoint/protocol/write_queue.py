@@ -5,7 +5,6 @@ Rule 2: at most one pong waits; a later one takes its place (RFC 6455 section 5.
 Rule 3: the Close frame leaves last, and once it is in, nothing else gets in.
 
 Frames wait as objects and become bytes when they leave, so a pong costs nothing until then.
-Only `endpoint` and `sender` import this module.
 """
 
 from __future__ import annotations

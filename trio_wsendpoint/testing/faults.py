@@ -1,7 +1,4 @@
-"""What can be wrong with one side of a connection in memory.
-
-Imported by the other modules of `testing`, and through `trio_wsendpoint.testing`.
-"""
+"""What can be wrong with one side of a connection in memory."""
 
 from __future__ import annotations
 

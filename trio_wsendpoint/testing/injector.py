@@ -1,7 +1,4 @@
-"""The instrument that strikes: it counts what a run does, and injects one fault at the k-th.
-
-Only `runs` and `checkpoints` import this module.
-"""
+"""The instrument that strikes: it counts what a run does, and injects one fault at the k-th."""
 
 from __future__ import annotations
 

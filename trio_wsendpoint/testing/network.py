@@ -1,8 +1,7 @@
 """A network in memory: listeners, connections to them, and a count of what was left open.
 
 Its listeners are for `serve_endpoint(listeners=[...])`, its streams for
-`connect_endpoint(url, stream=...)` and `accept_endpoint(stream)`.  Imported by `pairs` and
-`runs`, and through `trio_wsendpoint.testing`.
+`connect_endpoint(url, stream=...)` and `accept_endpoint(stream)`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One direction of a connection in memory: a bounded buffer, and what goes wrong with it.
 
-Nothing here waits for anything but `park_*`.  Only `streams` imports this module.
+Nothing here waits for anything but `park_*`.
 """
 
 from __future__ import annotations

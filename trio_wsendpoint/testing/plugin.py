@@ -1,8 +1,8 @@
-"""Fixtures for pytest, for who asks for them.
+"""Fixtures for pytest, for tests that ask for them.
 
 That is done by `pytest_plugins = ["trio_wsendpoint.testing.plugin"]` in the `conftest.py` at the
 root of the tests.  The fixtures themselves are not async; the tests that use them mostly are, and
-then need pytest-trio or its like.  Nothing imports this module but pytest.
+then need pytest-trio or its like.
 """
 
 from __future__ import annotations

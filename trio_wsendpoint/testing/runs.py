@@ -1,7 +1,4 @@
-"""One run of a scenario, with one thing injected, and what must hold afterwards.
-
-Imported by `checkpoints`, and, for its `Run`, through `trio_wsendpoint.testing`.
-"""
+"""One run of a scenario, with one thing injected, and what must hold afterwards."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@ generator `trio._core._run._r`.  **This module, and nothing else in the library,
 two**: for the length of a run, in which no other thread may run Trio.  That was seen to work with
 Trio 0.30 and 0.35; should a later one have no such switch, `run_with_schedule` raises
 `ScheduleUnavailable`, and the rest of the library is not concerned.
-
-Imported by `checkpoints`, and through `trio_wsendpoint.testing`.
 """
 
 from __future__ import annotations

@@ -4,10 +4,8 @@ There are two forms over the same pipe.  `MemoryStream` is a `trio.abc.HalfClose
 nothing else, as a TLS stream is a plain one; `NonBlockingMemoryStream` also reads and writes
 without waiting, as a socket does.  Both behave as Trio's own streams do: every async method is a
 checkpoint; one task at a time may send and one may receive, another gets
-`trio.BusyResourceError`; `trio.ClosedResourceError` after we have closed it, which wakes whoever
-waits; `trio.BrokenResourceError` when the other side, or the network, is gone.
-
-Imported by `network`, and through `trio_wsendpoint.testing`.
+`trio.BusyResourceError`; `trio.ClosedResourceError` after we have closed it, which wakes the
+waiters; `trio.BrokenResourceError` when the other side, or the network, is gone.
 """
 
 from __future__ import annotations
