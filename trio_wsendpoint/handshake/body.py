@@ -3,7 +3,6 @@
 `BodyReader.receive_data` returns whether the body is at its end; it never raises.  A body whose
 framing is broken ends where it breaks: the status before it is what the caller needs to see.
 h11 could do this, but its pattern for a chunk's extensions takes quadratic time on hostile ones.
-Only `http1.py` imports it.
 """
 
 from __future__ import annotations

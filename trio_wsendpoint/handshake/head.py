@@ -10,8 +10,6 @@ at the first byte that shows that no good head can follow.  What it promises:
    and a folded line for a value (section 5.2); what two readers can read in two ways is how
    requests are smuggled, so here both are errors, like a bare CR, a control character, a blank
    before a colon, and a name that is not a token.
-
-Only `http1.py` imports it.
 """
 
 from __future__ import annotations

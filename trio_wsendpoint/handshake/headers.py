@@ -3,7 +3,6 @@
 A `Headers` that exists is fit for the wire: names are tokens, values hold no CR, LF, NUL or other
 control character, so nobody's data can start a header, or a body, of its own.  Making one raises
 `ValueError` that names the field and what is wrong with it (`TypeError` for what is not text).
-Every module of `handshake/` may import it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Both are immutable and hold nothing that may not go on the wire: making one raises `ValueError`
 (`TypeError` for a wrong type) instead.  What they tell of the peer's headers never raises.
-Every module may import this one, as may people who bring an HTTP server of their own.
+They are also for those who bring an HTTP server of their own.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ or raises `BadResponse`; `None` means "more, please".  No other error leaves the
 peer sends, and how its bytes were cut makes no difference.  What follows a complete head is never
 looked at here: it waits in `trailing`, for it may be WebSocket frames.
 
-The only module that imports h11, which sees a head when it is whole, within its limits, and free
-of everything on which HTTP readers differ (`head.py`).  For whoever owns the socket.
+h11 sees a head when it is whole, within its limits, and free of everything on which HTTP readers
+differ (`head.py`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 What comes out is printable ASCII on one line, whatever went in: a log line or an error message
 never carries a peer's line breaks or terminal escapes.  Never raises.
-Every module of `handshake/` may import it; it imports nothing of ours.
 """
 
 from __future__ import annotations
