@@ -603,7 +603,7 @@ def test_large_messages_leave_in_fragments():
     endpoint.get_next_message()
     assert [(f.type, len(f.payload), f.fin) for f in drain(endpoint)] == [
         ("pong", 1, True),
-        ("ping", 25 + 1, True),
+        ("ping", 8, True),
         ("continuation", 100, False),
         ("continuation", 50, True),
         ("text", 100, True),
@@ -1035,6 +1035,72 @@ def test_custom_control_frames_go_to_their_handler():
 def test_a_custom_control_frame_needs_a_handler():
     with pytest.raises(TypeError, match="knows StatusFrame, but ServerEndpoint has no on_status"):
         server(parser=Parser(frame_types=[StatusFrame]))
+
+
+class Unready(ServerEndpoint):
+    on_status = None  # no handler
+
+
+@pytest.mark.parametrize("make", [ServerEndpoint, ClientEndpoint, Unready])
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_control_type_that_the_parser_learns_late_needs_a_handler(make: Any, is_own: bool):
+    """Refused where it is registered, not in the middle of what the peer sends."""
+    parser = Parser()
+    endpoint = make() if is_own else make(parser=parser)
+    text = f"knows StatusFrame, but {make.__name__} has no on_status"
+    with pytest.raises(TypeError, match=text):
+        endpoint.parser.register(StatusFrame)
+    assert StatusFrame.opcode not in endpoint.parser.frame_types
+    status = frame_bytes(11, b"s") if endpoint.masks else from_client(11, b"s")
+    feed(endpoint, status)
+    with pytest.raises(ProtocolError, match="unknown opcode 11"):
+        endpoint.get_next_message()
+
+
+def test_a_control_type_that_the_parser_learns_late_goes_to_its_handler():
+    endpoint = StatusEndpoint()
+    endpoint.parser.register(StatusFrame)
+    feed(endpoint, frame_bytes(11, b"s"))
+    assert endpoint.get_next_message() is None
+    assert endpoint.statuses == [b"s"]
+
+
+def test_a_parser_of_two_endpoints_learns_what_both_can_handle():
+    parser = Parser()
+    able = StatusEndpoint(parser=parser)
+    parser.register(StatusFrame)
+    with pytest.raises(TypeError, match="ClientEndpoint has no on_status"):
+        client(parser=parser)
+    feed(able, frame_bytes(11, b"s"))
+    assert able.get_next_message() is None
+    assert able.statuses == [b"s"]
+    parser = Parser()
+    StatusEndpoint(parser=parser)
+    client(parser=parser)
+    with pytest.raises(TypeError, match="ClientEndpoint has no on_status"):
+        parser.register(StatusFrame)
+
+
+def test_a_refused_endpoint_leaves_the_parser_as_it_was():
+    parser = Parser(frame_types=[StatusFrame])
+    with pytest.raises(TypeError, match="no on_status"):
+        client(parser=parser, extension=Doubling())
+    assert (parser.masked, parser.first_rsv) == (None, 0)
+    parser.register(make_pulse())
+
+
+def make_pulse() -> Any:
+    return type("PulseFrame", (ControlFrame,), {"opcode": 12, "type": "pulse", "__slots__": ()})
+
+
+def test_a_data_type_that_the_parser_learns_late_comes_as_a_message():
+    endpoint = server()
+    endpoint.parser.register(ChunkFrame)
+    feed(endpoint, from_client(3, b"\xff"), from_client(3, b"a", fin=False))
+    assert payloads(endpoint) == [b"\xff"]
+    feed(endpoint, from_client(CONTINUATION, b"b"))
+    assert payloads(endpoint) == [b"ab"]
+    assert endpoint.create_message("chunk", b"c").type == "chunk"
 
 
 # ---- out -------------------------------------------------------------------------------------

@@ -637,11 +637,30 @@ def test_register_takes_the_free_opcodes_only(base: type, opcode: int):
         (make_type(DataFrame, 3, ""), "needs an opcode and a type"),
         (make_type(Frame, 3), "is neither a DataFrame nor a ControlFrame"),
         (None, "None needs an opcode and a type of its own"),
+        (make_type(ControlFrame, 11, 5), "needs an opcode and a type of its own"),
     ],
 )
 def test_register_refuses_other_classes(frame_type: Any, text: str):
     with pytest.raises(TypeError, match=text):
         Parser().register(frame_type)
+
+
+@pytest.mark.parametrize("word", ["text", "binary", "continuation", "chunk", "ping", "close"])
+@pytest.mark.parametrize(("base", "opcode"), [(DataFrame, 4), (ControlFrame, 12)])
+def test_register_refuses_a_type_that_another_opcode_has(base: type, opcode: int, word: str):
+    """The type tells a text from bytes, and which handler gets a control frame."""
+    parser = Parser(frame_types=[ChunkFrame])
+    with pytest.raises(ValueError, match=rf"'{word}' is the type of opcode \d+ already"):
+        parser.register(make_type(base, opcode, word))
+    assert opcode not in parser.frame_types
+
+
+def test_a_type_may_be_registered_again():
+    parser = Parser(frame_types=[ChunkFrame])
+    parser.register(ChunkFrame)
+    other = make_type(DataFrame, ChunkFrame.opcode, "chunk")
+    parser.register(other)
+    assert parser.frame_types[ChunkFrame.opcode] is other
 
 
 def test_a_close_frame_is_parsed_with_its_code():

@@ -38,7 +38,6 @@ from trio_wsendpoint.protocol.frames import (
     PongFrame,
     TextFrame,
 )
-from trio_wsendpoint.protocol.header_rules import STANDARD
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import MAX_REASON, CloseCode
 from trio_wsendpoint.protocol.parser import Parser
@@ -99,13 +98,14 @@ class Endpoint:
             raise ValueError(f"max_pings must be an int of at least 0, not {max_pings!r}")
         limits = limits or Limits()
         parser = parser or Parser(frame_types=self.frame_types)
-        if parser.frame_types is not STANDARD:  # which every endpoint has handlers for
-            self._check_handlers(parser)
-        parser.masked = not self.masks
-        parser.first_rsv = extension.rsv if extension is not None else 0
-        if on_data_frame is not None and parser.max_frame_size is None:
-            # Frames are then collected whole, before the limit on messages sees them.
-            parser.max_frame_size = limits.message_size
+        parser.serve(
+            type(self),
+            masked=not self.masks,
+            first_rsv=0 if extension is None else extension.rsv,
+            # A callback gets whole frames: they are collected before the limit on messages sees
+            # them.
+            max_frame_size=None if on_data_frame is None else limits.message_size,
+        )
         self.parser = parser
         self.max_pings = max_pings
         self.extension = extension
@@ -168,14 +168,6 @@ class Endpoint:
         It must neither raise nor call this endpoint.
         """
         self._pong_listener = listener
-
-    def _check_handlers(self, parser: Parser) -> None:
-        for frame_type in parser.frame_types.values():
-            if frame_type.is_control and not hasattr(self, f"on_{frame_type.type}"):
-                raise TypeError(
-                    f"the parser knows {frame_type.__name__}, "
-                    f"but {type(self).__name__} has no on_{frame_type.type}"
-                )
 
     # ---- receiving ---------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Each check raises `ProtocolError`, or `MessageTooBig`, for what its part of a he
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from trio_wsendpoint.errors import MessageTooBig, ProtocolError
 from trio_wsendpoint.protocol.frames import (
@@ -24,7 +24,7 @@ from trio_wsendpoint.protocol.opcodes import MAX_CONTROL_PAYLOAD
 __all__ = ["STANDARD", "HeaderRules"]
 
 #: The frames of RFC 6455, by opcode.
-STANDARD: dict[int, type[Frame]] = {
+STANDARD: Mapping[int, type[Frame]] = {
     frame_type.opcode: frame_type
     for frame_type in (
         ContinuationFrame,
@@ -39,6 +39,14 @@ STANDARD: dict[int, type[Frame]] = {
 
 #: By their first byte, the frames that are a message each: FIN, and no reserved bit.
 _WHOLE: dict[int, type[DataFrame]] = {0x80 | kind.opcode: kind for kind in (TextFrame, BinaryFrame)}
+
+
+def _check_handler(owner: type, frame_type: type[Frame]) -> None:
+    name = f"on_{frame_type.type}"
+    if frame_type.is_control and not callable(getattr(owner, name, None)):
+        raise TypeError(
+            f"the parser knows {frame_type.__name__}, but {owner.__name__} has no {name} method"
+        )
 
 
 class HeaderRules:
@@ -57,19 +65,40 @@ class HeaderRules:
         #: Reserved bits allowed on the first frame of a message only (RFC 7692 section 6).
         self.first_rsv = 0
         self.max_frame_size = max_frame_size
-        self.frame_types = STANDARD
+        #: The frame classes that are known, by opcode.
+        self.frame_types: Mapping[int, type[Frame]] = STANDARD
+        self._owners: tuple[type, ...] = ()  # the classes of the endpoints that it serves
         self._whole_types = _WHOLE
         self._in_message = False
         for frame_type in frame_types:
             self.register(frame_type)
 
+    def serve(
+        self, owner: type, *, masked: bool, first_rsv: int, max_frame_size: int | None
+    ) -> None:
+        """Follow the role of an endpoint of the class `owner`, which handles the frames.
+
+        `max_frame_size` counts if there is no limit yet.  Raises `TypeError` if the class has no
+        `on_TYPE` method for a control type that is known; from now on `register` does.
+        """
+        if self.frame_types is not STANDARD:  # which every endpoint has handlers for
+            for frame_type in self.frame_types.values():
+                _check_handler(owner, frame_type)
+        self._owners += (owner,)
+        self.masked = masked
+        self.first_rsv = first_rsv
+        if self.max_frame_size is None:
+            self.max_frame_size = max_frame_size
+
     def register(self, frame_type: type[Frame]) -> None:
         """Make frames of a further type known: data opcodes 3-7, control opcodes 11-15.
 
-        Raises `TypeError` or `ValueError` for a class that cannot stand for such an opcode.
+        Raises `TypeError` or `ValueError` for a class that cannot stand for such an opcode, or
+        whose `type` another opcode has, and `TypeError` for a control type that an endpoint with
+        this parser has no `on_TYPE` method for.
         """
-        opcode = getattr(frame_type, "opcode", None)
-        if not isinstance(opcode, int) or not getattr(frame_type, "type", None):
+        opcode, word = getattr(frame_type, "opcode", None), getattr(frame_type, "type", None)
+        if not isinstance(opcode, int) or not isinstance(word, str) or not word:
             raise TypeError(f"{frame_type!r} needs an opcode and a type of its own")
         if issubclass(frame_type, ControlFrame):
             kind, allowed = "control", range(11, 16)
@@ -82,6 +111,11 @@ class HeaderRules:
                 f"a {kind} frame of an extension has opcode {allowed[0]} to {allowed[-1]}, "
                 f"not {opcode}"
             )
+        for known, other in self.frame_types.items():
+            if other.type == word and known != opcode:
+                raise ValueError(f"{word!r} is the type of opcode {known} already")
+        for owner in self._owners:
+            _check_handler(owner, frame_type)
         self.frame_types = {**self.frame_types, opcode: frame_type}
         if issubclass(frame_type, DataFrame):
             self._whole_types = {**self._whole_types, 0x80 | opcode: frame_type}
