@@ -17,7 +17,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from trio_wsendpoint.errors import UnexpectedEOF
-from trio_wsendpoint.protocol.closing import Closing, State
+from trio_wsendpoint.protocol.closing import Closing
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
 from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame, TextFrame
 from trio_wsendpoint.protocol.message import Message
@@ -103,7 +103,7 @@ class Receiver:
     @property
     def _joins(self) -> bool:
         """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
-        return self._on_data_frame is None and self._closing.state is State.OPEN
+        return self._on_data_frame is None and self._closing.is_open
 
     def take_message(self) -> Message | None:
         """Take a message that is one plain frame and has come whole: the shorter way, or None."""
