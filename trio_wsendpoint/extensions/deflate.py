@@ -6,12 +6,12 @@ An `ExtensionNegotiator` with these outcomes:
   this offer; the next may do.  A declined offer leaves no trace.
 * `accept_answer` (client): what the connection will use, or `BadResponse`.
 
-Neither touches a compressor: these are made when the first message needs them.
+Neither makes a compressor: the first message that needs one does.
 
 What we ask of the peer is a wish, and its answer decides.  A client makes a second offer without
 the wishes, for servers that can grant none.  A server accepts a client that cannot be told a
-window, as Firefox.  Whoever did not agree to a smaller window is inflated with the largest,
-so a wish that was not granted costs memory, never a message.
+window, such as Firefox.  If the peer did not agree to a smaller window, its messages are inflated
+with the largest: a wish that is not granted costs memory, never a message.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Deflate(DeflateOptions):
     """Whether and how messages are compressed; each option is told from our own side.
 
     Do not compress secrets together with text that an attacker can choose: the length of the
-    result tells of the secret (RFC 7692 section 8, the CRIME and BREACH attacks).
+    result reveals the secret bit by bit (RFC 7692 section 8, the CRIME and BREACH attacks).
 
     `level`: 1 (fast) to 9 (small), as zlib's; ISA-L has three, for 1-3, 4-6 and 7-9.
     `window_bits`: 9 to 15: we compress with a window of at most `2 ** window_bits` bytes.
@@ -83,24 +83,24 @@ class Deflate(DeflateOptions):
     def accept_offer(
         self, parameters: ExtensionParameters
     ) -> tuple[ExtensionParameters, PerMessageDeflate] | None:
-        """Return the server's answer to one offer and what it makes of it; None declines."""
+        """Return the server's answer to one offer and its extension; None declines the offer."""
         try:
             offer = read_parameters(parameters, offer=True)
         except ValueError:
-            # Section 7: a server MUST decline it, and may go on to the client's next offer.
+            # Section 7: a server MUST decline it, and may take the client's next offer.
             return None
         window_bits = min(offer.server_max_window_bits or MAX_WINDOW_BITS, self.window_bits)
         if window_bits < MIN_ZLIB_WINDOW_BITS:
             return None
         # Without client_max_window_bits in the offer there must be none in the answer (section
-        # 7.1.2.2), and then the client uses the window that it likes.
+        # 7.1.2.2), and then the client may use any window.
         peer_bits = MAX_WINDOW_BITS
         if offer.client_max_window_bits is not None:
             peer_bits = min(offer.client_max_window_bits, self.peer_window_bits)
         takeover = self.context_takeover and not offer.server_no_context_takeover
         peer_takeover = self.peer_context_takeover and not offer.client_no_context_takeover
-        # Sections 7.1.1.1 and 7.1.2.1: what the client asked for is in the answer, even 15; and
-        # we may add what it did not ask for.
+        # Sections 7.1.1.1 and 7.1.2.1: the answer holds what the client asked for, even 15, and
+        # may hold what it did not ask for.
         asked = offer.server_max_window_bits is not None
         answer = Parameters(
             server_no_context_takeover=not takeover,
@@ -111,7 +111,7 @@ class Deflate(DeflateOptions):
         return answer.as_answer(), self._agree(window_bits, takeover, peer_bits, peer_takeover)
 
     def accept_answer(self, parameters: ExtensionParameters) -> PerMessageDeflate:
-        """Return what the client makes of the server's answer; else raise `BadResponse`."""
+        """Return the client's extension for the server's answer, or raise `BadResponse`."""
         try:
             answer = read_parameters(parameters, offer=False)
         except ValueError as error:
@@ -120,8 +120,8 @@ class Deflate(DeflateOptions):
         window_bits = min(answer.client_max_window_bits or MAX_WINDOW_BITS, self.window_bits)
         if window_bits < MIN_ZLIB_WINDOW_BITS:
             raise BadResponse("permessage-deflate: we cannot compress with 8 window bits")
-        # No number at all is an answer to our second offer.  One above ours answers neither: the
-        # server has seen our limit, and it accepts with "the same or smaller value" (7.1.2.1).
+        # An answer without a number is for our second offer.  A number above ours is for neither:
+        # a server accepts with "the same or smaller value" (section 7.1.2.1).
         peer_bits = answer.server_max_window_bits
         if peer_bits is not None and peer_bits > self.peer_window_bits:
             raise BadResponse(
@@ -150,5 +150,5 @@ class Deflate(DeflateOptions):
 
 
 def _unless_largest(window_bits: int) -> int | None:
-    """Return what a parameter has to say: the largest window needs no word."""
+    """Return the value of a window parameter; None, because the largest need not be told."""
     return None if window_bits == MAX_WINDOW_BITS else window_bits

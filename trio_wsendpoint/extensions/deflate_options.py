@@ -37,7 +37,7 @@ class DeflateOptions:
     # JSON inflates 7 to 50 times, snapshots that hardly change 60 to 140; and at 200 a megabyte
     # costs no more CPU than one of 1-byte messages (docs/limits.md).
     max_ratio: int | None = 200
-    # Not "auto": that somebody installs isal must not make each connection three times as large.
+    # Not "auto": installing isal must not make each connection three times as large.
     engine: EngineName = "zlib"
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class DeflateOptions:
             raise ValueError(
                 f"Deflate.engine must be 'auto', 'zlib' or 'isal', not {self.engine!r}"
             )
-        # An engine that is missing is told here, where the user wrote its name.
+        # A missing engine raises here, where the user wrote its name.
         load_engine(self.engine)
 
 

@@ -1,15 +1,15 @@
 """The outgoing half: payloads to DEFLATE, message by message (RFC 7692 section 7.2.1).
 
 `Deflater.encode` returns the wire payload of the next piece of a message, perhaps empty; it
-raises only what running out of memory raises.
+raises `MemoryError` at most.
 
-**What `encode` has returned belongs on the wire, whole and in order**, because the next message
-may refer back to it.  A message that was begun is therefore finished, if need be with
-`encode(b"", final=True)`.  If nothing of it has left, `abandon` is the other way out.
+**Send all that `encode` returns, in order**, because the next message may refer back to it.  So
+finish a message that was begun, if need be with `encode(b"", final=True)`; or, if nothing of it has
+been sent, call `abandon`.
 
 The compressor is made at first use and can be dropped between any two messages, even where our
-context is kept: a stream that starts afresh refers to nothing before it, so a peer that kept its
-window reads it like any other.
+context is kept: a new stream refers to nothing before it, so a peer that kept its window can read
+it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Deflater"]
 
-#: Bytes given to the compressor in one call: short enough for Ctrl-C to get in between.
+#: Bytes given to the compressor in one call, so that Ctrl-C need not wait for a large message.
 _SLICE = 256 * 1024
 
-#: How every flush ends; section 7.2.1 takes it off the end of a message.
+#: How every flush ends; section 7.2.1 removes it from the end of a message.
 _TAIL = b"\x00\x00\xff\xff"
 
 #: Section 7.2.3.6: an empty message is the header of an empty stored block.
@@ -72,23 +72,23 @@ class Deflater:
     ) -> bytes:
         """Encode the next piece of a message; `final` ends the message.
 
-        `flush` lets the peer decode all that it got so far, at the price of 5 bytes or so; without
-        it a piece may stay in the compressor until a later one.
+        With `flush` the peer can decode all that it got so far, at the price of about 5 bytes;
+        without, a piece may stay in the compressor until a later call.
         """
         try:
             encoded = self._compress(data)
             if final:
                 encoded += self._flush()
-                # zlib returns nothing for a second flush with nothing between (an empty message,
-                # or `flush` before an empty last piece): the block is ours to write.
+                # zlib returns nothing for a second flush without data between (an empty message,
+                # or `flush` before an empty last piece): then we write the block.
                 ended = encoded.endswith(_TAIL)
                 encoded = encoded[: -len(_TAIL)] if ended else encoded + _EMPTY
             elif flush:
                 encoded += self._flush()
         except BaseException:
-            # What the compressor made is lost, so nothing may refer back to it.  If this was the
-            # first piece, the next message is as good as ever; otherwise the peer holds half a
-            # message that cannot be finished, and the connection has to be failed.
+            # The output is lost, so nothing may refer back to it.  If this was the first piece, the
+            # next message starts a new stream; otherwise the peer holds half a message that cannot
+            # be finished, and the caller must fail the connection.
             self.abandon()
             raise
         self.bytes_out += len(encoded)
@@ -99,7 +99,7 @@ class Deflater:
         return encoded
 
     def abandon(self) -> None:
-        """Forget a message of which nothing has left; the next one starts a stream afresh."""
+        """Forget a message of which nothing has been sent; the next one starts a new stream."""
         self._compressor = None
         self._begun = False
 

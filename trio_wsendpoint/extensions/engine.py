@@ -1,12 +1,12 @@
-"""The two DEFLATE libraries behind one face: zlib, and ISA-L where the user wants it.
+"""The two DEFLATE libraries behind one interface: zlib, and ISA-L where the user asks for it.
 
 `load_engine` returns an `Engine`, or raises `ImportError` when "isal" is asked for and missing.
-What differs between the two is known here and nowhere else:
+This module hides how the two differ:
 
 * ISA-L's errors are not `zlib.error`: catch `engine.error`;
 * its levels are 1 to 3 (its 0 writes a Huffman table of some 170 bytes into every message), and
   ours are zlib's 1 to 9;
-* it takes no notice of a memory level.  Measured, KiB an object, by window bits:
+* it ignores the memory level.  Measured, KiB an object, by window bits:
 
       zlib   compress 9: 22, 12: 36, 15: 83 (memory level 5)    inflate 9: 7, 12: 11, 15: 39
       isal   compress 93                                        inflate 59
@@ -29,11 +29,11 @@ class Compressor(Protocol):
     """What we use of `zlib.compressobj()`."""
 
     def compress(self, data: bytes | bytearray | memoryview, /) -> bytes:
-        """Compress; the result may come with a later call."""
+        """Compress; output may come with a later call."""
         raise NotImplementedError
 
     def flush(self, mode: int, /) -> bytes:
-        """Return what is held back; with `Z_SYNC_FLUSH`, up to a byte boundary."""
+        """Return the output that is held back; with `Z_SYNC_FLUSH`, up to a byte boundary."""
         raise NotImplementedError
 
 
@@ -47,7 +47,7 @@ class Decompressor(Protocol):
 
     @property
     def unconsumed_tail(self) -> bytes:
-        """The input not looked at, because the output was full."""
+        """The input that was not taken, because the output was full."""
         raise NotImplementedError
 
     @property

@@ -1,8 +1,8 @@
 """The four parameters of permessage-deflate, read and written (RFC 7692 section 7.1).
 
-`read_parameters` returns `Parameters`, or raises `ValueError` that says what is wrong with them:
-RFC 7692 section 7 has a server decline such an offer, and a client fail the connection for such
-an answer.  Nothing is allocated and nothing remembered.
+`read_parameters` returns `Parameters`, or raises `ValueError` that says what is wrong with them.
+By RFC 7692 section 7 a server declines such an offer, and a client fails the connection for such an
+answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MAX_WINDOW_BITS", "MIN_ZLIB_WINDOW_BITS", "Parameters", "read_parame
 MAX_WINDOW_BITS = 15
 
 #: RFC 7692 allows 8, but zlib cannot compress raw DEFLATE with a window of 256 bytes, and old
-#: versions took 9 for it without a word.  So never compress at 8, and inflate with 9 where 8 was
+#: versions silently took 9 instead.  So we never compress with 8, and inflate with 9 where 8 was
 #: agreed.
 MIN_ZLIB_WINDOW_BITS = 9
 

@@ -26,7 +26,7 @@ __all__ = ["DeflateStatistics", "PerMessageDeflate"]
 class DeflateStatistics:
     """Bytes of payload of the compressed messages so far; uncompressed ones do not count.
 
-    Nor does a message for many connections that another one of them has compressed.
+    A message for many connections counts only where it was compressed.
     """
 
     sent_plain: int
@@ -68,9 +68,9 @@ class PerMessageDeflate:
 
     @property
     def sharing_key(self) -> object | None:
-        """What decides how a message is encoded; None if those before it do too.
+        """A key: connections with equal keys encode a message into the same bytes.
 
-        Connections whose keys are equal encode a message into the same bytes.
+        It is None with context takeover, because then the messages before decide as well.
         """
         agreed = self.agreed
         if agreed.context_takeover:
@@ -86,15 +86,15 @@ class PerMessageDeflate:
     ) -> bytes:
         """Encode the next piece of the outgoing message; `final` ends the message.
 
-        The result, perhaps empty, has to go on the wire whole and in order; a message that was
-        begun has to be ended.  With `flush` the peer can decode all that it got so far.
+        Send all of the result, perhaps empty, in order, and end a message that was begun.  With
+        `flush` the peer can decode all that it got so far.
         """
         return self._deflater.encode(data, final=final, flush=flush)
 
     def abandon(self) -> None:
-        """Forget an outgoing message that was begun, if nothing of it has left or will leave.
+        """Forget an outgoing message that was begun, of which nothing was or will be sent.
 
-        Otherwise end it, `encode(b"", final=True)`, or fail the connection.
+        Otherwise end it with `encode(b"", final=True)`, or fail the connection.
         """
         self._deflater.abandon()
 
@@ -111,9 +111,10 @@ class PerMessageDeflate:
         return self._inflater.read(size)
 
     def release(self) -> None:
-        """Drop the compressor; a half-encoded message, and what the peer may refer to, stay.
+        """Drop the compressor, unless a message is half encoded; the inflater's context stays.
 
-        The peer has been silent for a while, which renews what its messages may cost.
+        It is called when no message has passed for a while, and renews what the peer's messages may
+        cost.
         """
         self._deflater.release()
         self._inflater.renew(1.0)

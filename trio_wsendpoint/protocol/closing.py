@@ -1,12 +1,13 @@
 """The closing handshake as one table (RFC 6455 sections 1.4, 5.5.1 and 7.1).
 
-Five states, five events, and where each leads; `docs/closing.md` shows the same table.  The
-facts (the Close frames that went either way, the error) are kept, all else is derived.
+It has five states and five events, and says where each event leads; `docs/closing.md` shows the
+same table.  The facts (the Close frames that went either way, the error) are kept; all else is
+derived.
 
 Rule 1: a Close frame of ours is queued at most once.
-Rule 2: whatever happened first decides: no event leads back, nor from one end to another.
-Rule 3: an event that a state has no entry for is refused if it is ours to avoid
-(`EndpointClosed`), and ignored if it is the peer's.
+Rule 2: what happened first decides: no event leads back, nor from one end to another.
+Rule 3: an event without an entry for the state is refused if it is ours (`EndpointClosed`), and
+ignored if it is the peer's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["TRANSITIONS", "CloseCause", "Closing", "Event", "State"]
 class State(Enum):
     """How far the closing handshake has come."""
 
-    __hash__ = object.__hash__  # Enum's own is no faster for being written in Python
+    __hash__ = object.__hash__  # Enum's own is written in Python, and slower
 
     OPEN = "open"
     CLOSE_SENT = "close sent"
@@ -45,7 +46,7 @@ class Event(Enum):
 
 
 class CloseCause(StrEnum):
-    """Why a connection ended, in a word: what came first decides, whatever followed.
+    """Why a connection ended, in a word: what came first decides.
 
     `PEER`: the peer closed.  `LOCAL`: we did, for no error.  `PROTOCOL_ERROR`: the peer broke a
     rule (1002, 1007); `LIMIT`: it passed one of our limits (1008, 1009, 1013).  `TIMEOUT`: it
@@ -62,7 +63,7 @@ class CloseCause(StrEnum):
     INTERNAL_ERROR = "internal error"
 
 
-#: What our own Close frame says of the cause, if it was we who closed.
+#: The cause by the code of our own Close frame, if we closed first.
 _CAUSES: dict[int, CloseCause] = {
     CloseCode.PROTOCOL_ERROR: CloseCause.PROTOCOL_ERROR,
     CloseCode.INTERNAL_ERROR: CloseCause.INTERNAL_ERROR,
@@ -91,10 +92,11 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 
 
 class Closing:
-    """Where one endpoint stands, and what it knows of how it got there.
+    """The state of one endpoint's closing, and the facts that led to it.
 
-    `sent` and `received` are the Close frames (the first of each), `error` is why it failed,
-    `began` is what ended the state OPEN.  `is_given_up`: we closed because the peer was silent.
+    `sent` and `received` are the Close frames (the first of each), `error` is why the endpoint
+    failed, `began` is the event that ended the state OPEN.  `is_given_up`: we closed because the
+    peer was silent.
     """
 
     __slots__ = ("began", "error", "is_given_up", "is_open", "received", "sent", "state")
@@ -113,7 +115,7 @@ class Closing:
     def move(self, event: Event) -> bool:
         """Follow the table; return whether the state has changed.
 
-        Raises `EndpointClosed` if it was ours to avoid (`WE_CLOSE` when no longer open).
+        Raises `EndpointClosed` for `WE_CLOSE` when the endpoint is no longer open.
         """
         following = TRANSITIONS[self.state].get(event)
         if following is None:
@@ -128,7 +130,7 @@ class Closing:
 
     @property
     def expects_frames(self) -> bool:
-        """Whether what the peer sends is still looked at: until its Close frame, or a failure."""
+        """Whether the peer's frames are still parsed: until its Close frame, or a failure."""
         return self.is_open or self.state is State.CLOSE_SENT
 
     @property

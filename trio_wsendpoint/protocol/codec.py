@@ -1,13 +1,12 @@
 # cython: language_level=3, binding=False, boundscheck=False, wraparound=False
 """The inner loops of RFC 6455: masking, frames' headers, read and built, and UTF-8, checked.
 
-This file runs as it is; and the build compiles it, if it can, as `_codec`, with Cython in its
-pure-Python mode.  Where C goes another way than Python would, a branch `if cython.compiled` says
-how; all else is the same code twice.  `coding` chooses between the two when it is imported, and
-the others of this package import `coding`.
+This file runs as it is, and the build compiles it, if it can, as `_codec`, with Cython in its
+pure-Python mode.  A branch `if cython.compiled` is for C alone; all other code serves both forms.
+`coding` chooses the form when it is imported, and passes the functions on.
 
-What is given must be what the annotations say; what a function raises is in its docstring, and
-the same in both forms.
+Arguments must have the types of the annotations.  Each function raises the same in both forms, as
+its docstring says.
 """
 
 from __future__ import annotations
@@ -47,9 +46,9 @@ __all__ = [
 COMPILED = cython.compiled
 
 #: From this many bytes on, four strided `translate`s are faster than one XOR of long integers,
-#: whose conversions from and to bytes are the dearer the longer they are (CPython 3.11 to 3.13).
+#: whose conversions from and to bytes cost more than linear time (CPython 3.11 to 3.13).
 _LONG = 768
-#: More bytes than these are masked in turns, in the processor's cache.
+#: More bytes than these are masked part by part, so that each part stays in the cache.
 _CACHED = 65536
 #: 0x00000001_00000001...: a mask times this is the mask repeated; by the number of repetitions.
 _ONES = [int.from_bytes(b"\1\0\0\0" * count, "little") for count in range(_LONG // 4 + 1)]
@@ -198,7 +197,7 @@ def text_prefix(data: bytes) -> int:
         begun: cython.ulonglong = 0  # the state at `start`
         start: cython.Py_ssize_t = 0
         place: cython.Py_ssize_t = 0
-        while start < size:  # in strides, after each of which it is looked where they have led
+        while start < size:  # in strides: the state is checked after each
             begun = state
             for place in range(start, min(start + 256, size)):
                 memcpy(cython.address(step), steps + 8 * text[place], 8)
@@ -238,7 +237,7 @@ def parse_frame(
     whole, None for the payload and where the header ends.
 
     Return None for a header that has not come whole, or whose length is not in the shortest
-    form: whoever wants to know better looks at it byte by byte.
+    form: the parser then checks it byte by byte.
     """
     size: cython.Py_ssize_t = len(chunk)
     data: cython.p_uchar = chunk

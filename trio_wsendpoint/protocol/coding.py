@@ -1,4 +1,4 @@
-"""Which form of `codec` is in use: the compiled one, if it is there and not unwanted.
+"""Chooses the form of `codec`: the compiled one, if it was built and is not switched off.
 
 `codec_kind` is "compiled" or "pure".  The environment variable `TRIO_WSENDPOINT_PURE`, set to
 anything but "" and "0" before the import, asks for the pure form.

@@ -1,9 +1,9 @@
-"""What `codec` says to the C compiler, for the interpreter and the type checkers.
+"""Stands in for the names of Cython and C that `codec` uses, where `codec` is not compiled.
 
-`codec` is written in Cython's pure-Python mode: annotations and branches speak of `cython.x`, and
-of functions of C.  The interpreter finds here that nothing is compiled, and decorators that do
-nothing; the type checkers find all the names.  Cython itself is not needed to run, and its own
-stand-in for these names would take longer to import.
+`codec` is written in Cython's pure-Python mode: annotations and branches use `cython.x`, and
+functions of C.  For the interpreter this module has `compiled`, which is False, and decorators
+that do nothing; for the type checkers it has all the names.  Cython need not be installed to run,
+and its own stand-in takes longer to import.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ def ccall(function: _Function) -> _Function:
 
 
 def exceptval(check: bool) -> Callable[[_Function], _Function]:
-    """Say of a function of C whether its callers have to look for an exception."""
+    """Say whether callers of a function of C must check for an exception."""
     del check
     return lambda function: function

@@ -1,8 +1,9 @@
 """Frames into messages: the payloads of one message are joined as they come.
 
-For each data frame: `begin` with its header, `feed` with each piece of its payload (at least
-once, `b""` if it is empty), each time `inflate` until it returns False, then `end`, which returns
-the `Message` that the frame completes, or None.  `add` is all of it for a whole frame.
+For each data frame call `begin` with its header, `feed` with each piece of its payload (at least
+once, with `b""` if it is empty) and after each `feed` `inflate` until that returns False, then
+`end`, which returns the `Message` that the frame completes, or None.  `add` does all of it for a
+whole frame.
 
 Each raises `PeerError` at the first byte that breaks a rule or a limit; call `discard` then.
 Memory is the payload and nine bytes a fragment, and the wire form of a message that an extension
@@ -24,7 +25,7 @@ from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
 
 __all__ = ["Defragmenter"]
 
-#: Bytes that are inflated at a time, so that the caller can do something else in between.
+#: Bytes that are decoded at a time, so that the caller can do something else in between.
 _INFLATE_STEP = 65536
 
 
@@ -79,21 +80,21 @@ class Defragmenter:
     def discard(self) -> None:
         """Forget the message that has begun."""
         self._first: DataFrame | None = None
-        self._frame: DataFrame = _NO_FRAME  # whose payload is coming in
-        self._frame_start = 0  # bytes of the message before it
-        self._size = 0  # bytes of it that are still to come
+        self._frame: DataFrame = _NO_FRAME  # the frame whose payload is coming in
+        self._frame_start = 0  # bytes of the message before that frame
+        self._size = 0  # bytes of that frame that are still to come
         self._count = 0  # frames of the message so far
         self._received = 0  # bytes of the message so far, as they were on the wire
-        self._replaced = 0  # bytes that came besides, of frames that smaller ones stand for
+        self._replaced = 0  # bytes that came and are not held: a callback gave smaller frames
         self._cuts: Cuts | None = None
-        self._whole: bytes | None = None  # the payload, as long as it is one piece
-        self._joiner: Joiner | None = None  # the payload, when it is more
+        self._whole: bytes | None = None  # the payload, while it is one piece
+        self._joiner: Joiner | None = None  # the payload, when it is several
         self._decoder: MessageExtension | None = None  # if the message is encoded
         self._wire = bytearray()  # what was fed, of an encoded message
         self._utf8: Utf8Validator | None = None
         self._taken = 0  # bytes of the payload that take_part() has handed out, or skip() dropped
-        self._is_partial = False  # take_part() has been called
-        self._is_skipped = False
+        self._is_partial = False  # take_part() has been called for this message
+        self._is_skipped = False  # skip() has been called for this message
 
     @property
     def message_size(self) -> int:
@@ -112,7 +113,7 @@ class Defragmenter:
 
     @property
     def partial_size(self) -> int:
-        """Bytes of that message that wait for it to be complete, or for `take_part`."""
+        """Bytes of that message that wait for its end, or for `take_part`."""
         if self._joiner is not None:
             return self._joiner.size
         return len(self._whole or b"")
@@ -124,7 +125,7 @@ class Defragmenter:
 
     @property
     def held_size(self) -> int:
-        """Bytes that are held for that message: its wire form and its cuts count as well."""
+        """Bytes that are held for that message, its wire form and its cuts included."""
         cuts = 0 if self._cuts is None else self._cuts.held_size
         return self.partial_size + len(self._wire) + cuts
 
@@ -138,9 +139,9 @@ class Defragmenter:
         return len(data) > incomplete_tail(data)
 
     def take_part(self) -> bytes:
-        """Take out what there is of the message that has begun; of a text, whole characters.
+        """Take out what has come of the message that has begun; of a text, whole characters.
 
-        The `Message` that `end` returns in due course has only the rest, in one frame.
+        The `Message` that `end` returns later has only the rest, in one frame.
         """
         if self._first is None:
             return b""
@@ -155,7 +156,7 @@ class Defragmenter:
         return data[:cut]
 
     def skip(self) -> None:
-        """Drop the message that has begun: `end` will not return it.  Its limits still hold."""
+        """Drop the message that has begun: `end` will not return it; its limits still hold."""
         if self._first is not None:
             self.take_part()
             self._taken += self.partial_size
@@ -165,7 +166,7 @@ class Defragmenter:
     def add(self, frame: DataFrame, *, came: int = 0) -> Message | None:
         """Take a whole frame; return the message that it completes, or None.
 
-        `came`: bytes that came for it, if it stands for a larger one that is not to be held.
+        `came`: bytes of the frame that it takes the place of, if that was larger.
         """
         self.add_whole(frame, came=came)
         while self.inflate():
@@ -181,7 +182,7 @@ class Defragmenter:
     def begin(self, frame: DataFrame, size: int) -> None:
         """Take the header of the next frame, which announces `size` bytes of payload."""
         if isinstance(frame, ContinuationFrame) is (self._first is None):
-            # The parser sees it a byte earlier; frames that are added by hand come this way.
+            # The parser refuses it a byte earlier; this is for frames that are added by hand.
             raise ProtocolError(
                 "a continuation frame outside of a message"
                 if self._first is None
@@ -205,10 +206,10 @@ class Defragmenter:
         limits = self._limits
         most = limits.message_size
         if self._decoder is not None:
-            # Data that does not compress grows: by 4 % where the sender's zlib has the least of
-            # memory (memLevel 1; 5 bytes in 2 KiB with ours), and by up to 10 bytes where it
-            # flushes, which it may do in each frame.  The exact limit is applied to what comes
-            # out; this one bounds what comes in for it.
+            # Data that does not compress grows: by 4 % with the least memory that zlib takes
+            # (memLevel 1; with ours by 5 bytes in 2 KiB), and by up to 10 bytes at each flush,
+            # which may be in each frame.  The exact limit is applied to the output; this one
+            # bounds the input.
             most += most // 16 + 16 * self._count + 64
         if self._received + self._size > most:
             raise MessageTooBig(
@@ -222,10 +223,10 @@ class Defragmenter:
             )
 
     def get_joiner(self) -> Joiner | None:
-        """Return where a piece may be put without passing `feed`, or None if it must.
+        """Return where the next piece may be put instead of passing it to `feed`, or None.
 
-        Only what is not looked at can go that way: neither texts, nor what has to be decoded.
-        `note_joined` tells of it.
+        None for texts, which are checked, and for messages that are decoded.  Tell `note_joined`
+        afterwards.
         """
         if self._utf8 is not None or self._decoder is not None or self._is_skipped:
             return None
@@ -234,7 +235,7 @@ class Defragmenter:
         return self._joiner
 
     def note_joined(self, size: int) -> None:
-        """Take note that the next `size` bytes of the frame are where `get_joiner` said."""
+        """Note that the next `size` bytes of the frame are in what `get_joiner` returned."""
         self._received += size
         self._size -= size
 
@@ -251,12 +252,12 @@ class Defragmenter:
             self._decoder.feed(piece, final=self._frame.fin and not self._size)
 
     def inflate(self) -> bool:
-        """Decode at most 64 KiB of what was fed; return whether there may be more."""
+        """Decode a part of what was fed, at most 64 KiB; return whether there may be more."""
         if self._decoder is None:
             return False
         room = self._limits.message_size - self._taken - self.partial_size
-        # One byte more than there is room for shows that the message is too big, and no bomb
-        # gets further than that.
+        # One byte more than there is room for shows that the message is too big: no more of it
+        # is decoded.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
         if piece is None:
             return False
@@ -311,7 +312,7 @@ class Defragmenter:
         return self._size if self._decoder is None else 0
 
     def _begin_joining(self) -> Joiner:
-        """Put what there is where more can be added."""
+        """Move what there is to a joiner, where more can be added."""
         self._joiner = Joiner(is_last=self._frame.fin and self._decoder is None)
         whole, self._whole = self._whole or b"", None
         self._joiner.add(whole, announced=self._announced)
@@ -319,5 +320,5 @@ class Defragmenter:
 
     @property
     def _payload(self) -> bytes:
-        """What there is of the message: of a joiner nothing but this is done any more."""
+        """What there is of the message; the joiner, if there is one, is used up."""
         return self._whole or b"" if self._joiner is None else self._joiner.take()

@@ -1,12 +1,12 @@
 """One side of a conversation: Net::WebSocket::Endpoint, without any I/O of its own.
 
-Bytes come in through the parser, messages come out of `get_next_message()`, and what the
-endpoint owes to the peer (pongs, the answer to a close, heartbeats, our messages) goes into the
-write queue, from which the owner of the socket takes it.
+Bytes come in through the parser, and `get_next_message()` returns messages.  What the endpoint
+owes to the peer (pongs, the answer to a close, heartbeats, our messages) goes into the write queue.
+The owner, which has the socket, takes it from there.
 
 Rule 1: nothing waits, and nothing is written unless `out` was given.
 Rule 2: one frame's worth of effects a step, in the order of the bytes.
-Rule 3: after our Close frame nothing follows, whoever asks for it, and however often.
+Rule 3: after our Close frame nothing follows, whatever is asked for.
 Rule 4: a violation is told to the peer by a Close frame with the code of the error, then raised.
 
 An endpoint belongs to one thread or task at a time.
@@ -52,26 +52,26 @@ __all__ = ["ClientEndpoint", "Endpoint", "Progress", "ServerEndpoint"]
 
 
 class Endpoint:
-    """The base of `ServerEndpoint` and `ClientEndpoint`; nothing is done when it is made.
+    """The base of `ServerEndpoint` and `ClientEndpoint`; making one does no I/O.
 
     `parser`: where frames come from; a new one, to be pushed to, if none is given.
-    `out`: what frames are written to: a blocking one at once, a non-blocking one by
-    `flush_write_queue()`; None if you `shift_write_queue()`.
+    `out`: the filehandle or socket that frames are written to: at once if it blocks, else by
+    `flush_write_queue()`; None if the owner calls `shift_write_queue()`.
     `max_pings`: unanswered pings after which `check_heartbeat()` closes instead.
     `on_data_frame(frame)`: called for each data frame; a frame that it returns takes its place.
     `before_send_frame(frame)`: called before each ping, pong and close that goes out.
     `unrecognized_pong`: "close" (the seed's way) or "ignore" (RFC 6455 section 5.5.3 allows
-    pongs that nobody asked for).
+    pongs without a ping).
     `limits`: of its fields `message_size`, `fragments` and `fragment_size` count here.
     `extension`: what the handshake has negotiated.
     `hold_end`: keep the peer's close or violation, in its place in the stream, until
-    `release_end()`, for an owner who queues messages between this endpoint and the application.
+    `release_end()`: for an owner that queues messages between this endpoint and the application.
     `random_bytes(n)`: where masks and ping payloads come from.
     """
 
     #: Whether this side masks what it sends: the client does (RFC 6455 section 5.1).
     masks: ClassVar[bool]
-    #: Frame classes that a subclass knows beside the standard ones, for a parser of its own.
+    #: Frame classes that a subclass adds to the standard ones, where it makes its own parser.
     frame_types: ClassVar[Sequence[type[Frame]]] = ()
 
     def __init__(
@@ -108,12 +108,13 @@ class Endpoint:
         self.max_pings = max_pings
         self.extension = extension
         self.closing = Closing()
-        #: The peer's close or violation that waits for `release_end()`.
+        #: The peer's close or violation, which waits for `release_end()`; None if none has come.
         self.held: CloseFrame | PeerError | None = None
-        #: What has gone either way, in numbers.
+        #: What has been sent and received, in numbers.
         self.traffic = Traffic()
         self._pong_listener: Callable[[PongFrame], object] | None = None
-        #: A ping has gone out since the peer was last known to live.
+        #: A ping was queued since the peer was last known to live: set by `ping()`, cleared by
+        #: `reset_heartbeat()`, and read by an owner that calls that for each byte that comes.
         self.has_asked = False
         self._hold_end = hold_end
         self._closes_on_unrecognized_pong = unrecognized_pong == "close"
@@ -145,12 +146,12 @@ class Endpoint:
         message_sent: Callable[[str, int], object] | None = None,
         message_received: Callable[[str, int], object] | None = None,
     ) -> None:
-        """Have these called from now on, each in the middle of what it tells of; None for none.
+        """Set the callbacks that hear what passes, each in the middle of it; None for none.
 
         `frame_*(frame, size)`: a frame leaves, or has come whole; `size` is the bytes of its
-        payload on the wire, which a data frame that came does not have in itself.
-        `message_*(type, size)`: a message was queued by `send_message()` or its last chunk, or is
-        complete; `size` is the bytes of its payload, not compressed.
+        payload on the wire.  A data frame that came is given without its payload.
+        `message_*(type, size)`: a message was queued, by `send_message()` or with its last chunk,
+        or has come whole; `size` is the bytes of its payload, not compressed.
 
         They must neither raise nor call this endpoint.
         """
@@ -170,37 +171,38 @@ class Endpoint:
     # ---- receiving ---------------------------------------------------------------------------
 
     def receive_data(self, data: Buffer) -> None:
-        """Push the next bytes from the peer; those behind its close or violation are dropped."""
+        """Push the next bytes from the peer; bytes behind its close or violation are dropped."""
         if self.held is None and (self.closing.expects_frames):
             self.parser.receive_data(data)
 
     def get_room(self) -> memoryview | None:
         """Return a place that the next bytes from the peer may be written to, or None.
 
-        There is one while a large binary message comes in and all that came is handled; what is
-        put there is copied no more.  `receive_in_room` tells how many bytes were, if any.  There
-        is none in a subclass that has a `receive_data` of its own, which wants to see them all.
+        There is one while a large binary message comes in and all that came is handled.  Bytes
+        that are written there are not copied again.  Release the view, then tell
+        `receive_in_room` how many there were.  A subclass with a `receive_data` of its own gets
+        None, because that method is to see all bytes.
         """
         if self.held is not None or type(self).receive_data is not Endpoint.receive_data:
             return None
         return self._receiver.get_room()
 
     def receive_in_room(self, size: int) -> None:
-        """Take the next bytes from the peer: the first `size` of the room, which was released."""
+        """Take the first `size` bytes of the room, which was released, as the peer's next."""
         self._receiver.fill(size)
 
     def receive_eof(self) -> None:
-        """Take note that the peer's bytes have ended."""
+        """Note that the peer's bytes have ended."""
         self.parser.receive_eof()
 
     def get_next_message(self) -> Message | None:
         """Return the next message if it is complete, else None.
 
-        Control frames met on the way are handled.  What is buffered is drained; the parser's
-        source, if it has one, is read at most once a call.  After a close of either side it
-        returns None, and `is_closed()` is true; from the next call on it raises `EndpointClosed`.
-        Raises `PeerError` for a violation, when the Close frame that tells it is queued, and
-        `UnexpectedEOF` (one of them) when the bytes end.
+        Control frames on the way are handled.  All that is buffered is parsed; the parser's
+        source, if it has one, is read at most once a call.  After a close of either side the call
+        returns None, and `is_closed()` is true; later calls raise `EndpointClosed`.
+        Raises `PeerError` for a violation, after queueing the Close frame that tells of it;
+        `UnexpectedEOF`, a `PeerError`, when the bytes end.
         """
         self._check_open()
         has_pulled = False
@@ -217,12 +219,11 @@ class Endpoint:
         return None
 
     def get_peer_close(self) -> CloseFrame | None:
-        """After our close: read on until the peer's Close frame; return it, or None if not yet.
+        """Return the peer's Close frame, for which to call after our close; None if not yet.
 
         The peer's messages and pings are passed over, as RFC 6455 section 1.4 allows.  The
         parser's source, if it has one, is read at most once a call.  Raises `LocalError` while
-        the endpoint is open, and `PeerError` if the peer violates the protocol instead, or its
-        bytes end.
+        the endpoint is open, and `PeerError` if the peer violates the protocol or its bytes end.
         """
         if self.closing.is_open:
             raise LocalError("the endpoint is open: close() it, or get_next_message()")
@@ -237,14 +238,15 @@ class Endpoint:
                 has_pulled = True
         return self.closing.received
 
-    # One function and no object for the message: nearly every one passes here.
+    # One function, and no object for the message: nearly every message passes here.
     def take_payload(self, data: bytes | None = None) -> str | bytes | None:
-        """Return what the next message says if it is one plain frame that has come whole.
+        """Return the payload of the next message if that is one plain frame that has come whole.
 
-        A shorter way, for owners who want no more of it; else None, and `step()` handles whatever
-        is next.  `data` (not empty) has come now: it is taken if it is that message and there is
-        nothing before it; if None is returned, it is to be pushed with `receive_data()`, unless
-        the endpoint has closed, or holds the end.
+        It is a shorter way than `step()`, for an owner that needs the payload alone.  If it returns
+        None, `step()` handles what is next.
+        `data` (not empty) is bytes that have come now.  They are taken if they are exactly that
+        message and nothing waits before them.  If None is returned, push them with
+        `receive_data()`, unless the endpoint has closed, or holds the end.
         """
         receiver = self._receiver
         if (
@@ -277,8 +279,8 @@ class Endpoint:
     def step(self) -> Message | Progress:
         """Handle one frame, or a part of one, of what has come; return what came of it.
 
-        After our close the peer's frames are passed over until its own.  Raises as
-        `get_next_message()` does, and whatever a callback raises: the frame is then handled.
+        After our close the peer's frames are passed over until its Close frame.  Raises as
+        `get_next_message()` does.  What a callback raises passes: the frame is then handled.
         """
         if self.held is not None:
             return Progress.HELD
@@ -295,8 +297,8 @@ class Endpoint:
     def refuse(self, error: PeerError) -> bool:
         """Fail the connection for `error` in this place of the stream; return whether it is held.
 
-        As `step()` does for what it finds, for an owner who has rules of its own.  Behind an end
-        that is held already nothing counts.
+        It is for an owner that has rules of its own, and does as `step()` does for a violation.
+        If an end is held already, `error` is dropped.
         """
         if self.held is not None:
             return True
@@ -313,7 +315,8 @@ class Endpoint:
                 return Progress.HELD
             self._receive_close(frame)
         elif self.is_open:
-            # After our close the peer's pings and pongs are passed over: nothing may follow it.
+            # After our close the peer's pings and pongs are passed over: no frame of ours may
+            # follow it.
             if isinstance(frame, PongFrame) and self._pong_listener is not None:
                 self._pong_listener(frame)
             getattr(self, f"on_{frame.type}")(frame)
@@ -330,14 +333,14 @@ class Endpoint:
             answer = CloseFrame(CloseCode.INTERNAL_ERROR)
             raise
         finally:
-            # Whatever an override does, or fails to do, the peer is answered.
+            # The peer is answered even if an override raises.
             if self.closing.sent is None and not self.closing.is_over:
                 self._send_close(answer)
 
     def release_end(self) -> None:
-        """Let the peer's close or violation that is `held` take effect; nothing if none is.
+        """Act on the peer's close or violation that is `held`, if there is one.
 
-        Nor anything if `out` has failed meanwhile: that came first.
+        It is dropped if `out` has failed meanwhile: that came first.
         """
         held, self.held = self.held, None
         if self.closing.is_over:
@@ -354,7 +357,7 @@ class Endpoint:
 
     @property
     def incoming(self) -> Defragmenter:
-        """The message that is coming in, for those who do not wait until it is complete."""
+        """The message that is coming in, for an owner that takes it in parts."""
         return self._defragmenter
 
     # ---- what a subclass may override --------------------------------------------------------
@@ -364,9 +367,9 @@ class Endpoint:
         self._sender.add_frame(PongFrame(frame.payload))
 
     def on_pong(self, frame: PongFrame) -> None:
-        """Take a pong: one for any ping of ours sets the ping counter to zero.
+        """Take a pong: a pong for any ping of ours sets the ping counter to zero.
 
-        For one that we never asked for, `unrecognized_pong` says what happens.
+        `unrecognized_pong` says what happens at a pong for none of them.
         """
         if self._pings.remove(frame.payload):
             self._beats = 0
@@ -376,8 +379,8 @@ class Endpoint:
     def on_close(self, frame: CloseFrame) -> None:
         """Take the peer's Close frame; called once.
 
-        An override may `close()` with a code of its own; else the peer is answered with its own
-        code and reason, if a close of ours is not under way already.
+        An override may `close()` with a code of its own.  Otherwise the peer is answered with its
+        own code and reason, unless we have closed already.
         """
 
     # ---- sending -----------------------------------------------------------------------------
@@ -388,8 +391,8 @@ class Endpoint:
         """Queue a message: `str` goes as text, bytes as binary, a `Message` in its frames.
 
         A `SharedMessage` may be given to many endpoints, which then share its frames if they can.
-        One larger than `limits.fragment_size` is cut into fragments.  `compress=False` keeps a
-        negotiated compression away from this message.  Raises `EndpointClosed`, `TypeError`,
+        A message larger than `limits.fragment_size` is cut into fragments.  With `compress=False`
+        it goes uncompressed, whatever was negotiated.  Raises `EndpointClosed`, `TypeError`, and
         `UnicodeEncodeError` (a `ValueError`) for a `str` with lone surrogates; then nothing was
         queued.
         """
@@ -406,8 +409,8 @@ class Endpoint:
     ) -> bytes | None:
         """Return the bytes of a message that need not be queued, for the owner to write at once.
 
-        None if it has to be queued, with `send_message()`: because other frames wait, it would be
-        compressed, or cut, or another message has begun.  Else it raises as `send_message()` does.
+        If it returns None, queue the message with `send_message()`: other frames wait, another
+        message has begun, or this one is to be compressed or cut.  Raises as `send_message()`.
         """
         self._check_open()
         if self._queue.size:
@@ -415,10 +418,10 @@ class Endpoint:
         return self._sender.encode_message(data, compress=compress)
 
     def begin_message(self, type: str, *, compress: bool = True) -> None:
-        """Begin a message, "text" or "binary", that is sent by `send_chunk`, piece by piece.
+        """Begin a message, "text" or "binary", whose chunks `send_chunk` sends.
 
         No other message can be sent before it has ended.  Raises `EndpointClosed`, `LocalError`
-        if one has begun already, and `ValueError` for another type.
+        if a message has begun already, and `ValueError` for another type.
         """
         self._check_open()
         self._sender.begin_message(type, compress=compress)
@@ -426,23 +429,23 @@ class Endpoint:
     def send_chunk(self, data: str | Buffer, *, final: bool = False) -> None:
         """Queue the next chunk of the message that has begun; `final` ends the message.
 
-        Raises `EndpointClosed`, `LocalError` if none has begun, and `TypeError` for a chunk that
-        is not `str` in a text, or not bytes in a binary message.
+        Raises `EndpointClosed`, `LocalError` if no message has begun, and `TypeError` for a chunk
+        that is not `str` in a text, or not bytes in a binary message.
         """
         self._check_open()
         self._sender.add_chunk(data, final=final)
 
     def cancel_message(self) -> bool:
-        """Forget the message that has begun; False if some of it is queued and it must end."""
+        """Forget the message that has begun; return False if it must end: a part is queued."""
         return self._sender.cancel_message()
 
     @property
     def is_between_messages(self) -> bool:
-        """Whether a new message could be sent: none has begun that has not ended."""
+        """Whether a new message may be sent: the last one that began has ended."""
         return self._sender.is_between_messages
 
     def send_frame(self, frame: Frame) -> None:
-        """Queue one frame, masked as this role has to: a `Streamer`'s, or a control frame.
+        """Queue one frame, a `Streamer`'s or a control frame, with the mask that this role needs.
 
         Raises `EndpointClosed`, and `LocalError` for a data frame out of sequence.
         """
@@ -453,7 +456,7 @@ class Endpoint:
             self._sender.add_frame(frame)
 
     def create_message(self, type: str, payload: Buffer | str = b"") -> Message:
-        """Return a message in one frame, masked as this role has to, without sending it.
+        """Return a message in one frame, with the mask that this role needs, without sending it.
 
         `type` is "text", "binary", or that of a data frame registered on the parser.
         """
@@ -463,7 +466,7 @@ class Endpoint:
         raise ValueError(f"no data frame of the type {type!r} is known")
 
     def ping(self) -> bytes:
-        """Queue a ping with a payload of its own, and return that payload."""
+        """Queue a ping with a payload of its own, 8 bytes, and return that payload."""
         self._check_open()
         payload = self._pings.add()
         self.has_asked = True
@@ -473,8 +476,7 @@ class Endpoint:
     def check_heartbeat(self) -> None:
         """Send a ping, or at `max_pings` unanswered ones close with PROTOCOL_ERROR instead.
 
-        For the owner to call whenever it has waited in vain for something to read.  Raises
-        `EndpointClosed`.
+        The owner calls it whenever the peer has sent nothing for a while.  Raises `EndpointClosed`.
         """
         self._check_open()
         if self._beats >= self.max_pings:
@@ -491,10 +493,10 @@ class Endpoint:
         self.has_asked = False
 
     def close(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
-        """Queue our Close frame: behind all that is queued, and nothing after it.
+        """Queue our Close frame, behind all that is queued; nothing can follow it.
 
-        `code` None sends an empty frame.  Raises `EndpointClosed` if one was sent already, and
-        `InvalidCloseCode` for what must not be sent.
+        `code` None sends an empty frame.  Raises `EndpointClosed` if we have closed already, and
+        `InvalidCloseCode` for a code or a reason that must not be sent.
         """
         frame = CloseFrame(code, reason)
         if self.closing.sent is not None or self.closing.state is not State.CLOSE_RECEIVED:
@@ -530,9 +532,9 @@ class Endpoint:
     def shift_write_queue(self, *, copy: bool = True) -> Frame | None:
         """Take out the next frame to write, or None; after a close too, until that has left.
 
-        `copy=False` is for who wants its bytes alone: the payload of a fragment may then be a
-        `memoryview` of the message that it was cut from.  Raises `LocalError` while
-        `flush_write_queue()` has a frame half written.
+        With `copy=False` the payload of a fragment may be a `memoryview` of the message that it
+        was cut from: enough for a caller that makes bytes of the frame at once.  Raises
+        `LocalError` while `flush_write_queue()` has a frame half written.
         """
         return self._sender.shift(copy=copy)
 
@@ -569,15 +571,16 @@ class Endpoint:
 
     @property
     def is_pong_waiting(self) -> bool:
-        """Whether a pong waits to be shifted: the answer to a further ping would replace it."""
+        """Whether a pong waits to be shifted, which the answer to a further ping would replace."""
         return self._sender.has_pong
 
     # ---- the state ---------------------------------------------------------------------------
 
     def is_closed(self) -> bool:
-        """Whether we have tried to send a Close frame (or failed): no more messages can be sent.
+        """Whether no more messages can be sent: a Close frame went either way, or we failed.
 
-        The peer's close may still be outstanding: `get_peer_close()` awaits it, `state` tells.
+        The peer's Close frame may still be outstanding: `get_peer_close()` reads on for it, and
+        `state` tells.
         """
         return not self.is_open
 

@@ -1,18 +1,19 @@
 """What an extension of messages is to the endpoint (RFC 6455 section 9).
 
-It stands in `protocol/`, below those who implement it (`extensions/`) and those who negotiate it
-(`handshake/`), so that each of them imports downwards.  The endpoint promises to call it so:
+These protocols are in `protocol/`, below `extensions/`, which implements them, and `handshake/`,
+which negotiates them: so imports point down.  The endpoint promises to call an extension so:
 
-* outgoing: `wants` once a message, and if true `encode` for each piece, the last with `final`;
-  the first frame carries `rsv`; what `encode` returns is sent, or nothing is ever sent again;
+* outgoing: `wants` once for a message, and if that is true `encode` for each piece, the last with
+  `final`.  The first frame carries `rsv`.  What `encode` returns is sent, or nothing is sent ever
+  after;
 * incoming, for a message whose first frame carries `rsv`: `feed` for each piece of wire payload
-  as it comes, the last with `final`, and after each `feed` as many `read` as it takes to get
-  None; never another `feed` before that.  Between two `read` other tasks may run, so one `read`
-  should take no longer than a few milliseconds: what takes longer returns `b""` in between;
+  as it comes, the last with `final`; and after each `feed`, before the next, `read` until that
+  returns None.  Other tasks may run between two `read`.  So one `read` takes no longer than a few
+  milliseconds: work that takes longer returns `b""` in between;
 * messages never interleave, in either direction.
 
-An extension may also have a property `sharing_key`.  Where it is not None, a message for many
-endpoints is encoded, by `encode`, once for all whose extensions have an equal key.
+An extension may also have a property `sharing_key`.  If it is not None, a message for many
+endpoints is encoded once for all endpoints whose extensions have an equal key.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class MessageExtension(Protocol):
     ) -> bytes:
         """Encode the next piece of the outgoing message; `final` ends the message.
 
-        Without `final` it may keep some or all of it back, unless `flush` is set: then all that
-        was given can be decoded from what was returned.
+        Without `final` the extension may keep some or all of it back.  With `flush` all that was
+        given can be decoded from what was returned.
         """
         ...
 
@@ -62,12 +63,12 @@ class MessageExtension(Protocol):
         ...
 
     def release(self) -> None:
-        """Free what can be made again: nothing has been sent or received for a while."""
+        """Free what can be made again, when no message has passed for a while."""
         ...
 
 
 class ExtensionNegotiator(Protocol):
-    """One extension that we are willing to use, before any connection has agreed to it."""
+    """One extension that this side is willing to use; connections negotiate it."""
 
     @property
     def name(self) -> str:
@@ -75,19 +76,19 @@ class ExtensionNegotiator(Protocol):
         ...
 
     def offers(self) -> Sequence[ExtensionParameters]:
-        """Return the client's offers of it, the preferred one first."""
+        """Return the client's offers, the preferred one first."""
         ...
 
     def accept_offer(
         self, parameters: ExtensionParameters
     ) -> tuple[ExtensionParameters, MessageExtension] | None:
-        """Return the server's answer to one offer and what it makes of it; None declines."""
+        """Return the server's answer to one offer and its extension; None declines the offer."""
         ...
 
     def accept_answer(self, parameters: ExtensionParameters) -> MessageExtension:
-        """Return what the client makes of the server's answer.
+        """Return the client's extension for the server's answer.
 
-        Raises `BadResponse` for parameters that do not answer what was offered, before anything
-        is allocated.
+        Raises `BadResponse` for parameters that do not answer what was offered, before it
+        allocates anything.
         """
         ...

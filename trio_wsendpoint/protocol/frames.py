@@ -1,9 +1,9 @@
 """Frames: the units of RFC 6455 section 5, as objects made with four keywords.
 
-A frame made by hand is checked when it is made (`InvalidFrame`), so one that exists may go on
-the wire.  Its payload is its own: a caller's buffer is copied, never masked in place.  Bytes are
-made by `to_bytes()` alone, when a frame leaves.  The parser, which has checked the bytes already,
-makes frames through `Frame.received`.
+The constructors check what they are given (`InvalidFrame`), so a frame that exists may be sent.  A
+frame owns its payload: a caller's buffer is copied, and never masked in place.  `to_bytes()` alone
+makes bytes, when a frame leaves.  The parser has checked its bytes already, and makes frames with
+`Frame.received`.
 
 New kinds are subclasses of `DataFrame` (opcodes 3-7) or `ControlFrame` (11-15) with an `opcode`
 and a `type`, registered on the `Parser`.
@@ -83,7 +83,7 @@ class Frame:
 
     @classmethod
     def received(cls, fin: bool, rsv: int, mask: bytes) -> Self:
-        """Make the frame that a header from the wire announces; its payload follows."""
+        """Make the frame that a checked header announces; its payload is set later."""
         frame = cls.__new__(cls)
         frame.payload = b""
         frame.fin = fin
@@ -100,7 +100,7 @@ class Frame:
         return build_frame(first, self.payload, self.mask)
 
     def to_buffers(self) -> tuple[bytes | memoryview, ...]:
-        """Return what `to_bytes` returns in pieces: an unmasked payload is itself, uncopied."""
+        """Return what `to_bytes` returns, in pieces: an unmasked payload is not copied."""
         if self.mask:
             return (self.to_bytes(),)
         first = self.opcode | self.rsv << 4 | (0x80 if self.fin else 0)
@@ -150,7 +150,7 @@ class BinaryFrame(DataFrame):
 
 
 class ContinuationFrame(DataFrame):
-    """Any frame of a message but its first."""
+    """A frame of a message after its first."""
 
     __slots__ = ()
     opcode = Opcode.CONTINUATION.value
@@ -215,7 +215,7 @@ class CloseFrame(ControlFrame):
 
     @property
     def reason(self) -> str:
-        """The reason, for people who debug; `""` when there is none."""
+        """The reason, which is meant for debugging; `""` when there is none."""
         return self.payload[2:].decode()
 
     def check_received(self) -> None:

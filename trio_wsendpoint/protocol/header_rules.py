@@ -1,6 +1,6 @@
 """Which frames may come: the rules of RFC 6455 section 5.2 for a header, byte by byte.
 
-Each check raises `ProtocolError`, or `MessageTooBig`, for what its part of a header shows.
+Each check raises `ProtocolError` or `MessageTooBig` for a fault in its part of the header.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STANDARD: Mapping[int, type[Frame]] = {
 }
 
 
-#: By their first byte, the frames that are a message each: FIN, and no reserved bit.
+#: The data frames that are a whole message, by their first byte: FIN, and no reserved bit.
 _WHOLE: dict[int, type[DataFrame]] = {0x80 | kind.opcode: kind for kind in (TextFrame, BinaryFrame)}
 
 
@@ -50,7 +50,7 @@ def _check_handler(owner: type, frame_type: type[Frame]) -> None:
 
 
 class HeaderRules:
-    """What a parser lets through; its options are `Parser`'s."""
+    """Decides which headers a parser accepts; its options are `Parser`'s."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class HeaderRules:
             self.max_frame_size = max_frame_size
 
     def register(self, frame_type: type[Frame]) -> None:
-        """Make frames of a further type known: data opcodes 3-7, control opcodes 11-15.
+        """Accept frames of a further type: data opcodes 3-7, control opcodes 11-15.
 
         Raises `TypeError` or `ValueError` for a class that cannot stand for such an opcode, or
         whose `type` another opcode has, and `TypeError` for a control type that an endpoint with

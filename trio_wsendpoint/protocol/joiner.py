@@ -1,10 +1,10 @@
 """A payload that comes in pieces, put together where it will stay.
 
-The bytes are held once, in an `io.BytesIO` whose own become the payload: a second buffer of a
-large message costs more, in page faults, than all else that is done to it.  Room for what a
-header has announced is made ahead, so that it need not grow piece by piece; but a declared length
-is not believed: there is never room for much more than four times what has come, and two and a
-half times below 60 KB.
+The bytes are held once, in an `io.BytesIO` whose buffer becomes the payload: a second buffer of a
+large message costs more, in page faults, than all else that is done to the message.  Room for what
+a header announces is made ahead, so that the buffer need not grow piece by piece.  But a declared
+length may be a lie: there is never room for much more than four times what has come, and below
+60 KB two and a half times.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from trio_wsendpoint.protocol.coding import mask_in_place
 
 __all__ = ["Joiner"]
 
-#: From this many bytes on it grows faster.
+#: From this many bytes on the buffer grows faster.
 LARGE = 60000
-#: Bytes of room that are worth a read, unless fewer are announced.
+#: Bytes of room that are worth a read of their own, unless fewer are announced.
 MIN_ROOM = 65536
 
 
 class Joiner:
     """Joins pieces: `size` is the bytes of those that were added.
 
-    `is_last`: what is announced is all that will follow.
+    `is_last`: nothing will follow the bytes that are announced.
     """
 
     __slots__ = ("_buffer", "_room", "_view", "is_last", "size")
@@ -47,8 +47,7 @@ class Joiner:
     def get_room(self, announced: int) -> memoryview | None:
         """Return a place for some of the `announced` bytes that follow; None if it would be small.
 
-        `fill` tells how many were written there.  It must have been released before anything else
-        is done.
+        Release the view, then tell `fill` how many bytes were written there, before anything else.
         """
         if self._room - self.size < min(announced, MIN_ROOM):
             if self.size < LARGE:
@@ -69,7 +68,7 @@ class Joiner:
         if announced > most:
             announced = most
         elif not self.is_last:
-            # By an eighth at least, or each of many small frames would copy all those before it.
+            # Grow by an eighth at least, or each of many small frames would copy all before it.
             announced = max(announced, end >> 3)
         room = end + announced
         self._view.release()
@@ -83,7 +82,7 @@ class Joiner:
         return bytes(self._view[max(self.size - count, 0) : self.size])
 
     def take(self) -> bytes:
-        """Return what there is, uncopied; nothing can be added afterwards."""
+        """Return the payload, uncopied; nothing can be added afterwards."""
         self._view.release()
         if self.size < self._room:
             self._buffer.truncate(self.size)

@@ -1,7 +1,7 @@
 """A whole message, and the frames that it came in.
 
-However many frames a message came in, it is held as one payload; `get_frames()` makes the frames
-again from it and from nine bytes a fragment.
+A message is held as one payload, however many frames it came in.  `get_frames()` makes the frames
+again from the payload and from nine bytes a fragment.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Cuts:
 class Message:
     """A message: `type` ("text", "binary" or an extension's), `payload` (str for text, or bytes).
 
-    Made from its data frames, the first with the type, the others continuations, the last with
-    `fin`; raises `InvalidFrame` for any others, and `UnicodeDecodeError` (a `ValueError`) when
-    the payload of a text is asked for that is not UTF-8.
+    It is made from its data frames: the first has the type, the others are continuations, and the
+    last has `fin`.  Raises `InvalidFrame` for any other sequence.  The payload of a text that is
+    not UTF-8 raises `UnicodeDecodeError` (a `ValueError`) when it is asked for.
     """
 
     __slots__ = ("_cuts", "_first", "_payload", "_text", "_wire")
@@ -84,9 +84,9 @@ class Message:
         wire: bytes | None = None,
         text: str | None = None,
     ) -> Message:
-        """Make a message of parts that have been checked.
+        """Make a message from parts that have been checked.
 
-        `wire` is the payload as the frames carried it, if an extension changed it.
+        `wire` is the payload as the frames carried it, if an extension had encoded it.
         """
         message = cls.__new__(cls)
         message._first = first
@@ -108,7 +108,7 @@ class Message:
 
     @property
     def held_size(self) -> int:
-        """Bytes that it holds: the payload, its wire form if that was another, and the cuts."""
+        """Bytes that the message holds: payload, wire form if an extension encoded it, and cuts."""
         size = len(self._payload)
         if self._wire is not None:
             size += len(self._wire)
@@ -118,7 +118,7 @@ class Message:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether an extension had changed the payload; the frames have it as it came."""
+        """Whether an extension had encoded the payload; `get_frames()` has it as it came."""
         return self._wire is not None
 
     @property
@@ -136,7 +136,7 @@ class Message:
         return self._text
 
     def get_frames(self) -> tuple[DataFrame, ...]:
-        """Return the frames that it came in, with the RSV bits and payload each had on the wire."""
+        """Return the frames that the message came in, with their RSV bits and payloads then."""
         wire = self._payload if self._wire is None else self._wire
         if self._cuts is not None:
             return tuple(self._cuts.frames(self._first, wire))

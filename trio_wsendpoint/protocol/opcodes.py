@@ -1,6 +1,6 @@
 """The numbers of RFC 6455: opcodes (section 5.2) and close codes (section 7.4).
 
-Pure tables and the two questions asked of a close code.
+It has the tables, and two functions of a close code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Opcode(IntEnum):
 class CloseCode(IntEnum):
     """Why a connection ends, under Net::WebSocket's names (RFC 6455 section 7.4.1 and IANA).
 
-    The last three never travel: they tell an application what it did not receive.
+    The last three are never sent: they tell an application what it did not receive.
     """
 
     SUCCESS = 1000

@@ -1,7 +1,7 @@
 """The endpoint's `out`: a filehandle or socket, blocking or not.
 
 `write` writes all of a frame, or notes what is left for `resume`; it never writes a second frame
-before the first is through.  Whatever the filehandle raises, but for "would block", comes out.
+before the first is written whole.  What the filehandle raises passes, except "would block".
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Output:
         try:
             return os.get_blocking(self._out.fileno())
         except (AttributeError, OSError):
-            # io.BytesIO raises UnsupportedOperation, an OSError; a dead descriptor will tell of
-            # itself when it is written to.
+            # io.BytesIO raises UnsupportedOperation, an OSError.  A descriptor that is closed will
+            # raise when it is written to.
             return True
 
     @property
@@ -63,14 +63,14 @@ class Output:
             if self._rest:
                 written = self._write(self._rest)
                 if written is None:
-                    # Raw I/O says so when it would block.  One that blocks has taken it all.
+                    # Raw I/O returns None when it would block.  Where it blocks, all was written.
                     written = len(self._rest) if self.is_blocking else 0
                 self._rest = self._rest[written:]
             if self._flush is not None and not self._rest:
                 self._flush()
                 self._must_flush = False
         except BlockingIOError as error:
-            # A buffered writer takes a part and says how much of it; raw ones took nothing.
+            # A buffered writer has taken a part and says how much; a raw one has taken nothing.
             self._rest = self._rest[getattr(error, "characters_written", 0) :]
 
     def clear(self) -> None:

@@ -3,15 +3,15 @@
 Bytes are pushed (`receive_data`, `receive_eof`) or pulled from a `source` with `.read(n)`.  Then
 
 * `get_next_frame()` returns a whole `Frame`, or None while more bytes are needed;
-* `begin_frame()` returns a frame as soon as its header is there, its payload still empty, or
-  None.  Then `read_payload()` returns what has come of that payload, unmasked, and `remaining`
-  says how many bytes are to come; or `finish_frame()` collects it.  It is the form that holds
-  nothing back, and `get_next_frame` is made of it: use one or the other.
+* `begin_frame()` returns a frame as soon as its header has come, with an empty payload, or None.
+  Then `read_payload()` returns what has come of the payload, unmasked, and `remaining` says how
+  many bytes are to come; or `finish_frame()` collects the payload.  This form holds nothing back.
+  Use one form or the other: `get_next_frame` is made of the second.
 
-Each of them raises `PeerError` at the earliest byte that shows a violation, after the frames
-before it; the parser is then finished: it raises the same error for ever and keeps no more bytes.
+Each raises `PeerError` at the earliest byte that shows a violation, after the frames before it.
+The parser is then finished: it raises the same error at every call and keeps no more bytes.
 Only the payload of a close frame, 125 bytes at most, is judged when it is whole.  A declared
-length is checked, never believed: memory grows with the bytes that have come.
+length is checked, but room is made only for bytes that have come.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Parser(HeaderRules):
         )
         self._read = getattr(source, "read1", None) or getattr(source, "read", None)
         self._read_size = read_size
-        # The bytes at hand are one chunk and a place in it, and the chunks behind it.  Chunks
-        # are joined only under a header, so that feeding is linear however it is cut.
+        # What has come is one chunk, a place in it, and the chunks behind it.  Chunks are joined
+        # only where a header is cut, so the time is linear however the bytes are cut.
         self._chunk = b""
         self._position: int = 0
         self._later: deque[bytes] | tuple[()] = ()
@@ -88,7 +88,7 @@ class Parser(HeaderRules):
             raise ValueError("no data can follow the end of the data")
         chunk = bytes(data)
         if not chunk or self._error is not None:
-            return  # nothing, or nothing that will be looked at
+            return  # no bytes, or bytes behind the error, which are not parsed
         if self._position == len(self._chunk) and not self._later:
             self._chunk, self._position = chunk, 0
         else:
@@ -97,7 +97,7 @@ class Parser(HeaderRules):
             self._later.append(chunk)
 
     def receive_eof(self) -> None:
-        """Take note that the stream has ended."""
+        """Note that the stream has ended."""
         self._eof = True
 
     def pull(self) -> bool:
@@ -126,7 +126,7 @@ class Parser(HeaderRules):
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing but more bytes can bring anything: all that came is handled."""
+        """Whether all that came is handled: only more bytes can bring a frame."""
         return not (self._chunk or self._later or self._eof)
 
     @property
@@ -158,7 +158,7 @@ class Parser(HeaderRules):
     def finish_frame(self, frame: Frame) -> bool:
         """Collect the payload of the frame that has begun; return whether it is whole, and set.
 
-        Raises as `get_next_frame`, also for what is wrong with a whole payload.
+        Raises as `get_next_frame`, also for a fault that shows in the whole payload only.
         """
         if self._error is not None:
             raise self._error
@@ -185,7 +185,7 @@ class Parser(HeaderRules):
     def begin_frame(self) -> Frame | None:
         """Return the frame that the next header announces, without its payload, or None.
 
-        What is left of the payload before it must have been read.  Raises as `get_next_frame`.
+        The payload of the frame before must have been read.  Raises as `get_next_frame`.
         """
         if self._error is not None:
             raise self._error
@@ -196,7 +196,7 @@ class Parser(HeaderRules):
             raise
 
     def _end(self, error: PeerError) -> None:
-        """Note the error that ends all parsing, and let go of what will not be looked at."""
+        """Note the error that ends all parsing, and drop the bytes behind it."""
         self._error = error
         self._chunk, self._position = b"", 0
         self._later = ()
@@ -217,7 +217,7 @@ class Parser(HeaderRules):
         return mask_slice(chunk, start, end, mask) if mask else chunk[start:end]
 
     def read_payload_into(self, joiner: Joiner) -> int:
-        """Put into `joiner` what `read_payload` would return; return how many bytes."""
+        """Put into `joiner` what `read_payload` would return; return how many bytes that is."""
         size = self._find_payload()
         if size:
             chunk, start, mask = self._chunk, self._position, self._mask
@@ -228,9 +228,9 @@ class Parser(HeaderRules):
         return size
 
     def fill(self, joiner: Joiner, size: int) -> None:
-        """Take note that `size` bytes of the payload have come straight into `joiner`'s room.
+        """Note that `size` bytes of the payload have come straight into the room of `joiner`.
 
-        That is for who has looked that the parser `is_drained`, and how many are `remaining`.
+        Before, the parser must have been drained (`is_drained`), and `remaining` at least `size`.
         """
         joiner.fill(size, self._mask)
         self._step_in_payload(size)
@@ -268,8 +268,8 @@ class Parser(HeaderRules):
     ) -> tuple[type[DataFrame], bytes, bytes] | None:
         """Take `data`, which has come now, if it is one message, and return that.
 
-        As `receive_data` and `read_message`; but if there is any more, before it or in it, `data`
-        is not taken, and None is returned.
+        It does what `receive_data` and `read_message` do together.  If anything waits before
+        `data`, or `data` holds less or more than the message, it takes nothing and returns None.
         """
         if (
             self._chunk
@@ -293,10 +293,10 @@ class Parser(HeaderRules):
     def read_message(self, most: int) -> tuple[type[DataFrame], bytes, bytes] | None:
         """Return type, payload and mask of the next frame if it is a message of its own.
 
-        That is a shorter way for the most frequent case: a data frame with FIN and no reserved
-        bits, in its place, of at most `most` bytes, that breaks no rule and is at hand as one
-        piece, or two.  For any other, and between `begin_frame` and the end of a payload, nothing
-        changes and None is returned.
+        It is a shorter way for the most frequent case: a data frame with FIN and no reserved bits,
+        outside of a fragmented message, of at most `most` bytes, that breaks no rule and has come
+        in one chunk or two.  For any other frame, and between `begin_frame` and the end of a
+        payload, it changes nothing and returns None.
         """
         if self._later and len(self._later) == 1 and 0 < self.lacking <= len(self._later[0]):
             self._chunk = self._chunk[self._position :] + self._later.popleft()
@@ -321,7 +321,7 @@ class Parser(HeaderRules):
 
     @property
     def lacking(self) -> int:
-        """How many bytes the next frame lacks, if it might be for `read_message`; 0 if not."""
+        """How many bytes are missing of the next frame; 0 if `read_message` cannot take it."""
         chunk, position = self._chunk, self._position
         if position == len(chunk) or self._in_message or self.remaining:
             return 0
@@ -331,7 +331,7 @@ class Parser(HeaderRules):
         return max(0, header[4] + header[1] - len(chunk))
 
     def _step_to(self, position: int) -> None:
-        """Go on behind `position`, and let go of a chunk that is done: the next may be far off."""
+        """Continue at `position`, and drop a chunk that is done: the next may come much later."""
         if position == len(self._chunk):
             self._chunk, self._position = b"", 0
         else:
@@ -342,8 +342,8 @@ class Parser(HeaderRules):
     def _read_header(self) -> Frame | None:
         """Read a header and step behind it, or leave everything as it is and return None.
 
-        A header is read from its first byte again when more has come: it is 14 bytes at most,
-        and so nothing has to be remembered between two calls.
+        When more has come, a header is read from its first byte again.  It has 14 bytes at most, so
+        that is cheap, and nothing is remembered between two calls.
         """
         start = self._position
         chunk = self._chunk
@@ -367,7 +367,7 @@ class Parser(HeaderRules):
         return frame_type.received(fin, first >> 4 & 7, mask)
 
     def _check_part(self, header: bytes) -> None:
-        """Check what there is of a header that is not whole, or not as it should be."""
+        """Check what has come of a header that is not whole, or that breaks a rule."""
         if not header:
             return
         frame_type = self._check_first(header[0])

@@ -6,7 +6,7 @@
 * a `ControlFrame` for the endpoint to act upon,
 * `Progress.HANDLED` or `Progress.NEED_DATA`;
 
-or raises `PeerError`, or whatever `on_data_frame` raises (the frame is then handled).  Once the
+or raises `PeerError`, or what `on_data_frame` raises (the frame is then handled).  Once the
 endpoint has closed, data frames are passed over and nothing is kept of them.
 """
 
@@ -40,12 +40,12 @@ class Progress(Enum):
 class Receiver:
     """Steps through what the parser has, for as long as the peer may send.
 
-    `frame_listener(frame, size)` is called for each frame that has come whole, before anything
-    comes of it: its header, and the bytes of its payload.  `frame` is the one whose payload is
-    coming in; `most` is the bytes that a message may have.
+    `frame_listener(frame, size)` is called for each frame that has come whole, before the frame
+    takes effect: its header, and the bytes of its payload.  `frame` is the frame whose payload is
+    coming in, or None; `most` is the bytes that a message may have.
     """
 
-    #: None unless somebody listens; on the class, so that silence costs nothing.
+    #: None without a listener: on the class, so that an endpoint without one holds no reference.
     frame_listener: Callable[[Frame, int], object] | None = None
 
     def __init__(
@@ -61,12 +61,13 @@ class Receiver:
         self._parser = parser
         self._defragmenter = defragmenter
         self._on_data_frame = on_data_frame
-        self.frame: Frame | None = None  # whose payload is coming in
+        self.frame: Frame | None = None
+        # The defragmenter may have more of the piece that it was fed.
         self._inflating = False
         self.most = min(defragmenter.message_size, sys.maxsize)
 
     def discard(self) -> None:
-        """Forget the message that has begun: it will not be wanted."""
+        """Forget the message that has begun."""
         self._defragmenter.discard()
         self._inflating = False
 
@@ -93,7 +94,7 @@ class Receiver:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nobody asks for the frames, or wants to be told."""
+        """Whether no callback and no listener asks for frames or messages."""
         return (
             self._on_data_frame is None
             and self.frame_listener is None
@@ -102,11 +103,11 @@ class Receiver:
 
     @property
     def _joins(self) -> bool:
-        """Whether payloads go to the defragmenter piece by piece: nobody wants whole frames."""
+        """Whether payloads go to the defragmenter in pieces: no callback asks for whole frames."""
         return self._on_data_frame is None and self._closing.is_open
 
     def take_message(self) -> Message | None:
-        """Take a message that is one plain frame and has come whole: the shorter way, or None."""
+        """Return the next message if that is one plain frame that has come whole, else None."""
         if self.frame is not None or not self._joins:
             return None
         found = self._parser.read_message(self.most)
@@ -142,7 +143,7 @@ class Receiver:
     def _inflate(self) -> Message | Progress:
         """Decode a part of what was fed; end the frame when all of it is decoded.
 
-        A step is short whatever the frame inflates to, and whether or not it came whole.
+        So a step is short whatever a frame inflates to, also where a callback gets whole frames.
         """
         self._inflating = self._defragmenter.inflate()
         if self._inflating or self._parser.remaining:
@@ -166,7 +167,7 @@ class Receiver:
         return None if joiner is None else joiner.get_room(parser.remaining)
 
     def fill(self, size: int) -> None:
-        """Take note that the next `size` bytes are in the room."""
+        """Note that the next `size` bytes are in the room."""
         joiner = self._defragmenter.get_joiner()
         if joiner is not None:
             self._parser.fill(joiner, size)
@@ -174,7 +175,7 @@ class Receiver:
             self._traffic.wire_received += size
 
     def _finish(self, frame: Frame) -> Message | ControlFrame | Progress:
-        """Go on with a frame that is wanted whole, or not at all."""
+        """Continue a frame that is collected whole, or passed over."""
         before = self._parser.remaining
         is_skipped = isinstance(frame, DataFrame) and not self._closing.is_open
         finish = self._parser.skip_frame if is_skipped else self._parser.finish_frame
@@ -198,7 +199,7 @@ class Receiver:
 
 
 def _check_replacement(frame: DataFrame, replacement: object) -> DataFrame:
-    """Return what takes the frame's place, if it can stand there."""
+    """Return the frame that the callback gave, or `frame` for None, if it may take its place."""
     if replacement is None:
         return frame
     if not isinstance(replacement, DataFrame):

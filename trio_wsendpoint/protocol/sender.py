@@ -1,7 +1,7 @@
 """The outgoing half of an endpoint: messages into frames, frames into the queue, and out of it.
 
-What is queued is valid and in order; what leaves has been shown to `before_send_frame`, once.
-The Close frame that leaves is told to the closing table.
+Frames in the queue are valid and in order.  `before_send_frame` sees each control frame once,
+before it leaves.  When the Close frame leaves, the closing table is told.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _KINDS: dict[str, type[DataFrame]] = {"text": TextFrame, "binary": BinaryFrame}
 #: How many masks are drawn at once: a call of os.urandom costs more than the masking of a
 #: short message.
 _MASKS_DRAWN = 32
-#: Bytes of a message that is copied behind its header, if it is not masked: that is cheaper than
-#: to queue it, and to write the two as they are.
+#: The most bytes of an unmasked message that are copied behind their header: up to here that is
+#: cheaper than to queue the message and to write header and payload apart.
 _MOST_COPIED = 131072
 
 
@@ -49,10 +49,11 @@ class Sender:
     """The write queue, what fills it and what empties it.
 
     `frame_listener(frame, size)` is called for each frame that leaves, `message_listener(type,
-    size)` for each message that is queued: its payload's bytes, before it was encoded.
+    size)` for each message that is queued; `size` is the bytes of payload, of a message before it
+    was encoded.
     """
 
-    #: None unless somebody listens; on the class, so that silence costs nothing.
+    #: None without a listener: on the class, so that an endpoint without one holds no reference.
     frame_listener: Callable[[Frame, int], object] | None = None
     message_listener: Callable[[str, int], object] | None = None
 
@@ -131,7 +132,7 @@ class Sender:
         if isinstance(data, str):
             size = len(data)
             if 4 * size > self._most_encoded and (size > self._most_encoded or not data.isascii()):
-                return None  # it may well be queued, and to encode it twice is dear
+                return None  # the message may be too large, and would be encoded twice
             first, payload = TextFrame, data.encode()
         else:
             first, payload = BinaryFrame, data
@@ -147,7 +148,8 @@ class Sender:
     def relay_message(self, message: Message, *, compress: bool) -> None:
         """Queue a message in the frames that it came in, or was made of.
 
-        One that an extension had encoded is encoded anew: what came was for another connection.
+        If an extension had encoded the message, it is encoded anew: the form that came was for
+        another connection.
         """
         self._check_between_messages()
         frames = message.get_frames()
@@ -168,7 +170,7 @@ class Sender:
         return frames[0].wire
 
     def add_shared(self, message: SharedMessage, *, compress: bool) -> None:
-        """Queue a message that others send too, in the same frames if that can be."""
+        """Queue a message that other endpoints send too, in the same frames if possible."""
         self._check_between_messages()
         frames = self._share(message, compress)
         if frames is None:
@@ -179,7 +181,7 @@ class Sender:
         self._note_shared(message, frames)
 
     def _share(self, message: SharedMessage, compress: bool) -> tuple[SharedFrame, ...] | None:
-        """Return the frames of `message`, made now if nobody has; None if ours are our own."""
+        """Return the shared frames of `message`, made now if there are none; None if we cannot."""
         extension, kind, payload = self._extension, message.kind, message.payload
         is_encoded = compress and extension is not None and extension.wants(kind.type, len(payload))
         sharing = getattr(extension, "sharing_key", None) if is_encoded else "plain"
@@ -272,7 +274,7 @@ class Sender:
 
     @property
     def is_between_messages(self) -> bool:
-        """Whether no message has begun that is not ended."""
+        """Whether the last message that began has ended."""
         return self._chunk_type is None and not self._in_message
 
     def _check_between_messages(self) -> None:
@@ -284,7 +286,7 @@ class Sender:
     ) -> Iterator[DataFrame]:
         """Cut a payload into fragments, between which control frames can pass.
 
-        While these wait they are views of the payload, which is copied only if it could change.
+        The fragments are views of the payload, which is copied first if it could change.
         """
         view = memoryview(payload if type(payload) is bytes else bytes(payload))
         end = max(len(view), 1)
@@ -298,7 +300,7 @@ class Sender:
             yield frame
 
     def add_frame(self, frame: Frame) -> None:
-        """Queue `frame`, masked as this role has to; data frames must make up messages."""
+        """Queue `frame` with the mask that this role needs; data frames must make up messages."""
         if not isinstance(frame, ControlFrame):
             if self._chunk_type is not None:
                 raise LocalError("a message is being sent in fragments: end it first")
@@ -339,11 +341,11 @@ class Sender:
 
     @property
     def has_pong(self) -> bool:
-        """Whether a pong waits, whose place the next one would take."""
+        """Whether a pong waits, which the next pong would replace."""
         return self._queue.has_pong
 
     def shift(self, *, copy: bool = True) -> Frame | None:
-        """Take out the next frame for whoever writes it, or None.
+        """Take out the next frame, or None; the caller writes it.
 
         Without `copy` its payload may be a view of the message that it was cut from.
         """
@@ -389,12 +391,12 @@ class Sender:
             raise
         is_all_written = not self.frames
         if is_all_written and self._queue.is_ended:
-            # The Close frame is the last, and is known to have left only now.
+            # The Close frame is the last, and only now is it certain that it has left.
             self._closing.move(Event.ANSWER_LEAVES)
         return is_all_written
 
     def clear(self) -> None:
-        """Forget what waits, and what may still come: it can no longer be written."""
+        """Drop all frames, and take no more: nothing can be written any longer."""
         self._queue.clear()
         self._next = None
         if self._output is not None:
@@ -407,5 +409,5 @@ class Sender:
 
 
 def _flat(data: Buffer) -> bytes | bytearray:
-    """Return the bytes that a view shows, which may skip some; any other buffer is its own."""
+    """Return the bytes of a view, which may not be contiguous, or any other buffer as it is."""
     return data.tobytes() if isinstance(data, memoryview) else data

@@ -1,7 +1,7 @@
-"""One message for many endpoints: its frames, and their bytes, are made once for all who can share.
+"""One message for many endpoints: its frames, and their bytes, are made once where possible.
 
-Those who mask cannot (RFC 6455 section 5.3: each frame has a mask of its own), nor those whose
-extension encodes a message by what went before it.
+An endpoint that masks cannot share them (RFC 6455 section 5.3: each frame has a mask of its own),
+nor can one whose extension encodes a message by the messages before it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["SharedFrame", "SharedMessage"]
 
 
 class SharedFrame(DataFrame):
-    """A frame whose bytes on the wire are there: `wire`."""
+    """A frame with its bytes on the wire, `wire`, which are made once."""
 
-    # No slots: one of these is worth many frames.
+    # No slots: one of these serves many connections.
     wire: bytes
 
     def to_bytes(self) -> bytes:

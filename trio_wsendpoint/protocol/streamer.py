@@ -1,8 +1,8 @@
-"""A message sent chunk by chunk, as Net::WebSocket's Streamer.
+"""A message made chunk by chunk, as by Net::WebSocket's Streamer.
 
-It makes frames and writes nothing.  It is a context manager: a block that ends without an error
-and without `create_final` raises `UnfinishedStream`, in the place where it can be mended, rather
-than in a destructor.
+A `Streamer` makes frames and writes nothing.  It is a context manager: a block that ends without an
+error and without `create_final` raises `UnfinishedStream`, where Net::WebSocket warns in a
+destructor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class UnfinishedStream(LocalError, RuntimeError):
 class Streamer:
     """Makes the frames of one message of `kind`: "text", "binary", or a `DataFrame` subclass.
 
-    `make_mask` gives each frame's mask: a client's `Streamer` needs one, a server's none.
+    `make_mask` returns each frame's mask: a client's `Streamer` needs it, a server's does not.
     A chunk of text may be `str`, or `bytes` cut anywhere.
     """
 

@@ -13,7 +13,7 @@ class Traffic:
     `payload_sent`: bytes of payload that were queued, before an extension encoded them; of these
     `plain_sent` were encoded, and became `encoded_sent`.
     `wire_received`: bytes of payload of data frames, as they came; of these `encoded_received`
-    were encoded, and became `plain_received`.  What comes after our Close is not counted in bytes.
+    were encoded, and became `plain_received`.  Bytes that come after our Close are not counted.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class Traffic:
         self.wire_received = self.encoded_received = self.plain_received = 0
 
     def note_control_sent(self, kind: str) -> None:
-        """Count a control frame that leaves, beside `frames_sent`; `kind` is its type."""
+        """Count a control frame that leaves, in addition to `frames_sent`; `kind` is its type."""
         self.control_sent += 1
         if kind == "ping":
             self.pings_sent += 1
@@ -50,7 +50,7 @@ class Traffic:
             self.pongs_sent += 1
 
     def note_control_received(self, kind: str) -> None:
-        """Count a control frame that has come, beside `frames_received`."""
+        """Count a control frame that has come, in addition to `frames_received`."""
         self.control_received += 1
         if kind == "ping":
             self.pings_received += 1

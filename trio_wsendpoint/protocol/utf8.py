@@ -1,7 +1,7 @@
 """Text is checked as it comes, so that bad UTF-8 fails at its first byte (RFC 6455 section 8.1).
 
-`Utf8Validator.feed` returns, or raises `InvalidPayload`; nothing is kept but an unfinished
-character, so the memory of a long text is that of its bytes.
+`Utf8Validator.feed` returns, or raises `InvalidPayload`.  It keeps an unfinished character and
+nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Utf8Validator:
         except UnicodeDecodeError as error:
             raise InvalidPayload(f"text is not UTF-8: {error.reason}") from None
         if begun[:1] == b"\xed" and begun[1:2] >= b"\xa0":
-            # It keeps the first two bytes of a surrogate as well, for those who let one pass.
+            # The decoder keeps the first two bytes of a surrogate too, because some of its error
+            # handlers accept one.
             raise InvalidPayload("text is not UTF-8: invalid continuation byte")
 
 

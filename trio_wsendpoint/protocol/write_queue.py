@@ -20,15 +20,15 @@ __all__ = ["WriteQueue"]
 class WriteQueue:
     """A lane for control frames, a lane for data frames, a place for a pong and one for a close.
 
-    `size` is the bytes that wait, each frame with its payload and the longest header; `is_ended`
-    is whether nothing gets in any more.
+    `size` is the bytes that wait, counting each frame with its payload and the longest header;
+    `is_ended` is whether the queue takes no more frames.
     """
 
     __slots__ = ("_close", "_control", "_data", "_pong", "is_ended", "size")
 
     def __init__(self) -> None:
         self._pong: PongFrame | None = None
-        # Deques when the first frame comes: an endpoint may be idle, and be one of many.
+        # Deques from the first frame on: an idle endpoint does without their 1.5 KiB.
         self._control: deque[Frame] | tuple[()] = ()
         self._data: deque[Frame] | tuple[()] = ()
         self._close: CloseFrame | None = None
@@ -63,7 +63,7 @@ class WriteQueue:
 
     @property
     def has_pong(self) -> bool:
-        """Whether a pong waits, whose place the next one would take."""
+        """Whether a pong waits, which the next pong would replace."""
         return self._pong is not None
 
     def shift(self) -> Frame | None:
@@ -82,7 +82,7 @@ class WriteQueue:
         return frame
 
     def clear(self) -> None:
-        """Forget everything, and what may still come: it can no longer be written."""
+        """Drop all frames, and take no more: nothing can be written any longer."""
         self.is_ended = True
         self._pong = self._close = None
         self._control = self._data = ()
