@@ -140,6 +140,23 @@ def test_the_parser_gets_the_role_and_the_extension():
     assert (parser.masked, parser.first_rsv) == (False, 4)
 
 
+@pytest.mark.parametrize("on_data_frame", [None, lambda frame: None])
+@pytest.mark.parametrize("most", [None, 5])
+def test_the_parsers_own_limit_comes_before_that_of_messages(on_data_frame: Any, most: int | None):
+    parser = Parser(max_frame_size=most)
+    server(parser=parser, on_data_frame=on_data_frame, limits=Limits(message_size=9))
+    assert parser.max_frame_size == (most or (9 if on_data_frame else None))
+
+
+def test_what_waits_is_told_without_counting():
+    endpoint = server()
+    assert not endpoint.has_frames
+    endpoint.send_message("a")
+    assert endpoint.has_frames
+    drain(endpoint)
+    assert not endpoint.has_frames
+
+
 # ---- messages in -----------------------------------------------------------------------------
 
 
