@@ -152,7 +152,6 @@ def test_imports_point_down() -> None:
     assert [fault for fault in find_faults(ROOT) if not fault.startswith("a circle")] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the parts of a connection know each other")
 def test_no_circle() -> None:
     assert [fault for fault in find_faults(ROOT) if fault.startswith("a circle")] == []
 
