@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.endpoint import Endpoint
@@ -44,6 +46,8 @@ class Intake:
         "_message_rate",
         "_passed",
         "_pong_turns",
+        "_renew",
+        "_renewed",
         "bytes_received",
         "heard",
         "is_drained",
@@ -57,6 +61,9 @@ class Intake:
         self._control_frames = 0  # how many of the endpoint's have been counted
         self._message_rate = None if limits.message_rate is None else PeerRate(limits.message_rate)
         self._pong_turns = 0  # that the pong which waits has been given
+        # What an extension allows a peer in a time is renewed as time passes.
+        self._renew: Callable[[float], object] | None = getattr(endpoint.extension, "renew", None)
+        self._renewed = now
         self._passed = 0  # bytes that came after the last frame that counts
         self.is_drained = endpoint.parser.is_drained
         self.is_eof = False
@@ -169,6 +176,9 @@ class Intake:
         A batch ends at a ping, so that its pong can leave before the next one replaces it.
         """
         endpoint, inbox, incoming = self._endpoint, self._inbox, self._endpoint.incoming
+        if self._renew is not None:
+            self._renew(now - self._renewed)
+            self._renewed = now
         if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
         enough = incoming.inflated + READ_SIZE
