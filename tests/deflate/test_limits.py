@@ -207,3 +207,14 @@ async def test_a_silence_renews_the_bound(autojump_clock: trio.abc.Clock) -> Non
                 await peer.send(frame)
                 assert len(await connection.receive()) == MIB
             await trio.sleep(150)
+
+
+async def test_time_renews_the_bound(autojump_clock: trio.abc.Clock) -> None:
+    """A peer whose messages are blank for ever is let go on, if it is slow enough."""
+    async with served(True, heartbeat=None) as (connection, peer):
+        frame = BinaryFrame(rsv=0b100)
+        frame.payload = ZEROS
+        for _ in range(60):
+            await peer.send(frame)
+            assert len(await connection.receive()) == MIB
+            await trio.sleep(1 / 15)
