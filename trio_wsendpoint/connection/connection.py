@@ -180,7 +180,7 @@ class Connection(trio.abc.Channel[str | bytes]):
                 tasks.act()
                 tasks.reader.call_if_idle()
                 while ping.end is PingEnd.WAITING:
-                    await tasks.waits.pings.wait()
+                    await tasks.waits.wait_for_pong()
             finally:
                 session.pings.forget(payload)
             if ping.end is PingEnd.CLOSED:

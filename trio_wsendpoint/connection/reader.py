@@ -9,13 +9,13 @@ the connection closes and no task is in `aclose()`.  Neither waits for the write
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
 from enum import Enum
+from typing import Protocol
 
 import trio
 
 from trio_wsendpoint.connection.heartbeat import Beating, HeartbeatTask
-from trio_wsendpoint.connection.waits import Waits
+from trio_wsendpoint.connection.waits import Driver, Waits
 from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.phases import Phase
@@ -51,17 +51,21 @@ _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
 _DATA, _OPEN = Need.DATA, Phase.OPEN
 
 
+class ReadingDriver(Driver, Beating, Protocol):
+    """What drives a connection, and is watched by the heartbeat."""
+
+
 class Reader:
     """Reads for one connection.
 
-    `act` does what the session asks for, `start` starts the task.  `owner` is what the heartbeat
-    asks `is_watch_over`.  `lease`: which task reads; each takes it here and gives it back.
-    `doubt`: messages that are to be waited for without a look.
+    `driver` does what the session asks for and starts the task; the heartbeat watches it.
+    `lease`: which task reads; each takes it here and gives it back.  `doubt`: messages that are to
+    be waited for without a look.
     """
 
     __slots__ = (
-        "_act",
         "_clock",
+        "_driver",
         "_heartbeat",
         "_intake",
         "_is_called",
@@ -70,10 +74,8 @@ class Reader:
         "_left_in",
         "_may_shorten",
         "_misses",
-        "_owner",
         "_reads",
         "_session",
-        "_start",
         "_stream",
         "_transport",
         "_waits",
@@ -88,19 +90,14 @@ class Reader:
         stream: trio.abc.Stream,
         transport: NonBlockingStream | None,
         waits: Waits,
-        *,
-        act: Callable[[], None],
-        start: Callable[[str, Callable[[], Awaitable[None]]], None],
-        owner: Beating,
+        driver: ReadingDriver,
     ) -> None:
         self._session = session
         self._intake = session.intake
         self._stream = stream
         self._transport = transport
         self._waits = waits
-        self._act = act
-        self._start = start
-        self._owner = owner
+        self._driver = driver
         self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
         self._work = Waiter()  # the task waits here while it has nothing to do
@@ -144,7 +141,7 @@ class Reader:
                 self._misses = 0
         if payload is None:
             if session.wakes:
-                self._act()
+                self._driver.act()
         elif self._is_watched and self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
         else:
@@ -273,7 +270,7 @@ class Reader:
         try:
             if transport is None or self.lease is not _NOBODY or session.phase is not _OPEN:
                 if session.wakes:
-                    self._act()
+                    self._driver.act()
                 await self._waits.receiver.wait()
                 return None
             self.lease = _APP
@@ -315,7 +312,7 @@ class Reader:
                 need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
             if session.wakes > Wake.RECEIVER or session.outbox.is_corked:
-                self._act()
+                self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
             if need is not _DATA:
@@ -352,7 +349,7 @@ class Reader:
         waits.receiver.wake()
         if self._is_called:
             self._work.wake()
-        elif self._session.pings.waiting or waits.ended.count:
+        elif waits.ended.count or self._session.pings.waiting:
             self.call()
         elif self._is_watched and self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
@@ -372,7 +369,7 @@ class Reader:
         if heartbeat is not None:
             self._left_in = heartbeat.tick
             if not self._is_watched:
-                self._is_watched = heartbeat.watch(self._owner)
+                self._is_watched = heartbeat.watch(self._driver)
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Call the task if no task has read since before `tick`; return whether one reads.
@@ -409,7 +406,7 @@ class Reader:
                 if not self._intake.is_drained:
                     need = session.advance(self._clock.current_time())
                 if session.wakes:
-                    self._act()
+                    self._driver.act()
                 if need is Need.END or need is Need.APP:
                     break
                 if need is Need.TURN:
@@ -430,7 +427,7 @@ class Reader:
         """Let the task read, as soon as no other does."""
         if not self._is_called:
             self._is_called = True
-            self._start("reader", self.run)
+            self._driver.start_task("reader", self.run)
             self._work.wake()
 
     def call_if_idle(self) -> None:
@@ -452,7 +449,7 @@ class Reader:
                     continue
                 self.lease = Lease.TASK
                 need = session.advance(self._clock.current_time())
-                self._act()
+                self._driver.act()
                 if need is Need.END:
                     return
                 if self._can_hand_over():

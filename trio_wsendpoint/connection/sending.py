@@ -148,7 +148,7 @@ class Sending:
         self.waiting += 1
         try:
             while True:
-                await self._tasks.waits.senders.wait()
+                await self._tasks.waits.wait_to_send()
                 await self._check_open_told()
                 if self._tasks.has_room:
                     return
@@ -184,7 +184,7 @@ class Sending:
         self._check_stream(stream)
         await trio.lowlevel.checkpoint_if_cancelled()
         while session.is_open and not session.outbox.has_space:
-            await self._tasks.waits.chunks.wait()
+            await self._tasks.waits.wait_for_chunk()
             self._check_stream(stream)
         await self._check_open_told()
         self._check_stream(stream)

@@ -78,18 +78,8 @@ class Tasks:
         self.endpoint: Endpoint = session.endpoint
         self.logger = logger
         self.waits = Waits()
-        self.reader = Reader(
-            session,
-            stream,
-            transport,
-            self.waits,
-            act=self.act,
-            start=self._start_task,
-            owner=self,
-        )
-        self.writer = Writer(
-            session, stream, transport, patience, act=self.act, start=self._start_task
-        )
+        self.reader = Reader(session, stream, transport, self.waits, self)
+        self.writer = Writer(session, stream, transport, patience, self)
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         #: Of the tasks that were started; None for one that has ended.
@@ -117,7 +107,7 @@ class Tasks:
         """Call `listener` when the connection has ended."""
         self._end_listener = listener
 
-    def _start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+    def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start the task `name`, unless it was started before."""
         if (
             name not in self._scopes
@@ -252,8 +242,8 @@ class Tasks:
 
     def _read_on(self) -> None:
         """Let a task read to the end: the one in `aclose()`, or after a while the reader task."""
-        waits, listens = self.waits, self._end_listener is not None
-        if self.transport is None or listens or waits.ended.count or self.session.pings.waiting:
+        is_awaited = self.waits.ended.count or self.session.pings.waiting
+        if self.transport is None or is_awaited or self._end_listener is not None:
             self.reader.call()
         else:
             self.reader.note_away()
@@ -296,7 +286,7 @@ class Tasks:
                     session.note_ours_ended(trio.current_time())
                     self.act()
                 while session.ending is Ending.READ:
-                    await self.waits.phase.wait()
+                    await self.waits.wait_for_phase()
                 if session.ending is Ending.CLOSE:
                     await stream.aclose()
         except Exception as error:  # noqa: BLE001 - of a stream: it is closed by force
@@ -373,7 +363,7 @@ class Tasks:
             await trio.lowlevel.checkpoint()
         while self.session.phase is not Phase.OVER:
             self.reader.call_if_idle()
-            await self.waits.ended.wait()
+            await self.waits.wait_for_end()
 
     async def wait_told(self) -> None:
         """Let what the peer said last be read, if it is here, after writing to it has failed."""

@@ -6,11 +6,11 @@ writer task is shielded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from enum import Enum
 
 import trio
 
+from trio_wsendpoint.connection.waits import Driver
 from trio_wsendpoint.session.outbox import Batch
 from trio_wsendpoint.session.session import Session
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -48,18 +48,17 @@ class Writing(Enum):
 class Writer:
     """Writes for one connection.
 
-    `act` does what the session asks for, `start` starts the task.  `is_called`: the task has been
+    `driver` does what the session asks for and starts the task.  `is_called`: the task has been
     woken, and has not found everything written.
     """
 
     __slots__ = (
-        "_act",
         "_clock",
+        "_driver",
         "_patience",
         "_piece",
         "_rest",
         "_session",
-        "_start",
         "_stream",
         "_transport",
         "_work",
@@ -73,15 +72,12 @@ class Writer:
         stream: trio.abc.Stream,
         transport: NonBlockingStream | None,
         patience: float,
-        *,
-        act: Callable[[], None],
-        start: Callable[[str, Callable[[], Awaitable[None]]], None],
+        driver: Driver,
     ) -> None:
         self._session = session
         self._stream = stream
         self._transport = transport
-        self._act = act
-        self._start = start
+        self._driver = driver
         self._clock = trio.lowlevel.current_clock()
         self._work = Waiter()  # the task waits here for something to write
         self.is_called = False
@@ -107,7 +103,7 @@ class Writer:
             return
         if sent is not None:
             self._keep(data, sent)
-        self._act()
+        self._driver.act()
 
     def flush(self) -> None:
         """Write what waits as far as that takes no waiting; the task writes the rest."""
@@ -162,7 +158,7 @@ class Writer:
         """Let the task write what waits."""
         if not self.is_called:
             self.is_called = True
-            self._start("writer", self.run)
+            self._driver.start_task("writer", self.run)
             self._work.wake()
 
     def wake(self) -> None:
@@ -180,7 +176,7 @@ class Writer:
             if self._rest is not None or self._begin_batch():
                 if self._rest is not None:
                     await self._write_rest(self._rest)
-                self._act()
+                self._driver.act()
                 if self._transport is not None and self.writing is Writing.TASK:
                     self.writing = Writing.IDLE
                     await trio.lowlevel.checkpoint()  # a peer that takes all starves the others
@@ -189,7 +185,7 @@ class Writer:
             if session.outbox.is_done:
                 return
             self.is_called = False
-            self._act()
+            self._driver.act()
             if not self.is_called:
                 await self._work.wait()
 
@@ -216,7 +212,7 @@ class Writer:
         session.note_sent(0, self._clock.current_time())  # its deadline begins
         while rest:
             if session.wakes:
-                self._act()
+                self._driver.act()
             if transport is None:
                 sent = await self._send_piece(rest)
             else:
