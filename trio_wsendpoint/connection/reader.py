@@ -402,8 +402,8 @@ class Reader:
         self.lease = Lease.CLOSER
         try:
             while session.phase is not Phase.OVER:
-                need = Need.DATA
-                if not self._intake.is_drained:
+                need = Need.END if self._intake.is_eof else Need.DATA
+                if session.endpoint.closing.expects_frames and not self._intake.is_drained:
                     need = session.advance(self._clock.current_time())
                 if session.wakes:
                     self._driver.act()
