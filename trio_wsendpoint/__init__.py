@@ -9,12 +9,13 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
-from trio_wsendpoint.connection.broadcasting import broadcast
+from trio_wsendpoint.connection.broadcasting import PassedBy, broadcast
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,
     ConnectionEnded,
     ConnectionLost,
+    PingTimeout,
 )
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
@@ -30,6 +31,7 @@ from trio_wsendpoint.errors import (
     LocalError,
     MessageTooBig,
     PeerError,
+    PeerTooSlow,
     PolicyViolation,
     ProtocolError,
     RateExceeded,
@@ -110,9 +112,12 @@ __all__ = [
     "Message",
     "MessageTooBig",
     "Parser",
+    "PassedBy",
     "PeerError",
+    "PeerTooSlow",
     "PingFrame",
     "PingStore",
+    "PingTimeout",
     "PolicyViolation",
     "PongFrame",
     "Progress",

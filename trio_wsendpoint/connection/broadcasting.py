@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 import trio
 
@@ -11,19 +12,38 @@ from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
 
-__all__ = ["broadcast"]
+__all__ = ["PassedBy", "broadcast"]
+
+
+class PassedBy(tuple[Connection, ...]):
+    """The connections that a `broadcast()` passed by: those that are `full`, then those `busy`.
+
+    `full`: `Limits.send_buffer` bytes or more wait for the peer, which is slow.  `busy`: a task of
+    the app's waits in `send()`, or has a `send_stream()` open, so that the message had to wait for
+    it; that says nothing of the peer.
+    """
+
+    full: tuple[Connection, ...]
+    busy: tuple[Connection, ...]
+
+    def __new__(cls, full: Iterable[Connection], busy: Iterable[Connection]) -> Self:
+        """Join the two."""
+        full, busy = tuple(full), tuple(busy)
+        made = super().__new__(cls, (*full, *busy))
+        made.full = full
+        made.busy = busy
+        return made
 
 
 @trio.lowlevel.enable_ki_protection
 def broadcast(
     connections: Iterable[Connection], value: str | Buffer, *, compress: bool = True
-) -> tuple[Connection, ...]:
+) -> PassedBy:
     """Send a message to every connection that has room now; return those that have none.
 
     Not async, and it never waits: for each connection it does what `send_nowait` does.  Those
-    returned did not get the message: `Limits.send_buffer` bytes or more wait for their peer,
-    another task waits in `send()`, or a `send_stream()` is open.  What becomes of them is up to
-    you.  Connections that are closed or closing are passed over.
+    returned did not get the message, and `PassedBy` tells why.  What becomes of them is up to
+    you.  Connections that are closed or closing are left out.
 
     The message becomes bytes once for all servers' connections without compression, and is
     compressed once for those that agreed on the same parameters without context takeover
@@ -39,12 +59,13 @@ def broadcast(
     """
     message = SharedMessage(value)
     targets = [(connection, sending_of(connection)) for connection in connections]
-    slow: list[Connection] = []
+    full: list[Connection] = []
+    busy: list[Connection] = []
     for connection, sending in targets:
         if not connection.is_open:
             continue
         if not sending.has_room:
-            slow.append(connection)
+            (busy if sending.is_busy else full).append(connection)
             continue
         try:
             sending.commit(message, compress=compress)
@@ -54,4 +75,4 @@ def broadcast(
             tasks = tasks_of(connection)
             tasks.session.fail_internally(error)
             tasks.act()
-    return tuple(slow)
+    return PassedBy(full, busy)

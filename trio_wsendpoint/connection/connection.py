@@ -82,6 +82,23 @@ class Connection(trio.abc.Channel[str | bytes]):
         """
         return await self._receiving.receive()
 
+    async def receive_text(self) -> str:
+        """Return the next message as `str`: a binary one is decoded from UTF-8.
+
+        Raises and is cancelled as `receive`, and raises `UnicodeDecodeError` for a binary message
+        that is not UTF-8, which is then gone.
+        """
+        value = await self._receiving.receive()
+        return value if isinstance(value, str) else value.decode()
+
+    async def receive_bytes(self) -> bytes:
+        """Return the next message as `bytes`: those of a text are its UTF-8.
+
+        Raises and is cancelled as `receive`.
+        """
+        value = await self._receiving.receive()
+        return value if isinstance(value, bytes) else value.encode()
+
     # A coroutine of its own around the other would cost as much as the checkpoint in that.
     def __anext__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -116,8 +133,10 @@ class Connection(trio.abc.Channel[str | bytes]):
     # One function and few calls: each message of a conversation passes here.  A Ctrl-C in the
     # middle would leave half of it done.
     @trio.lowlevel.enable_ki_protection
-    async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
+    async def send(self, value: str | Buffer, *, text: bool = False, compress: bool = True) -> None:
         """Send a message: text for `str`, binary for `bytes` (a buffer's content is copied).
+
+        `text=True` sends bytes that are UTF-8 as a text; others raise `UnicodeDecodeError`.
 
         Waits while `Limits.send_buffer` bytes or more are queued, then commits the message
         without waiting for it to be written.  So if cancelled, nothing of it was or will be
@@ -130,6 +149,8 @@ class Connection(trio.abc.Channel[str | bytes]):
         Raises `TypeError` and, for a `str` with lone surrogates, `UnicodeEncodeError`;
         `ConnectionLost` if the peer has closed or is gone; `ConnectionClosedLocally`.
         """
+        if text and not isinstance(value, str):
+            value = str(value, "utf-8")
         await trio.lowlevel.checkpoint_if_cancelled()
         if not self._sending.try_send(value, compress=compress):
             await self._sending.send(value, compress=compress)
@@ -245,7 +266,8 @@ class Connection(trio.abc.Channel[str | bytes]):
         )
 
     def __repr__(self) -> str:
-        return f"<Connection {ascii(self.request.path)[1:-1][:80]} {self.state.value}>"
+        path = ascii(self.request.path)[1:-1][:80]
+        return f"<Connection #{self.id} {self._tasks.logger.peer} {path} {self.state.value}>"
 
 
 def tasks_of(connection: Connection) -> Tasks:

@@ -133,6 +133,11 @@ class Sending:
         """Whether a message may be committed now: no task is before, and there is room."""
         return not self.waiting and self._tasks.has_room
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether tasks of the app's wait in `send()`, or one sends a message in chunks."""
+        return self.waiting > 0 or self._stream is not None
+
     def check_open(self) -> None:
         """Raise how the connection ended, unless it is open."""
         if not self._session.is_open:
