@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import trio
 
 from tests.connection.helpers import both_forms, half_pair, may_lose, served, settle
 from trio_wsendpoint import Limits, broadcast
@@ -62,9 +61,8 @@ async def test_a_broadcast_tells_a_slow_peer_from_a_sender() -> None:
         ours.room = 0
         await full.send(b"x" * 900)
         await settle()  # the writer has this one
-        with pytest.raises(trio.WouldBlock):
-            while True:
-                full.send_nowait(b"x" * 900)
+        for _ in range(2):
+            full.send_nowait(b"x" * 900)
         async with busy.send_stream("text"):
             passed = broadcast([full, busy, free], "news")
         assert list(passed) == [full, busy]
