@@ -55,6 +55,13 @@ class ConnectionClosed(WebSocketError):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # `closing` stays here: it holds the error of a peer or of a callback, which need not be
+        # fit for a pickle.  The text of the copy says what it knew.
+        restore = super().__reduce__()[0]
+        kept = {name: value for name, value in vars(self).items() if name != "_closing"}
+        return restore, (type(self), (str(self),)), kept
+
 
 class ConnectionEnded(ConnectionClosed, trio.EndOfChannel):
     """The peer closed the connection in order: with 1000, 1001, or no code."""
