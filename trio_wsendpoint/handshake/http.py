@@ -1,8 +1,8 @@
 """A request and a response, as plain data that checks itself when it is made.
 
 Both are immutable and hold nothing that may not go on the wire: making one raises `ValueError`
-(`TypeError` for a wrong type) instead.  What they tell of the peer's headers never raises.
-Every module may import this one, as may people who bring an HTTP server of their own.
+(`TypeError` for a wrong type) instead.  What they tell of the peer's headers never raises, and
+their `repr` hides credentials.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from http import HTTPStatus
 from trio_wsendpoint.handshake.abnf import is_token, parse_protocols, parse_tokens
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.secrecy import hide_in_url
 
 __all__ = ["HeaderItems", "Headers", "Request", "Response"]
 
@@ -45,7 +46,7 @@ class Request:
     ) -> None:
         # A blank in the target would end it early, and a line break the whole line.
         if not target or not _VISIBLE.issuperset(target):
-            raise ValueError(f"request target {quoted(target)} is not visible ASCII")
+            raise ValueError(f"request target {quoted(hide_in_url(target))} is not visible ASCII")
         if method != "GET" and not is_token(method):
             raise ValueError(f"method {quoted(method)} is not a token")
         if not _VISIBLE.issuperset(http_version):
@@ -64,6 +65,12 @@ class Request:
         _set(request, "method", "GET")
         _set(request, "http_version", "1.1")
         return request
+
+    def __repr__(self) -> str:
+        return (
+            f"Request({hide_in_url(self.target)!a}, {self.headers!r}, "
+            f"method={self.method!a}, http_version={self.http_version!a})"
+        )
 
     @property
     def path(self) -> str:
