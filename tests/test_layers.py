@@ -36,6 +36,7 @@ THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
     "outcome": lambda module: unit_of(module) not in SANS_IO,
     "h11": lambda module: module == f"{PACKAGE}.handshake.http1",
+    "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
@@ -205,6 +206,7 @@ def tree_with(tmp_path: Path, path: str, source: str) -> Path:
         ("handshake/http1.py", "from trio.lowlevel import checkpoint", "must not import trio"),
         ("extensions/__init__.py", "import trio.testing", "must not import trio"),
         ("handshake/__init__.py", "import h11", "must not import h11"),
+        ("protocol/frames.py", "import idna", "must not import idna"),
         ("protocol/frames.py", "from isal import isal_zlib", "must not import isal"),
         ("protocol/frames.py", "import cython", "must not import cython"),
         ("server/__init__.py", "import websockets", "no dependency"),
@@ -240,6 +242,7 @@ def test_the_checker_finds_a_circle_of_three(tmp_path: Path) -> None:
             "from . import opcodes\nfrom trio_wsendpoint.errors import PeerError",
         ),
         ("handshake/http1.py", "import h11\nfrom trio_wsendpoint import errors"),
+        ("handshake/__init__.py", "import idna"),
         ("extensions/__init__.py", "import importlib\nimportlib.import_module('isal.isal_zlib')"),
         (
             "connection/__init__.py",

@@ -1,7 +1,4 @@
-"""A client's way in: `async with connect_endpoint(url) as connection`.
-
-Nothing imports this module but the package itself and `testing`.
-"""
+"""A client's way in: `async with connect_endpoint(url) as connection`."""
 
 from __future__ import annotations
 
@@ -43,11 +40,12 @@ def connect_endpoint(
     settings = ConnectSettings(**options)
     target = WebSocketURL.parse(url)
     if ssl_context is not None and not target.secure:
-        raise ValueError(f"ssl_context is for wss:// URLs, not for {url!r}")
+        raise ValueError("ssl_context is for wss:// URLs: this one is ws://")
     handshake = ClientHandshake(
         target,
         subprotocols=settings.subprotocols,
         origin=settings.origin,
+        host_header=settings.host_header,
         headers=settings.headers,
         extensions=settings.extensions,
         random_bytes=settings.random_bytes,
@@ -76,7 +74,7 @@ async def _open_stream(
     if ssl_context is None:
         return stream
     try:
-        return over_tls(stream, ssl_context, server_hostname=target.host)
+        return over_tls(stream, ssl_context, server_hostname=target.server_name)
     except BaseException:  # a context that is not a client's, for one
         await trio.aclose_forcefully(stream)
         raise

@@ -15,9 +15,15 @@ __all__ = ["ConnectOptions", "ConnectSettings"]
 
 
 class ConnectOptions(ConnectionOptions, total=False):
-    """What a client may be told beside: `origin`, the Origin header to send."""
+    """What a client may be told in addition.
+
+    `origin`: the Origin header to send.
+    `host_header`: the Host header to send instead of the URL's, as `name` or `name:port`; where
+    to connect, and which certificate to expect, the URL says all the same.
+    """
 
     origin: str | None
+    host_header: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,7 @@ class ConnectSettings(ConnectionSettings):
     """`ConnectOptions`, complete."""
 
     origin: str | None = None
+    host_header: str | None = None
 
     def __post_init__(self) -> None:
         ConnectionSettings.__post_init__(self)

@@ -20,7 +20,7 @@ from trio_wsendpoint.handshake.abnf import (
 from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, make_key
-from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
+from trio_wsendpoint.handshake.offers import checked_headers, checked_host, checked_subprotocols
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.url import WebSocketURL
 from trio_wsendpoint.options import Limits
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientHandshake"]
 
-_RESERVED = frozenset({"connection", "host", "upgrade"})
+_RESERVED = {"connection": "", "host": "host_header=", "upgrade": ""}
 _LIST_ITEMS = Limits().list_items
 
 _T = TypeVar("_T")
@@ -43,9 +43,10 @@ class ClientHandshake:
     """Asks one server for one WebSocket.
 
     `url`: a str is parsed, which may raise `InvalidURL`.  `subprotocols`: those we speak, the
-    preferred one first.  `origin`: for clients that act for a web page.  `headers`: further ones
-    for the request.  `extensions`: those we offer, the preferred one first.  `random_bytes`: where
-    the 16 bytes of the key come from.
+    preferred one first.  `origin`: for clients that act for a web page.  `host_header`: the Host
+    to ask for, as `name` or `name:port`, instead of the URL's.  `headers`: further ones for the
+    request.  `extensions`: those we offer, the preferred one first.  `random_bytes`: where the 16
+    bytes of the key come from.
 
     After `check`, `subprotocol` and `extension` tell what was agreed; both may be None.
     Raises `ValueError` (`TypeError`) for options that cannot make a correct request.
@@ -57,6 +58,7 @@ class ClientHandshake:
         *,
         subprotocols: Sequence[str] = (),
         origin: str | None = None,
+        host_header: str | None = None,
         headers: HeaderItems = (),
         extensions: Sequence[ExtensionNegotiator] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
@@ -67,14 +69,16 @@ class ClientHandshake:
         self._subprotocols = checked_subprotocols(subprotocols)
         self._extensions = {negotiator.name: negotiator for negotiator in extensions}
         # What an argument or the URL says may not be said again: the two could differ.
-        reserved = set(_RESERVED)
+        reserved = dict(_RESERVED)
         if origin is not None:
-            reserved.add("origin")
+            reserved["origin"] = "origin= alone"
         if self.url.authorization is not None:
-            reserved.add("authorization")
+            reserved["authorization"] = "either this header or the user and password of the URL"
         extra = checked_headers(headers, reserved)
+        host = self.url.host_header if host_header is None else checked_host(host_header)
         self._key = make_key(random_bytes)
-        self._request = Request(self.url.target, [*self._fields(origin), *extra.items()])
+        fields = [("Host", host), *self._fields(origin), *extra.items()]
+        self._request = Request(self.url.target, fields)
 
     def request(self) -> Request:
         """Return the opening request; each call returns the same."""
@@ -105,7 +109,6 @@ class ClientHandshake:
 
     def _fields(self, origin: str | None) -> list[tuple[str, str]]:
         fields = [
-            ("Host", self.url.host_header),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Key", self._key),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerHandshake"]
 
 _DEFAULT_LIMITS = Limits()
-_RESERVED = frozenset({"connection", "upgrade"})
+_RESERVED = {"connection": "", "upgrade": ""}
 _FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _T = TypeVar("_T")
