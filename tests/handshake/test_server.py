@@ -131,7 +131,7 @@ def test_a8_a9_an_upgrade_is_required(request_):
         upgrade(without=["Sec-WebSocket-Key"]),
         upgrade(("Sec-WebSocket-Key", KEY)),
         upgrade(Sec_WebSocket_Key="x"),
-        upgrade(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZR=="),
+        upgrade(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ"),
         upgrade(Sec_WebSocket_Key="\xff" * 24),
     ],
 )

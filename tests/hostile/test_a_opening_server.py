@@ -176,7 +176,7 @@ async def test_a06_no_key_and_two(autojump_clock):
 
 async def test_a07_keys_that_are_not_16_bytes_in_base64(autojump_clock):
     keys = ["x", "", "A" * 20, "A" * 22, "AAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAA="]
-    keys += ["dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ= ="]
+    keys += ["dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ= ="]
     keys += ["dGhlIHNhbXBsZSBub25jZQ==,", "=" * 24, "-" * 22 + "==", "dGhlIHNhbXBsZSBub25jZQ==A"]
     async with server_under_test() as under_test:
         await check(under_test, 400, *(request(Sec_WebSocket_Key=key) for key in keys))
