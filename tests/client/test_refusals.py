@@ -196,11 +196,11 @@ RIGHT = (
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (b"", "closed the connection before answering"),
-        (b"HTTP/1.1 101 Swi", "closed the connection after 16 bytes: b'HTTP/1.1 101 Swi'"),
+        (b"", "closed the connection before answering: is it wss://?"),
+        (b"HTTP/1.1 101 Swi", "after 16 bytes of an answer: 'HTTP/1.1 101 Swi'"),
         (RIGHT[:-2], "closed the connection after"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "b'SSH-2.0-OpenSSH_9.6"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "an SSH banner: 'SSH-2.0-OpenSSH_9.6'"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "the server speaks TLS: is it wss://?"),
         (b"HTTP/1.1 101 OK\r\n\r\n", "Upgrade header is missing"),
         (RIGHT.replace(b"ACCEPT", b"AAAA"), "Sec-WebSocket-Accept header is 'AAAA'"),
         (RIGHT.replace(b"Upgrade: websocket", b"Upgrade: h2c"), "Upgrade header is 'h2c'"),

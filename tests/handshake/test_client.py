@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from trio_wsendpoint.errors import BadResponse, InvalidURL
 from trio_wsendpoint.handshake import (
     ClientHandshake,
+    Headers,
     Request,
     RequestReader,
     Response,
@@ -160,9 +161,48 @@ def test_a_refusal():
         client().check(response)
     assert caught.value.response is response
     message = str(caught.value)
-    assert message.startswith(r"the server answered 403 Forbidden: b'no\x1b[31m xxx")
+    assert message.startswith(r"the server answered 403 Forbidden: 'no\x1b[31m xxx")
     assert message.endswith("'...")
     assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "shown"),
+    [
+        (301, "https://h/a", "301 Moved Permanently, Location: https://h/a"),
+        (
+            302,
+            "https://u:SECRET@h/a?token=SECRET#SECRET",
+            "302 Found, Location: https://...@h/a?token=...#...",
+        ),
+        (307, "/\xe9", r"307 Temporary Redirect, Location: /\xe9"),
+        (403, "/a", "403 Forbidden"),
+    ],
+)
+def test_a_redirect_shows_where_to(status, location, shown):
+    with pytest.raises(HandshakeRefused) as caught:
+        client().check(Response(status, {"Location": location}))
+    assert str(caught.value) == f"the server answered {shown}"
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, 999])
+def test_what_is_no_status_is_a_refusal(status):
+    response = Response._of_checked(status, Headers())
+    with pytest.raises(HandshakeRefused, match=f"^the server answered {status:03} Unknown$"):
+        client().check(response)
+
+
+def test_a_refusal_that_repeats_our_secrets():
+    handshake = ClientHandshake(
+        "ws://user:PASSWORD@h/chat?token=SECRET&x=y", headers={"Cookie": "session=COOKIE"}
+    )
+    authorization = handshake.request().headers["Authorization"]
+    body = f"Cannot GET /chat?token=SECRET&x=y COOKIE PASSWORD {authorization}"
+    with pytest.raises(HandshakeRefused, match=r"'Cannot GET /chat\?token=\.\.\.&x=y") as caught:
+        handshake.check(Response(404, body=body))
+    text = f"{caught.value}"
+    for secret in ("SECRET", "COOKIE", "PASSWORD", authorization.partition(" ")[2]):
+        assert secret not in text
 
 
 def test_a_refusal_without_a_body():

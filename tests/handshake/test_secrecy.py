@@ -31,6 +31,8 @@ from trio_wsendpoint.handshake.secrecy import (
         ("https://h:1/a@b", "https://h:1/a@b"),
         ("https://u:p@h:1/a", "https://...@h:1/a"),
         ("https://u@v@h", "https://...@h"),
+        ("u:p@h", "...@h"),
+        ("u:p@h/a", "...@h/a"),
         ("https://h?u:p@x", "https://h?..."),
     ],
 )

@@ -54,7 +54,7 @@ async def ask(served, data):
 
 BAD = {
     400: [
-        b"\r\n\r\n",
+        b"\r\n\r\nG",
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         request().replace(b"\r\n", b"\n"),

@@ -42,7 +42,7 @@ async def open_as_client(
         await do_tls(stream)
         request = handshake.request()
         await send(stream, serialize_request(request))
-        reader = ResponseReader(settings.limits)
+        reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
         response = await _read_response(stream, reader, settings)
         handshake.check(response)
         endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
@@ -63,18 +63,18 @@ async def _read_response(
 ) -> Response:
     response: Response | None = None
     while response is None and reader.partial() is None:
-        data = await _receive(stream)
+        data = await _receive(stream, reader)
         response = reader.receive_data(data) if data else reader.receive_eof()
     # Of an answer that is not 101 the body is wanted too: what comes of it, and not for long.
     with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
         while response is None:
-            data = await _receive(stream)
+            data = await _receive(stream, reader)
             response = reader.receive_data(data) if data else reader.receive_eof()
     return response or cast("Response", reader.partial())
 
 
-async def _receive(stream: trio.abc.Stream) -> bytes:
+async def _receive(stream: trio.abc.Stream, reader: ResponseReader) -> bytes:
     try:
         return bytes(await stream.receive_some(CHUNK))
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise lost(error) from error
+        raise reader.cut_short(str(lost(error))) from error

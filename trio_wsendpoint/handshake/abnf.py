@@ -4,7 +4,6 @@ Each parser takes the values of all the field lines of one name, in their order,
 items, or raises `ValueError`; nothing else, whatever the peer wrote.  `TooManyItems` is the
 `ValueError` for a list over its limit.  Time is linear in the length of the values: they are
 split and looked up in sets, there is no regular expression to go wrong.
-Every module of `handshake/` may import it.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ def _elements(values: Iterable[str]) -> Iterator[str]:
 
 def _check_room(count: int, limit: int) -> None:
     if count >= limit:
-        raise TooManyItems(f"more than {limit} items in one list")
+        raise TooManyItems(f"more than {limit} items in one list (Limits.list_items)")
 
 
 def _parameter(piece: str) -> tuple[str, str | None]:

@@ -1,9 +1,8 @@
-"""Reads the body of a refusal, as far as anyone wants it: delimited by length, chunks or EOF.
+"""Reads the body of a refusal, up to a limit: delimited by length, chunks or EOF.
 
 `BodyReader.receive_data` returns whether the body is at its end; it never raises.  A body whose
 framing is broken ends where it breaks: the status before it is what the caller needs to see.
 h11 could do this, but its pattern for a chunk's extensions takes quadratic time on hostile ones.
-Only `http1.py` imports it.
 """
 
 from __future__ import annotations

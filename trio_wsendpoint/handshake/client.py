@@ -21,7 +21,8 @@ from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, make_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_host, checked_subprotocols
-from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.quoting import quoted, tell_header
+from trio_wsendpoint.handshake.secrecy import hide_in_url, hide_secrets, secrets_of
 from trio_wsendpoint.handshake.url import WebSocketURL
 from trio_wsendpoint.options import Limits
 
@@ -92,9 +93,7 @@ class ClientHandshake:
         """
         self.subprotocol = self.extension = None
         if response.status != 101:
-            said = f": {quoted(response.body, 120)}" if response.body else ""
-            refusal = f"the server answered {response.status} {response.reason_phrase}{said}"
-            raise HandshakeRefused(refusal, response)
+            raise HandshakeRefused(self._explain(response), response)
         protocols = _parse(parse_protocols, response, "Upgrade")
         if [protocol.lower() for protocol in protocols] != ["websocket"]:
             raise _wrong(response, "Upgrade", "websocket")
@@ -106,6 +105,18 @@ class ClientHandshake:
         subprotocol = self._check_subprotocol(response)
         self.extension = self._check_extensions(response)
         self.subprotocol = subprotocol
+
+    def _explain(self, refusal: Response) -> str:
+        text = f"the server answered {refusal.status:03} {refusal.reason_phrase}"
+        location = refusal.headers.get("Location")
+        if 300 <= refusal.status < 400 and location is not None:
+            text += f", Location: {quoted(hide_in_url(location))[1:-1]}"
+        if not refusal.body:
+            return text
+        # A server may say what it did not like: a token, or the whole of the target.
+        secrets = secrets_of(self.url.target, self._request.headers)
+        body = hide_secrets(refusal.body.decode("utf-8", "replace"), secrets)
+        return f"{text}: {quoted(body, 120)}"
 
     def _fields(self, origin: str | None) -> list[tuple[str, str]]:
         fields = [
@@ -165,6 +176,5 @@ def _parse(parser: Callable[..., list[_T]], response: Response, name: str) -> li
 
 
 def _wrong(response: Response, name: str, expected: str) -> BadResponse:
-    value = response.headers.get(name)
-    found = "is missing" if value is None else f"is {quoted(value)}"
-    return BadResponse(f"the server's {name} header {found}: expected {expected}")
+    told = tell_header(name, response.headers.get_all(name), expected)
+    return BadResponse(f"the server's {told}")

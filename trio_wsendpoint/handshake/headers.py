@@ -20,6 +20,8 @@ __all__ = ["HeaderItems", "Headers"]
 # RFC 9110 section 5.5: field-vchar, obs-text, and the blanks between them.  HTAB is the one
 # control character; 0x80 to 0xFF are opaque, which ISO-8859-1 keeps byte for byte.
 _VALUE = frozenset(map(chr, [9, *range(0x20, 0x7F), *range(0x80, 0x100)]))
+# What joins the values of repeated fields, if that is no comma.
+_SEPARATORS = {"cookie": "; "}
 
 
 class Headers:
@@ -129,7 +131,7 @@ HeaderItems: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 def _joined(name: str, values: tuple[str, ...]) -> str:
-    return ("; " if name.lower() == "cookie" else ", ").join(values)
+    return _SEPARATORS.get(name.lower(), ", ").join(values)
 
 
 def _checked_field(pair: object) -> tuple[str, str]:

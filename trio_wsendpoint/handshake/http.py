@@ -20,7 +20,7 @@ __all__ = ["HeaderItems", "Headers", "Request", "Response"]
 
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F)))
 _NO_HEADERS = Headers()
-_set = object.__setattr__  # for those who make what nobody changes afterwards
+_set = object.__setattr__  # to make what does not change afterwards
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -129,9 +129,10 @@ class Request:
 class Response:
     """A response (RFC 9112 section 4).
 
-    `status` is 100 to 599.  `headers` takes whatever `Headers` does.  `body` may be a `str`,
-    which becomes UTF-8 and, unless the headers say otherwise, `text/plain; charset=utf-8`.
-    Framing (Content-Length, Connection) is for whoever writes it: see `serialize_response`.
+    `status` is 100 to 599; of a response that was read, 0 to 999, of which RFC 9110 section 15
+    takes what is no status for one of 5xx.  `headers` takes what `Headers` does.  `body` may be a
+    `str`, which becomes UTF-8 and, unless the headers say otherwise, `text/plain; charset=utf-8`.
+    `serialize_response` adds the framing (Content-Length, Connection).
     """
 
     status: int
@@ -161,12 +162,12 @@ class Response:
         _set(self, "body", body)
 
     @classmethod
-    def _of_checked(cls, status: int, headers: Headers) -> Response:
-        """As `Request._of_checked`, of a response without a body."""
+    def _of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
+        """As `Request._of_checked`; `status` may be any number of three digits."""
         response = cls.__new__(cls)
         _set(response, "status", status)
         _set(response, "headers", headers)
-        _set(response, "body", b"")
+        _set(response, "body", body)
         return response
 
     @property

@@ -39,11 +39,11 @@ def hide_in_url(url: str) -> str:
     """Return `url`, or the target of a request, without credentials; names in the query stay."""
     rest, hash_sign, _ = url.partition("#")
     rest, mark, query = rest.partition("?")
-    scheme, found, place = rest.partition("://")
-    if found:
-        authority, slash, path = place.partition("/")
-        _, at_sign, host = authority.rpartition("@")
-        rest = f"{scheme}://{_HIDDEN if at_sign else ''}{at_sign}{host}{slash}{path}"
+    scheme, found, place = rest.rpartition("://")
+    authority, slash, path = place.partition("/")
+    _, at_sign, host = authority.rpartition("@")
+    if at_sign:
+        rest = f"{scheme}{found}{_HIDDEN}@{host}{slash}{path}"
     pairs = [_hide_pair(pair) for pair in query.split("&")]
     return rest + mark + "&".join(pairs) + (hash_sign and f"#{_HIDDEN}")
 
@@ -92,9 +92,8 @@ def secrets_of(target: str, headers: Headers) -> frozenset[str]:
         if name.lower() in SECRET_HEADERS:
             scheme, _, credentials = value.partition(" ")
             words |= {value, credentials}
-            if name.lower() == "cookie":
-                words |= {pair.partition("=")[2].strip() for pair in value.split(";")}
-            elif scheme.lower() == "basic":
+            words |= {pair.partition("=")[2].strip() for pair in value.split(";")}
+            if scheme.lower() == "basic":
                 words |= _decoded(credentials)
     return frozenset(word for word in words if len(word) >= _LEAST_SECRET)
 
