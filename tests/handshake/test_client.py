@@ -239,6 +239,27 @@ def test_b36_subprotocols_that_were_not_offered(value):
     assert "offered (none)" in bad(answer(("Sec-WebSocket-Protocol", value)))
 
 
+def test_a_subprotocol_may_be_required():
+    handshake = client(subprotocols=["a", "b"], subprotocol_required=True)
+    with pytest.raises(BadResponse, match=r"Protocol header is missing: expected one .*\(a, b\)"):
+        handshake.check(answer())
+    handshake.check(answer(("Sec-WebSocket-Protocol", "b")))
+    assert handshake.subprotocol == "b"
+    with pytest.raises(ValueError, match="there are no subprotocols to choose from"):
+        client(subprotocol_required=True)
+
+
+@pytest.mark.parametrize("url", ["ws://h:81/", "ws://[fe80::1%25eth0]:81/"])
+def test_another_host(url):
+    request = client(url=url, host_header="stra\xdfe.de:8080").request()
+    assert request.headers.get_all("Host") == ("xn--strae-oqa.de:8080",)
+    assert client(url="ws://[fe80::1%25eth0]:81/").request().host == "[fe80::1]:81"
+    with pytest.raises(ValueError, match="header host: the handshake writes it itself: use host_"):
+        client(headers={"Host": "x"})
+    with pytest.raises(ValueError, match="host_header: "):
+        client(host_header="http://x")
+
+
 def test_b36_two_subprotocols():
     twice = [("Sec-WebSocket-Protocol", "a")] * 2
     assert "'a, a'" in bad(answer(*twice), subprotocols=["a"])

@@ -725,7 +725,7 @@ async def test_a26_a_pattern_must_match_the_whole_origin(autojump_clock):
     origins = [re.compile(r"https://.*\.ok\.com"), None]
     async with server_under_test(origins=origins) as under_test:
         await check_opens(
-            under_test, request(Origin="https://a.ok.com"), request(Origin="https://A.OK.com:443")
+            under_test, request(Origin="https://a.ok.com"), request(Origin="https://b.a.ok.com")
         )
         await check(
             under_test,

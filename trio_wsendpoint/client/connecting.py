@@ -44,6 +44,7 @@ def connect_endpoint(
     handshake = ClientHandshake(
         target,
         subprotocols=settings.subprotocols,
+        subprotocol_required=settings.subprotocol_required,
         origin=settings.origin,
         host_header=settings.host_header,
         headers=settings.headers,

@@ -36,7 +36,8 @@ class ConnectionOptions(TypedDict, total=False):
     `limits`, `timeouts`, `heartbeat`: see these groups; `heartbeat=None` sends no pings.
     `deflate`: a `Deflate` group turns on compression (RFC 7692) if the peer agrees.
     `subprotocols`: those we speak; a client prefers the first, a server takes the client's
-    order.
+    order.  `subprotocol_required`: without one in common there is no connection; a server
+    refuses with 400 and the list.
     `headers`: further headers for our side of the opening handshake.
     `unrecognized_pong`, `on_data_frame`, `before_send_frame`, `random_bytes`: as for `Endpoint`,
     except that a pong that nobody asked for is ignored by default (RFC 6455 section 5.5.3).
@@ -50,6 +51,7 @@ class ConnectionOptions(TypedDict, total=False):
     heartbeat: Heartbeat | None
     deflate: Deflate | None
     subprotocols: Sequence[str]
+    subprotocol_required: bool
     headers: HeaderItems
     unrecognized_pong: Literal["close", "ignore"]
     on_data_frame: Callable[[DataFrame], DataFrame | None] | None
@@ -69,7 +71,8 @@ class ConnectionSettings:
     heartbeat: Heartbeat | None = field(default_factory=Heartbeat)
     deflate: Deflate | None = None
     subprotocols: Sequence[str] = ()
-    headers: HeaderItems = ()
+    subprotocol_required: bool = False
+    headers: HeaderItems = field(default=(), repr=False)
     unrecognized_pong: Literal["close", "ignore"] = "ignore"
     on_data_frame: Callable[[DataFrame], DataFrame | None] | None = None
     before_send_frame: Callable[[ControlFrame], object] | None = None

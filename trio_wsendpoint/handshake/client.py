@@ -44,10 +44,10 @@ class ClientHandshake:
     """Asks one server for one WebSocket.
 
     `url`: a str is parsed, which may raise `InvalidURL`.  `subprotocols`: those we speak, the
-    preferred one first.  `origin`: for clients that act for a web page.  `host_header`: the Host
-    to ask for, as `name` or `name:port`, instead of the URL's.  `headers`: further ones for the
-    request.  `extensions`: those we offer, the preferred one first.  `random_bytes`: where the 16
-    bytes of the key come from.
+    preferred one first; `subprotocol_required`: a 101 with none of them is wrong.  `origin`: for
+    clients that act for a web page.  `host_header`: the Host to ask for, as `name` or `name:port`,
+    instead of the URL's.  `headers`: further ones for the request.  `extensions`: those we offer,
+    the preferred one first.  `random_bytes`: where the 16 bytes of the key come from.
 
     After `check`, `subprotocol` and `extension` tell what was agreed; both may be None.
     Raises `ValueError` (`TypeError`) for options that cannot make a correct request.
@@ -58,6 +58,7 @@ class ClientHandshake:
         url: str | WebSocketURL,
         *,
         subprotocols: Sequence[str] = (),
+        subprotocol_required: bool = False,
         origin: str | None = None,
         host_header: str | None = None,
         headers: HeaderItems = (),
@@ -67,7 +68,8 @@ class ClientHandshake:
         self.url = url if isinstance(url, WebSocketURL) else WebSocketURL.parse(url)
         self.subprotocol: str | None = None
         self.extension: MessageExtension | None = None
-        self._subprotocols = checked_subprotocols(subprotocols)
+        self._subprotocols = checked_subprotocols(subprotocols, is_required=subprotocol_required)
+        self._is_subprotocol_required = subprotocol_required
         self._extensions = {negotiator.name: negotiator for negotiator in extensions}
         # What an argument or the URL says may not be said again: the two could differ.
         reserved = dict(_RESERVED)
@@ -143,7 +145,7 @@ class ClientHandshake:
     def _check_subprotocol(self, response: Response) -> str | None:
         # RFC 6455 section 11.3.4: the answer is one name, on one line, and one of those offered.
         match response.headers.get_all("Sec-WebSocket-Protocol"):
-            case ():
+            case () if not self._is_subprotocol_required:
                 return None
             case (name,) if name in self._subprotocols:
                 return name

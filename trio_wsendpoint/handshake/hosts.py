@@ -12,7 +12,7 @@ import idna
 
 from trio_wsendpoint.handshake.quoting import quoted
 
-__all__ = ["ascii_host"]
+__all__ = ["ascii_authority", "ascii_host"]
 
 # What a resolver takes; `_` is in use, whatever RFC 952 says.
 _NAME = frozenset(ascii_letters + digits + "-._")
@@ -45,3 +45,9 @@ def ascii_host(name: str) -> str:
     if len(ascii_name) > _MAX_NAME or not all(0 < len(label) < 64 for label in labels):
         raise ValueError(f"the host {quoted(name)} has an empty or overlong part")
     return ascii_name.lower()
+
+
+def ascii_authority(text: str) -> str:
+    """Return `host` or `host:port` with the name of the host in ASCII; raises `ValueError`."""
+    name, colon, port = text.partition(":")
+    return ascii_host(name) + colon + port

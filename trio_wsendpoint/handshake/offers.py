@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trio_wsendpoint.handshake.abnf import is_token
 from trio_wsendpoint.handshake.authority import parse_authority
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
-from trio_wsendpoint.handshake.hosts import ascii_host
+from trio_wsendpoint.handshake.hosts import ascii_authority
 from trio_wsendpoint.handshake.quoting import quoted
 
 if TYPE_CHECKING:
@@ -26,8 +26,17 @@ _INSTEAD = {
 }
 
 
-def checked_subprotocols(subprotocols: Sequence[str]) -> tuple[str, ...]:
-    """Return them, each a token and each but once (RFC 6455 section 4.1, item 10)."""
+def checked_subprotocols(
+    subprotocols: Sequence[str], *, is_required: bool = False
+) -> tuple[str, ...]:
+    """Return them, each a token and each but once (RFC 6455 section 4.1, item 10).
+
+    `is_required`: the option `subprotocol_required`, which makes no sense without any.
+    """
+    if not isinstance(is_required, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"subprotocol_required is a bool, not {type(is_required).__name__}")
+    if is_required and not subprotocols:
+        raise ValueError("subprotocol_required: there are no subprotocols to choose from")
     if isinstance(subprotocols, str):
         # Or "chat" would offer "c", "h", "a" and "t".
         raise TypeError(f"subprotocols: a list of tokens, not the str {quoted(subprotocols)}")
@@ -64,13 +73,8 @@ def checked_host(text: str) -> str:
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"host_header is a str or None, not {type(text).__name__}")
     try:
-        value = text if text.isascii() else _ascii_authority(text)
+        value = text if text.isascii() else ascii_authority(text)
         parse_authority(value)
     except ValueError as error:
         raise ValueError(f"host_header: {error}") from None
     return value
-
-
-def _ascii_authority(text: str) -> str:
-    name, colon, port = text.partition(":")
-    return ascii_host(name) + colon + port

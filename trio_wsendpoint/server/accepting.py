@@ -2,12 +2,13 @@
 
 `open_as_server`, or `ServerOpening.run` for a server, which may `drop` it, returns a `Connection`
 whose tasks have not been started, or raises `HandshakeError` (a cancelled one, `Cancelled`); then
-the stream is closed, and the client was told why.  Imported by `server`, `serving` and `testing`.
+the stream is closed, and the client was told why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
@@ -122,15 +123,17 @@ class ServerOpening:
             await self._wait(do_tls, self.stream)
         self._can_answer = True
         request = await self._read_request()
-        fields = self._reader.fields
+        agree = partial(
+            self._handshake._agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
+        )
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.
-        agreed = self._handshake._agree(request, fields) if request.is_upgrade else None
+        agreed = agree() if request.is_upgrade else None
         if settings.process_request is not None:
             self._is_processing = True
             await self._wait(self._process, request, settings.process_request)
             self._is_processing = False
-        response, subprotocol, extension = agreed or self._handshake._agree(request, fields)
+        response, subprotocol, extension = agreed or agree()
         endpoint = self._make_endpoint(extension)
         await self._send(serialize_response(response, request))
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
@@ -194,7 +197,8 @@ class ServerOpening:
         try:
             answer = await process_request(request)
             if answer is not None and not isinstance(answer, Response):
-                raise TypeError(f"process_request returns a Response or None, not {answer!r}")
+                # Its type alone: what it holds may be a cookie.
+                raise TypeError(f"process_request returns a Response or None, not {type(answer)}")
             if answer is not None and answer.status < 200:
                 # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
                 raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
@@ -223,6 +227,7 @@ def make_handshake(settings: AcceptSettings) -> ServerHandshake:
     """Return what answers requests; raises `ValueError` or `TypeError` for options."""
     return ServerHandshake(
         subprotocols=settings.subprotocols,
+        subprotocol_required=settings.subprotocol_required,
         origins=settings.origins,
         headers=settings.headers,
         extensions=settings.extensions,
@@ -257,7 +262,7 @@ def _is_tls(stream: trio.abc.Stream) -> bool:
 async def _answer_and_close(
     stream: trio.abc.Stream, response: Response, settings: AcceptSettings
 ) -> None:
-    """Write an HTTP answer and see that it arrives, then close."""
+    """Write an HTTP answer, wait until the client has read it, and close."""
     try:
         with trio.move_on_after(settings.timeouts.linger):
             await stream.send_all(serialize_response(response))
