@@ -135,7 +135,7 @@ class ServerOpening:
             self._is_processing = False
         response, subprotocol, extension = agreed or agree()
         endpoint = self._make_endpoint(extension)
-        await self._send(serialize_response(response, request))
+        await self._send(serialize_response(response, request, now=settings.wall_clock()))
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
         endpoint.receive_data(self._reader.trailing)
         tasks = make_tasks(self.stream, self._transport, endpoint, settings, self._logger)
@@ -265,7 +265,7 @@ async def _answer_and_close(
     """Write an HTTP answer, wait until the client has read it, and close."""
     try:
         with trio.move_on_after(settings.timeouts.linger):
-            await stream.send_all(serialize_response(response))
+            await stream.send_all(serialize_response(response, now=settings.wall_clock()))
             if isinstance(stream, trio.abc.HalfCloseableStream):
                 # Closing with unread bytes would reset the connection, and the answer with it.
                 await stream.send_eof()

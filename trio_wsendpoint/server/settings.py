@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,10 +32,13 @@ class AcceptOptions(ConnectionOptions, total=False):
     it is accepted; a `Response` that it returns is the answer, None goes on.
     `origins`: which Origins may connect; by default those of the same host and port, and clients
     that send none.  See `OriginPolicy`.
+    `wall_clock`: returns the time of day in seconds since the epoch, for the Date of each answer;
+    all else goes by Trio's clock.
     """
 
     process_request: ProcessRequest | None
     origins: Origins | OriginPolicy
+    wall_clock: Callable[[], float]
 
 
 class ServeOptions(AcceptOptions, total=False):
@@ -62,6 +66,7 @@ class AcceptSettings(ConnectionSettings):
 
     process_request: ProcessRequest | None = None
     origins: Origins | OriginPolicy = "same"
+    wall_clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
         ConnectionSettings.__post_init__(self)
