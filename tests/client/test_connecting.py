@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+import socket
+from typing import Any
 
 import pytest
 import trio
@@ -113,15 +117,124 @@ async def test_a_connection_refused():
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     await listeners[0].aclose()
-    with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
-        async with connect_endpoint(f"ws://127.0.0.1:{port}/"):
+    with pytest.raises(ConnectionRefusedError) as caught:
+        async with connect_endpoint(f"ws://127.0.0.1:{port}/?token=SECRET"):
+            raise AssertionError
+    assert caught.value.errno == errno.ECONNREFUSED
+    assert caught.value.strerror == (
+        f"cannot connect to 127.0.0.1:{port}: ('127.0.0.1', {port}): Connection refused"
+    )
+    assert "all attempts" in str(caught.value.__cause__)
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """Knows one name; `asked` has the names that it was asked for."""
+
+    def __init__(self, *addresses, port=1):
+        self.asked = []
+        self._found = [
+            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))
+            for family, host in addresses
+        ]
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        self.asked.append(host)
+        if not self._found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return self._found
+
+    async def getnameinfo(self, sockaddr, flags):
+        raise NotImplementedError
+
+
+class Sockets(trio.abc.SocketFactory):
+    """Makes sockets whose attempts fail, one after the other, with `errors`."""
+
+    def __init__(self, *errors):
+        self._errors = list(errors)
+
+    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
+        return Unconnectable(self._errors.pop(0))
+
+
+class Unconnectable(trio.socket.SocketType):
+    def __init__(self, error):
+        self._error = error
+
+    async def connect(self, address):
+        raise OSError(self._error, f"Error connecting to {address!r}: {os.strerror(self._error)}")
+
+    def close(self):
+        pass
+
+
+async def test_every_attempt_is_told():
+    found = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "192.0.2.2")]
+    trio.socket.set_custom_hostname_resolver(Resolver(*found))
+    trio.socket.set_custom_socket_factory(Sockets(errno.ENETUNREACH, errno.ECONNREFUSED))
+    with pytest.raises(ConnectionRefusedError) as caught:
+        async with connect_endpoint("ws://example.test/"):
+            raise AssertionError
+    assert str(caught.value) == (
+        "[Errno 111] cannot connect to example.test:80: "
+        "('192.0.2.1', 1): Network is unreachable; ('192.0.2.2', 1): Connection refused"
+    ).replace("111", str(errno.ECONNREFUSED))
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "named"),
+    [
+        ("ws://no-such-host.invalid/", b"no-such-host.invalid", "no-such-host.invalid"),
+        ("ws://stra\xdfe.invalid/", b"xn--strae-oqa.invalid", "xn--strae-oqa.invalid"),
+        ("ws://a_b.invalid./", b"a_b.invalid.", "a_b.invalid."),
+        ("ws://[fe80::1%25nosuchzone]/", b"fe80::1%nosuchzone", "fe80::1%nosuchzone"),
+    ],
+)
+async def test_a_host_that_does_not_exist(url, asked, named):
+    resolver = Resolver()
+    trio.socket.set_custom_hostname_resolver(resolver)
+    with pytest.raises(socket.gaierror) as caught:
+        async with connect_endpoint(url):
+            raise AssertionError
+    assert resolver.asked == [asked]
+    assert caught.value.errno == socket.EAI_NONAME
+    says = f"no address of the host '{named}' was found: Name or service not known"
+    assert says in str(caught.value)
+
+
+async def test_a_host_that_cannot_be_reached_in_time(autojump_clock):
+    class Silent(Unconnectable):
+        async def connect(self, address):
+            await trio.sleep_forever()
+
+    class Factory(Sockets):
+        def socket(self, *args, **options):
+            return Silent(0)
+
+    trio.socket.set_custom_hostname_resolver(Resolver((socket.AF_INET, "192.0.2.1")))
+    trio.socket.set_custom_socket_factory(Factory())
+    says = r"^example\.test:80 could not be connected to within 10 s$"
+    with pytest.raises(HandshakeTimeout, match=says):
+        async with connect_endpoint("ws://example.test/"):
+            raise AssertionError
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(HandshakeTimeout, match=r"^\[fe80::1%x\]:80 did not answer within 10 s$"):
+        async with connect_endpoint("ws://[fe80::1%25x]/", stream=ours):
             raise AssertionError
 
 
-async def test_a_host_that_does_not_exist():
-    with pytest.raises(OSError):  # noqa: PT011 - the resolver's own words
-        async with connect_endpoint("ws://no-such-host.invalid/"):
-            raise AssertionError
+async def test_another_host_than_the_urls(autojump_clock):
+    async with serve_memory() as served:
+        options: Any = {"host_header": "stra\xdfe.de:8080"}
+        async with connect_endpoint(
+            "ws://[fe80::1%25eth0]/", stream=served.connect(), **options
+        ) as client:
+            assert client.request.headers["Host"] == "xn--strae-oqa.de:8080"
+            assert served.server.connections[0].request.host == "xn--strae-oqa.de:8080"
+        async with connect_endpoint("ws://[fe80::1%25eth0]/", stream=served.connect()) as client:
+            assert served.server.connections[0].request.host == "[fe80::1]"
+        with pytest.raises(ValueError, match="use host_header="):
+            connect_endpoint(URL, stream=served.connect(), headers={"Host": "x"})
 
 
 # ---- TLS ---------------------------------------------------------------------------------------

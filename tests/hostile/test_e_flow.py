@@ -235,7 +235,7 @@ async def test_e84_a_million_empty_fragments(in_parts, autojump_clock):
         stream = await under_test.open()
         await stream.send_all(start + from_client(CONTINUATION, b"", fin=False) * 1_000_000)
         code, reason = await Peer(stream, masks=True).expect_close()
-        assert (code, reason) == (1008, "a message of 0 bytes in 4097 frames")
+        assert (code, reason) == (1008, "a message of 0 bytes in 4097 frames (Limits.fragments)")
         await trio.testing.wait_all_tasks_blocked()
         assert str(told[0]).startswith("a message of 0 bytes in 4097 frames")
     # What is legal: 4 MiB in fragments of 64 octets (Autobahn 9.3.1).

@@ -114,9 +114,10 @@ async def test_e105_the_clock_jumps(autojump_clock):
         await trio.sleep(100)
         assert connection.is_open
         nursery.cancel_scope.cancel()
-    # And no clock but Trio's is asked, which is monotonic.
+    # And no clock but Trio's is asked, which is monotonic; except for the Date of an answer.
     for module in library():
-        assert not {"time", "datetime"} & set(vars(module)), module
+        if module.__name__ != "trio_wsendpoint.server.settings":
+            assert not {"time", "datetime"} & set(vars(module)), module
 
 
 async def test_e106_the_event_loop_stalls(autojump_clock):

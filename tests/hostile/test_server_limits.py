@@ -57,8 +57,8 @@ def test_admission_counts_streams():
     admission = Admission(ServerLimits(connections=2))
     assert admission.admit("a", 0) is None
     assert admission.admit(None, 0) is None
-    for address in ("a", "b", None):
-        assert admission.admit(address, 0) == "the server has as many connections as it takes"
+    full = "the server has as many connections as it takes (ServerLimits.connections)"
+    assert [admission.admit(address, 0) for address in ("a", "b", None)] == [full] * 3
     admission.release(None)
     assert admission.admit("b", 0) is None
     admission.release("a")
@@ -71,7 +71,7 @@ def test_admission_counts_the_streams_of_an_address():
     assert [admission.admit("a", 0) for _ in range(3)] == [
         None,
         None,
-        "too many connections from your address",
+        "too many connections from your address (ServerLimits.connections_per_address)",
     ]
     assert admission.admit("b", 0) is None
     admission.release("a")
@@ -85,7 +85,7 @@ def test_admission_counts_the_streams_of_an_address():
 
 def test_admission_keeps_the_rate_of_each_address():
     admission = Admission(ServerLimits(opening_rate=2))
-    too_fast = "too many connections a second from your address"
+    too_fast = "too many connections a second from your address (ServerLimits.opening_rate)"
     assert [admission.admit("a", 10.0) for _ in range(3)] == [None, None, too_fast]
     assert admission.admit("b", 10.5) is None
     assert admission.admit("a", 10.9) == too_fast

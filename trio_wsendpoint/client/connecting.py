@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Unpack
+from typing import Unpack, cast
 
 import trio
 
@@ -28,14 +30,18 @@ def connect_endpoint(
 ) -> AbstractAsyncContextManager[Connection]:
     """Connect to `url` (`ws://` or `wss://`) for the length of an `async with` block.
 
+    The name of a host goes through IDNA 2008 with UTS 46, as browsers and Trio have it; an IPv6
+    address may have a zone, as in `ws://[fe80::1%25eth0]/`.
     `ssl_context`: for `wss://`; by default one that verifies the server against the system's
     certificates.  `stream`: use this one instead of connecting; with `ssl_context` TLS is spoken
     over it, otherwise it is used as it is.  The other options are those of `ConnectOptions`.
 
-    Entering raises `InvalidURL` or another `ValueError` before anything is done; `OSError` if no
-    TCP connection could be made; and `HandshakeError`: `TLSFailed`, `HandshakeTimeout`,
-    `HandshakeRefused` (an answer that is not 101), `BadResponse` (a 101 that is not right).  If
-    cancelled, the stream is closed.  Leaving closes the connection: see `ConnectionContext`.
+    Entering raises `InvalidURL` or another `ValueError` before anything is done; `OSError`, with
+    its `errno`, if no TCP connection could be made (`ConnectionRefusedError`, for one, or
+    `socket.gaierror` if the name has no address); and `HandshakeError`: `TLSFailed`,
+    `HandshakeTimeout`, `HandshakeRefused` (an answer that is not 101), `BadResponse` (a 101 that
+    is not right).  None of their texts shows credentials.  If cancelled, the stream is closed.
+    Leaving closes the connection: see `ConnectionContext`.
     """
     settings = ConnectSettings(**options)
     target = WebSocketURL.parse(url)
@@ -53,12 +59,13 @@ def connect_endpoint(
     )
 
     async def open_connection() -> Connection:
+        what = "could not be connected to"
         with trio.move_on_after(settings.timeouts.open):
             transport = await _open_stream(target, stream, ssl_context)
+            what = "did not answer"
             return await open_as_client(transport, handshake, settings)
-        late = HandshakeTimeout(
-            f"{target.host}:{target.port} did not answer within {settings.timeouts.open:g} s"
-        )
+        within = f"within {settings.timeouts.open:g} s"
+        late = HandshakeTimeout(f"{_place(target)} {what} {within}")
         tell_refusal(settings.instruments, late, None, settings.logger)
         raise late
 
@@ -69,7 +76,7 @@ async def _open_stream(
     target: WebSocketURL, stream: trio.abc.Stream | None, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     if stream is None:
-        stream = await trio.open_tcp_stream(target.host, target.port)
+        stream = await _open_tcp(target)
         if target.secure and ssl_context is None:
             ssl_context = ssl.create_default_context()
     if ssl_context is None:
@@ -79,3 +86,32 @@ async def _open_stream(
     except BaseException:  # a context that is not a client's, for one
         await trio.aclose_forcefully(stream)
         raise
+
+
+async def _open_tcp(target: WebSocketURL) -> trio.SocketStream:
+    """Connect to `target`; what `OSError` it raises says why, and what was tried."""
+    try:
+        return await trio.open_tcp_stream(target.host, target.port)
+    except socket.gaierror as error:
+        text = f"no address of the host {target.host!a} was found: {error.strerror}"
+        raise socket.gaierror(error.errno, text) from error
+    except OSError as error:
+        # Trio has one error for all attempts, which says that they have failed.
+        attempts: Sequence[Exception] = [error]
+        if isinstance(error.__cause__, ExceptionGroup):
+            attempts = cast("ExceptionGroup[Exception]", error.__cause__).exceptions
+        why = "; ".join(map(_reason, attempts))
+        # That of the last attempt makes it a `ConnectionRefusedError`, for one.
+        errno = getattr(attempts[-1], "errno", None)
+        text = f"cannot connect to {_place(target)}: {why}"
+        raise (OSError(text) if errno is None else OSError(errno, text)) from error
+
+
+def _reason(attempt: Exception) -> str:
+    told = getattr(attempt, "strerror", None) or str(attempt)
+    return told.removeprefix("Error connecting to ")  # and then comes the address
+
+
+def _place(target: WebSocketURL) -> str:
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{host}:{target.port}"

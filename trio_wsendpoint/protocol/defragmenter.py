@@ -208,10 +208,12 @@ class Defragmenter:
         if self._received + self._size > most:
             raise MessageTooBig(
                 f"a message of {self._received + self._size} bytes or more, "
-                f"the limit is {limits.message_size} bytes"
+                f"the limit is {limits.message_size} bytes (Limits.message_size)"
             )
         if self._count > limits.fragments + (self._received + self._replaced) // 32:
-            raise PolicyViolation(f"a message of {self._received} bytes in {self._count} frames")
+            raise PolicyViolation(
+                f"a message of {self._received} bytes in {self._count} frames (Limits.fragments)"
+            )
 
     def get_joiner(self) -> Joiner | None:
         """Return where a piece may be put without passing `feed`, or None if it must.
@@ -254,7 +256,8 @@ class Defragmenter:
         self._traffic.plain_received += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
-                f"a message that inflates to more than {self._limits.message_size} bytes"
+                f"a message that inflates to more than {self._limits.message_size} bytes "
+                "(Limits.message_size)"
             )
         if piece:
             self._append(piece)

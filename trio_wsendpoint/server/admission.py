@@ -31,13 +31,15 @@ class Admission:
         """Count a stream from `address` that was accepted at `now`, or say why not."""
         limits = self._limits
         if self._count >= limits.connections:
-            return "the server has as many connections as it takes"
+            return "the server has as many connections as it takes (ServerLimits.connections)"
         if address is not None:
             of_one = limits.connections_per_address
             if of_one is not None and self._by_address[address] >= of_one:
-                return "too many connections from your address"
+                return (
+                    "too many connections from your address (ServerLimits.connections_per_address)"
+                )
             if limits.opening_rate is not None and not self._allow(address, now):
-                return "too many connections a second from your address"
+                return "too many connections a second from your address (ServerLimits.opening_rate)"
             self._by_address[address] += 1
         self._count += 1
         return None
