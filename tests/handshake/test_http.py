@@ -31,7 +31,8 @@ def test_repr_hides_credentials():
         "Request('/chat?token=...', Headers([('Cookie', '...')]), method='GET', http_version='1.1')"
     )
     assert "SECRET" not in repr(Request("http://u:SECRET@h/"))
-    assert "SECRET" not in repr(Response(200, {"Set-Cookie": "SECRET"}))
+    response = Response(200, {"Set-Cookie": "SECRET"}, b"SECRET")
+    assert repr(response) == "Response(200, Headers([('Set-Cookie', '...')]), <6 bytes>)"
 
 
 @pytest.mark.parametrize("target", ["/?token=SECRET x", "/?SECRET\n", "http://u:SECRET@h/ "])

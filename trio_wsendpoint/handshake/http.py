@@ -170,6 +170,10 @@ class Response:
         _set(response, "body", body)
         return response
 
+    def __repr__(self) -> str:
+        # A body may repeat what was asked for, credentials and all.
+        return f"Response({self.status}, {self.headers!r}, <{len(self.body)} bytes>)"
+
     @property
     def reason_phrase(self) -> str:
         """The registered phrase for the status, as `Not Found`; `Unknown` if it has none."""
