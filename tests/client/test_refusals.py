@@ -242,9 +242,36 @@ async def test_a_server_that_is_no_server_at_all_over_tcp():
 
 async def test_a_plain_client_of_a_tls_port(server_context):
     async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=server_context) as server:
-        with pytest.raises(BadResponse):
+        with pytest.raises(BadResponse, match=r"is it wss://\?$"):
             async with connect_endpoint(f"ws://127.0.0.1:{server.port}/"):
                 raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("came", "says"),
+    [
+        (b"", r"reset by peer'\) before answering: is it wss://\?$"),
+        (b"HTTP/1.1 1", r"reset by peer'\) after 10 bytes of an answer: 'HTTP/1.1 1'$"),
+    ],
+)
+async def test_a_reset_before_an_answer(came, says, autojump_clock):
+    ours, theirs = trio.testing.memory_stream_pair()
+    pull = ours.receive_stream.receive_some_hook
+
+    async def reset():
+        if got or not came:
+            raise trio.BrokenResourceError("reset by peer")
+        got.append(True)
+        if pull is not None:
+            await pull()
+
+    got: list[bool] = []
+    ours.receive_stream.receive_some_hook = reset
+    if came:
+        await theirs.send_all(came)
+    with pytest.raises(BadResponse, match=says):
+        async with connect_endpoint(URL, stream=ours):
+            raise AssertionError
 
 
 async def test_a_request_that_cannot_be_written(autojump_clock):

@@ -98,8 +98,9 @@ async def _open_tcp(target: WebSocketURL) -> trio.SocketStream:
     except OSError as error:
         # Trio has one error for all attempts, which says that they have failed.
         attempts: Sequence[Exception] = [error]
-        if isinstance(error.__cause__, ExceptionGroup):
-            attempts = cast("ExceptionGroup[Exception]", error.__cause__).exceptions
+        cause: BaseException | None = error.__cause__
+        if isinstance(cause, ExceptionGroup):
+            attempts = cast("ExceptionGroup[Exception]", cause).exceptions
         why = "; ".join(map(_reason, attempts))
         # That of the last attempt makes it a `ConnectionRefusedError`, for one.
         errno = getattr(attempts[-1], "errno", None)

@@ -3,7 +3,6 @@
 `ConnectionOptions`, `AcceptOptions` and `ConnectOptions` are what a user may pass (for type
 checkers and editors); the `...Settings` of the same fields are what they become: frozen, with
 defaults, and checked.  A test holds the two together.
-Imported by `opening`, `server` and `client`.
 """
 
 from __future__ import annotations

@@ -168,5 +168,6 @@ def _kind_of(pair: object) -> str:
     """Say of which types `pair` is, and nothing of what it holds."""
     if not isinstance(pair, (tuple, list)):
         return type(pair).__name__
-    members = ", ".join(type(member).__name__ for member in cast("Sequence[object]", pair))
-    return f"{type(pair).__name__} of ({members})"
+    members = cast("Sequence[object]", pair)
+    names = ", ".join(type(member).__name__ for member in members)
+    return f"{type(members).__name__} of ({names})"

@@ -26,7 +26,7 @@ ProcessRequest = Callable[[Request], Awaitable[Response | None]]
 
 
 class AcceptOptions(ConnectionOptions, total=False):
-    """What a server may be told beside.
+    """What a server may be told in addition.
 
     `process_request`: an async function that is given each `Request`, WebSocket or not, before
     it is accepted; a `Response` that it returns is the answer, None goes on.
@@ -42,7 +42,7 @@ class AcceptOptions(ConnectionOptions, total=False):
 
 
 class ServeOptions(AcceptOptions, total=False):
-    """What `serve_endpoint` and `run_endpoint` may be told beside.
+    """What `serve_endpoint` and `run_endpoint` may be told in addition.
 
     `host`: which addresses to listen on; by default this machine only, None for all.
     `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
