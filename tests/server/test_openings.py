@@ -529,6 +529,7 @@ async def test_options_that_could_never_make_an_answer():
         {"headers": {"X": "a\r\nb: c"}},
         {"origins": "https://example.com"},
         {"unrecognized_pong": "ignored"},
+        {"subprotocol_required": True},
     ):
         with pytest.raises(ValueError):  # noqa: PT011 - each has a text of its own
             serve_endpoint(echo, 0, **options)
@@ -542,6 +543,8 @@ async def test_options_that_could_never_make_an_answer():
         {"colour": "red"},
         {"endpoint_class": ClientEndpoint},
         {"endpoint_class": "ServerEndpoint"},
+        {"wall_clock": 784111777.0},
+        {"subprotocols": ["a"], "subprotocol_required": "yes"},
     ):
         with pytest.raises(TypeError):
             serve_endpoint(echo, 0, **options)

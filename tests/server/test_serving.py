@@ -20,6 +20,8 @@ from trio_wsendpoint import (
     run_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.handshake import WebSocketURL
+from trio_wsendpoint.server.listening import urls_of
 
 from .helpers import (
     MemoryListener,
@@ -734,3 +736,27 @@ async def test_fifty_connections_of_which_one_misbehaves():
             while server.connections:
                 await trio.sleep(0.001)
         assert server.statistics().failed == 0
+
+
+class LinkLocalSocket(trio.socket.SocketType):
+    """Listens on an address that is good on one interface only."""
+
+    type = trio.socket.SOCK_STREAM
+
+    def __init__(self):
+        pass
+
+    def getsockopt(self, *args):
+        return 1
+
+    def setsockopt(self, *args):
+        pass
+
+    def getsockname(self):
+        return "fe80::1%eth0", 8765, 0, 2
+
+
+def test_the_url_of_an_address_with_a_zone_is_one_that_a_client_takes():
+    [url] = urls_of([trio.SocketListener(LinkLocalSocket())])
+    assert url == "ws://[fe80::1%25eth0]:8765/"
+    assert WebSocketURL.parse(url).host == "fe80::1%eth0"

@@ -72,6 +72,7 @@ def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[st
         scheme = "wss" if isinstance(listener, (TLSListener, trio.SSLListener)) else "ws"
         for host, port in found:
             name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+            name = name.replace("%", "%25")  # before a zone (RFC 6874 section 2)
             url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
             if url not in urls:
                 urls.append(url)

@@ -71,6 +71,8 @@ class AcceptSettings(ConnectionSettings):
     def __post_init__(self) -> None:
         ConnectionSettings.__post_init__(self)
         self.check_endpoint_class(ServerEndpoint)
+        if not callable(self.wall_clock):
+            raise TypeError(f"wall_clock is a function, as time.time, not {self.wall_clock!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
