@@ -147,6 +147,18 @@ def test_an_error_that_cannot_be_pickled_itself_does_not_matter(way):
     assert str(WAYS[way](error)) == "oh no"
 
 
+@pytest.mark.parametrize("made", [closed.ConnectionLost, closed.PingTimeout])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_copy_is_the_end_of_no_connection(way, made):
+    """A copy may come from another process: no connection here has ended for it."""
+    closing = Closing()
+    error = made("late", closing)
+    again = WAYS[way](error)
+    assert (error.concerns(closing), again.concerns(closing)) == (True, False)
+    assert closed.is_the_end(error, closing)
+    assert not closed.is_the_end(again, closing)
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_what_a_connection_raises_survives(way, autojump_clock):
     async with connection_pair() as (client, server):

@@ -198,7 +198,8 @@ async def test_e83_floods_of_control_frames(opcode, autojump_clock):
             await trio.sleep(1)
         await stream.send_all(from_client(opcode, b"x") * 1001)
         rest = await peer.rest()
-        assert rest[-1][1] == close_payload(1008, "more than 1000 control frames in a second")
+        told = "more than 1000 control frames in a second (Limits.control_rate)"
+        assert rest[-1][1] == close_payload(1008, told)
         assert [kind for kind, _ in rest[:-1]] == ["pong"] * (1001 if opcode == PING else 0)
         # One that closes with the last of them has closed in order.
         stream = await under_test.open()

@@ -26,7 +26,7 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint import server as server_module
+from trio_wsendpoint.server import server as server_module
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
