@@ -27,7 +27,8 @@ from trio_wsendpoint.testing import (
     memory_stream_pair,
 )
 from trio_wsendpoint.transport import non_blocking
-from trio_wsendpoint.transport.tls import TLSListener, TLSTransport, over_tls
+from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.tls import TLSTransport, over_tls
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]
 

@@ -25,7 +25,7 @@ from trio_wsendpoint.server.settings import (
     ServeOptions,
     ServeSettings,
 )
-from trio_wsendpoint.transport.tls import TLSListener
+from trio_wsendpoint.transport.listeners import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 
@@ -83,7 +83,9 @@ def serve_endpoint(
     async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
         opened = settings.listeners
         if opened is None:
-            opened = await open_tcp_listeners(port or 0, settings.host, settings.backlog)
+            opened = await open_tcp_listeners(
+                port or 0, settings.host, settings.backlog, settings.logger
+            )
         if settings.ssl_context is None:
             return opened
         return [TLSListener(listener, settings.ssl_context) for listener in opened]
