@@ -77,9 +77,11 @@ class ServerLimits:
 
     `connections`: streams that it holds, those in their opening handshake included.
     `openings`: of these, how many may be in their opening handshake; for one more, the one that
-    has been at it longest is dropped.
+    has been at it longest without a complete request is dropped.
     `connections_per_address`: how many of them one IP address may hold, or None.
     `opening_rate`: connections that one IP address may open in a second, or None.
+    `ipv6_prefix`: bits of an IPv6 address in which two are one address for these (1 to 128): one
+    host has a whole network of them.  An IPv4-mapped address is the IPv4 address.
     `retry_after`: the seconds that a refused client is told to wait.
     """
 
@@ -87,6 +89,7 @@ class ServerLimits:
     openings: int = 256
     connections_per_address: int | None = None
     opening_rate: int | None = None
+    ipv6_prefix: int = 64
     retry_after: int = 5
 
     def __post_init__(self) -> None:
@@ -95,6 +98,10 @@ class ServerLimits:
             value = getattr(self, field.name)
             if value is not None or field.name not in optional:
                 _check_count(self, field.name, value, 1)
+        if self.ipv6_prefix > 128:
+            raise ValueError(
+                f"ServerLimits.ipv6_prefix must be at most 128, not {self.ipv6_prefix}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
