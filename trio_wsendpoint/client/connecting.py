@@ -16,6 +16,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.transport.contexts import default_client_context
 from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["connect_endpoint"]
@@ -33,8 +34,9 @@ def connect_endpoint(
     The name of a host goes through IDNA 2008 with UTS 46, as browsers and Trio have it; an IPv6
     address may have a zone, as in `ws://[fe80::1%25eth0]/`.
     `ssl_context`: for `wss://`; by default one that verifies the server against the system's
-    certificates.  `stream`: use this one instead of connecting; with `ssl_context` TLS is spoken
-    over it, otherwise it is used as it is.  The other options are those of `ConnectOptions`.
+    certificates, made once for the whole process.  `stream`: use this one instead of connecting;
+    with `ssl_context` TLS is spoken over it, otherwise it is used as it is.  The other options
+    are those of `ConnectOptions`.
 
     Entering raises `InvalidURL` or another `ValueError` before anything is done; `OSError`, with
     its `errno`, if no TCP connection could be made (`ConnectionRefusedError`, for one, or
@@ -76,9 +78,9 @@ async def _open_stream(
     target: WebSocketURL, stream: trio.abc.Stream | None, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     if stream is None:
-        stream = await _open_tcp(target)
         if target.secure and ssl_context is None:
-            ssl_context = ssl.create_default_context()
+            ssl_context = await default_client_context()
+        stream = await _open_tcp(target)
     if ssl_context is None:
         return stream
     try:
