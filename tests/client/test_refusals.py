@@ -242,7 +242,7 @@ async def test_a_server_that_is_no_server_at_all_over_tcp():
 
 async def test_a_plain_client_of_a_tls_port(server_context):
     async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=server_context) as server:
-        with pytest.raises(BadResponse, match=r"is it wss://\?$"):
+        with pytest.raises(HandshakeRefused, match="this port speaks TLS: use wss://"):
             async with connect_endpoint(f"ws://127.0.0.1:{server.port}/"):
                 raise AssertionError
 

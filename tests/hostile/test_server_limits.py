@@ -20,6 +20,7 @@ from tests.server.helpers import read_response
 from trio_wsendpoint import (
     HandshakeRefused,
     Limits,
+    Response,
     ServerLimits,
     TextFrame,
     Timeouts,
@@ -44,6 +45,7 @@ from .server_under_test import (
     hold,
     open_raw,
     read_all,
+    read_head,
     receive_exactly,
     request,
     server_under_test,
@@ -106,6 +108,39 @@ def test_admission_that_refuses_counts_nothing():
         assert admission.admit("b", 0) is not None
     admission.release("a")
     assert admission.admit("b", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "prefix", "is_same"),
+    [
+        ("1.2.3.4", "1.2.3.5", 64, False),
+        ("1.2.3.4", "::ffff:1.2.3.4", 64, True),
+        ("::ffff:1.2.3.4", "::FFFF:102:304", 64, True),
+        ("::ffff:1.2.3.4", "::ffff:1.2.3.5", 1, False),
+        ("1.2.3.4", "::1.2.3.4", 64, False),
+        ("2001:db8::1", "2001:db8:0:0:ffff::2", 64, True),
+        ("2001:db8::1", "2001:db8:0:1::1", 64, False),
+        ("2001:db8::1", "2001:db8:0:1::1", 48, True),
+        ("2001:db8::1", "2001:0DB8::0001", 128, True),
+        ("2001:db8::1", "2001:db8::2", 128, False),
+        ("2001:db8::1", "a001:db8::1", 1, False),
+        ("2001:db8::1", "3001:db8::1", 1, True),
+        ("fe80::1%eth0", "fe80::2%eth0", 64, True),
+        ("fe80::1%eth0", "fe80::1%eth1", 64, False),
+        ("what is:none", "what is:none", 64, True),
+        ("what is:none", "what is:other", 64, False),
+    ],
+)
+@pytest.mark.parametrize("limit", ["connections_per_address", "opening_rate"])
+def test_addresses_are_compared_as_addresses(one, other, prefix, is_same, limit):
+    admission = Admission(ServerLimits(ipv6_prefix=prefix, **{limit: 1}))
+    assert admission.admit(one, 0) is None
+    assert (admission.admit(other, 0) is not None) is is_same
+    admission.release(one)
+    if is_same and limit == "connections_per_address":
+        assert admission.admit(other, 0) is None
+        admission.release(one)  # as it is counted, whatever it was called
+        assert admission.admit(one, 0) is None
 
 
 def test_the_rates_of_many_addresses_are_no_leak():
@@ -311,21 +346,10 @@ async def test_a_flood_of_silent_ones_drops_itself(autojump_clock):
 
 
 async def test_an_opening_may_be_dropped_in_any_state(autojump_clock):
-    asked = []
-
-    async def process_request(request):
-        if not request.path.startswith("/bystander"):
-            asked.append(request.path)
-            await trio.sleep_forever()
-
     limits = ServerLimits(openings=1)
-    async with server_under_test(
-        server_limits=limits, process_request=process_request
-    ) as under_test:
+    async with server_under_test(server_limits=limits) as under_test:
         first = await under_test.connect()
-        await first.send_all(request("/first"))
         await trio.testing.wait_all_tasks_blocked()
-        assert asked == ["/first"]
         second = await under_test.connect()
         await second.send_all(b"GET")
         assert is_refusal(await read_response(first), "")
@@ -341,6 +365,74 @@ async def test_an_opening_may_be_dropped_in_any_state(autojump_clock):
         answer = await read_all(third)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1") == 1
+        assert trio.current_time() < 0.1
+
+
+async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock):
+    """It waits for the app, or for its answer to leave: not for its client."""
+    decided = trio.Event()
+
+    async def process_request(request):
+        if not request.path.startswith("/bystander"):
+            await decided.wait()
+
+    limits = ServerLimits(openings=3)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        streams = []
+        for number in range(2):
+            streams.append(await under_test.connect())
+            await streams[-1].send_all(request(f"/{number}"))
+            await trio.testing.wait_all_tasks_blocked()
+        silent = [await under_test.connect() for _ in range(50)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert under_test.server.statistics().opening == 3
+        assert under_test.server.statistics().refused == 49
+        decided.set()
+        for stream in streams:
+            assert (await read_head(stream))[0].startswith(b"HTTP/1.1 101 ")
+        for stream in silent:
+            await stream.aclose()
+        assert trio.current_time() < 0.1
+
+
+async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clock):
+    async def process_request(request):
+        if not request.path.startswith("/bystander"):
+            await trio.sleep(2)
+
+    limits = ServerLimits(openings=2)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        streams = []
+        for number in range(2):
+            streams.append(await under_test.connect())
+            await streams[-1].send_all(request(f"/{number}"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert is_refusal(await under_test.ask(request("/late")), "")
+        assert trio.current_time() < 0.1
+        for stream in streams:
+            assert (await read_head(stream))[0].startswith(b"HTTP/1.1 101 ")
+
+
+async def test_who_was_refused_and_stays_keeps_nobody_out(autojump_clock):
+    """A request that was complete, and answered with no, may be dropped like a silent one."""
+
+    async def process_request(request):
+        return None if request.path.startswith(("/bystander", "/good")) else Response(401)
+
+    limits = ServerLimits(openings=2)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        for _ in range(20):
+            refused = await under_test.connect()
+            await refused.send_all(request("/no"))
+            await trio.testing.wait_all_tasks_blocked()
+        assert await open_raw(await under_test.connect(), request("/good")) == b""
+        assert trio.current_time() < 0.1
 
 
 async def test_a_dropped_opening_in_its_tls_handshake(
@@ -379,6 +471,26 @@ async def test_connections_of_one_address():
         assert await open_raw(await under_test.connect()) == b""
 
 
+@pytest.mark.parametrize("is_dual_first", [False, True])
+async def test_one_client_over_sockets_of_both_families(is_dual_first):
+    """Through a dual-stack socket it comes as ::ffff:127.0.0.1, and is the same client."""
+    try:
+        both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError):
+        pytest.skip("this system has no dual-stack sockets")
+    dual = trio.SocketListener(trio.socket.from_stdlib_socket(both))
+    [four] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    limits = ServerLimits(connections_per_address=1)
+    async with serve_endpoint(hold, listeners=[dual, four], server_limits=limits):
+        ports = [listener.socket.getsockname()[1] for listener in (dual, four)]
+        first, second = ports if is_dual_first else reversed(ports)
+        async with await trio.open_tcp_stream("127.0.0.1", first) as one:
+            assert await open_raw(one) == b""
+            async with await trio.open_tcp_stream("127.0.0.1", second) as other:
+                await other.send_all(request())
+                assert is_refusal(await read_response(other), "from your address")
+
+
 async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
     """Only sockets have addresses, and they have no virtual time: here it is told."""
     address = ["1.2.3.4"]
@@ -401,7 +513,15 @@ async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "field", ["connections", "openings", "connections_per_address", "opening_rate", "retry_after"]
+    "field",
+    [
+        "connections",
+        "openings",
+        "connections_per_address",
+        "opening_rate",
+        "ipv6_prefix",
+        "retry_after",
+    ],
 )
 def test_limits_check_themselves(field):
     for low in (0, -1):
@@ -410,6 +530,9 @@ def test_limits_check_themselves(field):
     for wrong in (1.5, "1", True):
         with pytest.raises(TypeError, match=f"ServerLimits.{field} must be an int"):
             ServerLimits(**{field: wrong})  # type: ignore[arg-type]
+    if field == "ipv6_prefix":
+        with pytest.raises(ValueError, match=r"ServerLimits.ipv6_prefix must be at most 128"):
+            ServerLimits(ipv6_prefix=129)
     with pytest.raises(TypeError, match="server_limits must be ServerLimits"):
         serve_endpoint(echo, 0, server_limits=Limits())  # type: ignore[arg-type]
 

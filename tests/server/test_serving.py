@@ -31,6 +31,7 @@ from .helpers import (
     only_error,
     open_raw,
     read_all,
+    read_response,
     request,
     serve_memory,
     settled,
@@ -202,11 +203,12 @@ async def test_tls(server_context, client_context):
     async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=server_context) as server:
         assert server.urls == (f"wss://127.0.0.1:{server.port}/",)
         await check_echo(server.urls[0], ssl_context=client_context)
-        # Plain bytes to a TLS port get nothing, at once.
+        # Plain HTTP to a TLS port is told what to do instead.
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         async with stream:
             await stream.send_all(request())
-            assert b"HTTP" not in await read_all(stream)
+            response = await read_response(stream)
+            assert (response.status, b"use wss://" in response.body) == (400, True)
         await check_echo(server.urls[0], ssl_context=client_context)
 
 

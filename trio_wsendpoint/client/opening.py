@@ -24,6 +24,7 @@ from trio_wsendpoint.handshake import (
     serialize_request,
 )
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
+from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.streams import non_blocking
 
 __all__ = ["HandshakeTimeout", "open_as_client"]
@@ -37,9 +38,12 @@ async def open_as_client(
     stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
 ) -> Connection:
     """Write a request to `stream` and check the answer; the caller keeps the time."""
-    logger = make_logger(stream, settings.logger, settings.random_bytes)
+    logger: Logger = settings.logger
+    address: str | None = None
     try:
-        await do_tls(stream)
+        logger = own_logger = make_logger(stream, settings.logger, settings.random_bytes)
+        address = own_logger.address
+        await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?")
         request = handshake.request()
         await send(stream, serialize_request(request))
         reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
@@ -47,13 +51,13 @@ async def open_as_client(
         handshake.check(response)
         endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
         endpoint.receive_data(reader.trailing)
-        tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
+        tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, own_logger)
         return Connection(
             tasks, request=request, response=response, subprotocol=handshake.subprotocol
         )
     except BaseException as error:
         if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, logger.address, logger)
+            tell_refusal(settings.instruments, error, address, logger)
         await trio.aclose_forcefully(stream)
         raise
 
