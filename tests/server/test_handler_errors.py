@@ -6,7 +6,13 @@ import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint import ConnectionClosed, Timeouts, connect_endpoint, run_endpoint
+from trio_wsendpoint import (
+    ConnectionClosed,
+    HandshakeError,
+    Timeouts,
+    connect_endpoint,
+    run_endpoint,
+)
 
 from .helpers import MemoryListener, loud, open_raw, read_all, request, serve_memory
 
@@ -47,6 +53,18 @@ async def test_log_is_the_default_and_the_server_goes_on(autojump_clock, caplog)
             assert served.server.statistics().failed == 1
         assert len(loud(caplog)) == 1
         await other.aclose()
+
+
+async def test_a_handshake_of_the_handler_s_own_client_is_its_failure(autojump_clock, caplog):
+    """And no refusal of the connection that it serves, which is open."""
+    async with serve_memory(failing(HandshakeError("elsewhere"))) as served:
+        stream = await served.connect_raw(request("/0"))
+        assert await read_all(stream) == BY_1011
+        await stream.aclose()
+        await trio.sleep(60)
+        assert served.server.statistics().failed == 1
+    [record] = loud(caplog)
+    assert "the handler failed" in record.getMessage()
 
 
 async def test_the_error_leaves_the_block_as_itself(autojump_clock, caplog):

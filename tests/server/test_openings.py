@@ -27,7 +27,7 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint.testing import memory_stream_pair
+from trio_wsendpoint.testing import MemoryNetwork, memory_stream_pair
 from trio_wsendpoint.transport.tls import TLSTransport, over_tls
 
 from .helpers import (
@@ -205,6 +205,26 @@ async def test_a_client_that_does_not_take_the_answer(autojump_clock):
         await stream.send_all(request())
         await trio.sleep(11.1)
         assert task_count() == before
+
+
+@pytest.mark.parametrize("nonblocking", [False, True])
+async def test_a_client_that_takes_half_of_its_answer_is_written_no_other(
+    nonblocking, autojump_clock, caplog
+):
+    network = MemoryNetwork(nonblocking=nonblocking, capacity=50)
+    caplog.set_level("DEBUG", "trio_wsendpoint")
+    async with serve_endpoint(hold, listeners=[network.listen()]):
+        stream = await network.connect()
+        await stream.send_all(request())
+        await trio.sleep(10.5)  # Timeouts.open
+        answer = await read_all(stream)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert len(answer) == 50
+        assert b" 408 " not in answer
+        await stream.aclose()
+    [record] = caplog.records
+    assert "the client did not take the answer within 10 s" in record.getMessage()
+    assert network.open_streams == ()
 
 
 async def test_a_silent_tls_client_is_dropped(server_context, autojump_clock, caplog):

@@ -141,6 +141,23 @@ async def test_503_where_the_handshake_was_done(
     assert network.open_streams == ()
 
 
+@pytest.mark.parametrize("secure", [False, True])
+async def test_our_client_reads_why_its_request_was_not_read(
+    secure: bool, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """More than the server reads on for: it has closed before all was written."""
+    context = server_context if secure else None
+    async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=context) as server:
+        with pytest.raises(HandshakeRefused) as caught:
+            async with connect_endpoint(
+                server.urls[0],
+                ssl_context=client_context if secure else None,
+                headers={"X-Large": "a" * 4_000_000},
+            ):
+                raise AssertionError
+    assert caught.value.response.status == 431
+
+
 # ---- failed certificates of clients --------------------------------------------------------------
 
 

@@ -45,9 +45,8 @@ async def open_as_client(
         address = own_logger.address
         await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?")
         request = handshake.request()
-        await send(stream, serialize_request(request))
         reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
-        response = await _read_response(stream, reader, settings)
+        response = await _ask(stream, serialize_request(request), reader, settings)
         handshake.check(response)
         endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
         endpoint.receive_data(reader.trailing)
@@ -60,6 +59,20 @@ async def open_as_client(
             tell_refusal(settings.instruments, error, address, logger)
         await trio.aclose_forcefully(stream)
         raise
+
+
+async def _ask(
+    stream: trio.abc.Stream, data: bytes, reader: ResponseReader, settings: ConnectionSettings
+) -> Response:
+    """Write the request and return the answer; raises `BadResponse`."""
+    try:
+        await send(stream, data)
+    except BadResponse:
+        # A server may refuse it, and close, before it has read it all: its answer counts.
+        with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
+            return await _read_response(stream, reader, settings)
+        raise
+    return await _read_response(stream, reader, settings)
 
 
 async def _read_response(

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from functools import partial
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
 
@@ -36,7 +36,7 @@ from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.transport.lingering import say_and_close
 from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
@@ -154,7 +154,9 @@ class ServerOpening:
         elif not isinstance(error.__cause__, ssl.SSLError):
             return  # the client has gone, or says nothing
         elif error.__cause__.reason == "HTTP_REQUEST" and isinstance(stream, _TLS_STREAMS):
-            stream, answer = stream.transport_stream, serialize_response(_USE_TLS, now=now)
+            # TLS has failed, and said nothing of its own: the stream below is as it was.
+            stream = cast("AnyTLSStream", stream).transport_stream
+            answer = serialize_response(_USE_TLS, now=now)
         try:
             await say_and_close(stream, answer, seconds=self._settings.timeouts.linger)
         except Exception as failure:
@@ -294,8 +296,8 @@ async def refuse_stream(
 ) -> None:
     """Answer `response` to whatever was asked over `stream`, and close it.
 
-    Over TLS, where an answer costs a handshake first, there is none.  Raises what the stream
-    raises besides its end.
+    Over TLS, where an answer costs a handshake first, there is none.  A stream that breaks is no
+    error; whatever else it raises is.
     """
     if _is_tls(stream):
         await trio.aclose_forcefully(stream)

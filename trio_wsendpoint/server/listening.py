@@ -162,8 +162,8 @@ class _SpareDescriptor:
 class _Accepter:
     """Accepts from a listener; from a `trio.SocketListener` in fewer steps than that takes itself.
 
-    Most connections come one by one, and have to be waited for: the first try of its `accept` is
-    nearly always in vain.
+    Most connections come one by one, and have to be waited for: the first try of its `accept`
+    nearly always fails.
     """
 
     def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:

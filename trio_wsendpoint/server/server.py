@@ -41,6 +41,10 @@ __all__ = ["EndpointServer", "Handler"]
 Handler = Callable[[Connection], Awaitable[object]]
 
 
+class _NotOpened(Exception):
+    """An opening that came to nothing, of which the log has been told."""
+
+
 class EndpointServer:
     """A server that is running: made by `serve_endpoint` and `run_endpoint`.
 
@@ -326,7 +330,7 @@ class EndpointServer:
             self._block.cancel()
 
     async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        """Open a connection over `stream`; raises `HandshakeError`, which the log knows by then."""
+        """Open a connection over `stream`; raises `_NotOpened`, which the log knows by then."""
         opening: ServerOpening | None = None
         try:
             opening = ServerOpening(stream, self._settings, logger, self._handshake, self._refusals)
@@ -336,12 +340,12 @@ class EndpointServer:
             elif len(self._openings) > self._settings.server_limits.openings:
                 self._drop_one(opening)
             connection = await opening.run()
-        except HandshakeError:
-            raise
+        except HandshakeError as error:
+            raise _NotOpened from error
         except Exception as error:
             with contextlib.suppress(Exception):
                 logger.error("the opening failed", exc_info=error)
-            raise HandshakeError("the opening failed") from error
+            raise _NotOpened from error
         finally:
             if opening is None:
                 await trio.aclose_forcefully(stream)
@@ -364,8 +368,11 @@ class EndpointServer:
             self._nursery.start_soon(trio.aclose_forcefully, opening.stream)
 
     def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
+        if isinstance(error, _NotOpened):
+            return
         if connection is None:
-            return  # the opening has told the log
+            logger.error("the opening failed", exc_info=error)
+            return
         # A handler need not catch what the end of its connection raises: that is no failure.
         if is_the_end(error, connection.endpoint.closing):
             logger.debug("the handler ended with its connection: %s", error)

@@ -1,7 +1,4 @@
-"""The ways in for servers: `serve_endpoint`, `run_endpoint`, `accept_endpoint`.
-
-Nothing imports this module but the package itself.
-"""
+"""The ways in for servers: `serve_endpoint`, `run_endpoint`, `accept_endpoint`."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ be lost: our bytes are ended first, and the peer's are read and dropped for a wh
 from __future__ import annotations
 
 import contextlib
+from typing import cast
 
 import trio
 
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
 __all__ = ["say_and_close"]
 
@@ -48,7 +49,7 @@ def _layers(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
     """Return `stream` and, if it is TLS, what is below it."""
     layers = [stream]
     while isinstance(stream, (TLSTransport, trio.SSLStream)):
-        stream = stream.transport_stream
+        stream = cast("AnyTLSStream", stream).transport_stream
         layers.append(stream)
     return layers
 

@@ -130,7 +130,7 @@ class TLSTransport(NonBlockingStream):
         return True
 
     def _answer(self) -> None:
-        """Send what TLS has to say to what has come, and let a sender that waited for it go on."""
+        """Send what TLS answers to what has come, and wake a sender that waited for it."""
         if self._outgoing.pending:
             self._try_to_flush()
             if len(self._backlog) > MAX_ANSWERS:
@@ -155,7 +155,7 @@ class TLSTransport(NonBlockingStream):
                 written = self._tls.write(piece)
                 if not self._flush():
                     # It is all encrypted, and will be written; not before that is it counted,
-                    # or nobody would come and see to it.
+                    # or the caller would not come again with the rest.
                     self._held = written
                     break
                 sent += written
@@ -210,7 +210,7 @@ class TLSTransport(NonBlockingStream):
             await self._transport.wait_writable()
 
     def interrupt(self) -> None:
-        """Wake those who wait."""
+        """Wake the tasks that wait."""
         self._answers.wake()
         self._transport.interrupt()
 
@@ -237,7 +237,7 @@ class TLSTransport(NonBlockingStream):
             while not self._is_ready and not self._feed():
                 await self._transport.wait_readable()
 
-    # ---- what a stream is asked for beside ---------------------------------------------------
+    # ---- the other methods of a stream -------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
