@@ -204,6 +204,13 @@ ODD_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         for side, base in (("server", ServerEndpoint), ("client", ClientEndpoint))
         for name in ("__init__", "receive_data")
     },
+    **{
+        f"listening to an endpoint, {side}": (
+            side,
+            {"endpoint_class": odd_endpoint(base, "listen"), "instruments": [Instrument()]},
+        )
+        for side, base in (("server", ServerEndpoint), ("client", ClientEndpoint))
+    },
 }
 
 
