@@ -18,20 +18,31 @@ PACKAGE = "trio_wsendpoint"
 #: The layers, lowest first.  A module may import those of lower layers, and those of its own
 #: folder; not its neighbours in the same layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "options", "_version"),
+    ("_words", "_version"),
+    ("errors", "options"),
     ("protocol",),
     ("extensions", "handshake"),
     ("session", "transport"),
     ("connection",),
     ("server", "client"),
-    ("testing",),
+    ("testing", "tls"),
     ("__init__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FOLDERS = frozenset(RANKS) - {"errors", "options", "_version", "__init__"}
+FILES = ("_words", "_version", "errors", "options", "tls", "__init__")
+FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.
-SANS_IO = ("errors", "options", "_version", "protocol", "extensions", "handshake", "session")
+SANS_IO = (
+    "_words",
+    "errors",
+    "options",
+    "_version",
+    "protocol",
+    "extensions",
+    "handshake",
+    "session",
+)
 THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
     "outcome": lambda module: unit_of(module) not in SANS_IO,

@@ -12,8 +12,6 @@ What we ask of the peer is a wish, and its answer decides.  A client makes a sec
 the wishes, for servers that can grant none.  A server accepts a client that cannot be told a
 window, as Firefox.  Whoever did not agree to a smaller window is inflated with the largest,
 so a wish that was not granted costs memory, never a message.
-
-`extensions/__init__.py` passes it on.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ from trio_wsendpoint.extensions.parameters import (
     read_parameters,
 )
 from trio_wsendpoint.extensions.permessage_deflate import PerMessageDeflate
+from trio_wsendpoint.options import OptionGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +48,7 @@ _RANGES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deflate:
+class Deflate(OptionGroup):
     """Whether and how messages are compressed; each option is told from our own side.
 
     Do not compress secrets together with text that an attacker can choose: the length of the

@@ -8,7 +8,6 @@
 
 or raises `PeerError`, or whatever `on_data_frame` raises (the frame is then handled).  Once the
 endpoint has closed, data frames are passed over and nothing is kept of them.
-Only `endpoint` imports this module.
 """
 
 from __future__ import annotations
