@@ -9,6 +9,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.broadcasting import broadcast
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
@@ -65,8 +66,9 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
-from trio_wsendpoint.server.server import EndpointServer
+from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
+from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
 from trio_wsendpoint.session.statistics import (
     ConnectionStatistics,
     ServerStatistics,
@@ -74,6 +76,7 @@ from trio_wsendpoint.session.statistics import (
 )
 
 __all__ = [
+    "AcceptOptions",
     "BadRequest",
     "BadResponse",
     "BinaryFrame",
@@ -81,6 +84,7 @@ __all__ = [
     "CloseCause",
     "CloseCode",
     "CloseFrame",
+    "ConnectOptions",
     "Connection",
     "ConnectionClosed",
     "ConnectionClosedLocally",
@@ -95,6 +99,7 @@ __all__ = [
     "EndpointClosed",
     "EndpointServer",
     "Frame",
+    "Handler",
     "HandshakeError",
     "HandshakeRefused",
     "HandshakeTimeout",
@@ -115,6 +120,7 @@ __all__ = [
     "PingStore",
     "PolicyViolation",
     "PongFrame",
+    "ProcessRequest",
     "Progress",
     "ProtocolError",
     "RateExceeded",
@@ -123,6 +129,7 @@ __all__ = [
     "RequestAnswered",
     "Response",
     "SendStream",
+    "ServeOptions",
     "ServerEndpoint",
     "ServerLimits",
     "ServerStatistics",

@@ -106,7 +106,7 @@ _WRAP = "write accept_endpoint(trio.SSLStream(stream, ssl_context, server_side=T
 
 #: What `accept_endpoint` is asked for.
 ACCEPT_WORDS: Mapping[str, str] = {
-    **SERVER_WORDS,
+    **{word: advice for word, advice in SERVER_WORDS.items() if word != "stream"},
     "backlog": _ONE_STREAM,
     "handler": _ONE_STREAM,
     "host": _ONE_STREAM,
@@ -119,6 +119,7 @@ ACCEPT_WORDS: Mapping[str, str] = {
     "sock": "write accept_endpoint(trio.SocketStream(...))",
     "ssl": _WRAP,
     "ssl_context": _WRAP,
+    "url": "leave it out: the stream is connected already",
     "task_status": "write `async with accept_endpoint(stream) as connection:` in an async function",
     **dict.fromkeys(("certfile", "keyfile", "ssl_certfile", "ssl_keyfile"), _WRAP),
 }

@@ -206,6 +206,12 @@ def test_entries_that_could_never_match(origins):
         OriginPolicy(origins)
 
 
+@pytest.mark.parametrize("origins", ["*", ["*"], ["https://example.test", "*"]])
+def test_every_origin_has_another_word(origins):
+    with pytest.raises(ValueError, match=r'origins: .*"any"'):
+        OriginPolicy(origins)
+
+
 @pytest.mark.parametrize("origins", [None, 5, re.compile("x"), [5], [b"x"], [re.compile(b"x")]])
 def test_wrong_types(origins):
     with pytest.raises(TypeError, match="origins: "):

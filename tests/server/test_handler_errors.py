@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import trio
 import trio.testing
@@ -14,7 +16,7 @@ from trio_wsendpoint import (
     run_endpoint,
 )
 
-from .helpers import MemoryListener, loud, open_raw, read_all, request, serve_memory
+from .helpers import MemoryListener, echo, loud, open_raw, read_all, request, serve_memory
 
 URL = "ws://example.test/"
 BY_1001 = b"\x88\x02\x03\xe9"
@@ -191,9 +193,13 @@ async def test_the_end_of_a_connection_is_none(autojump_clock, caplog):
     assert loud(caplog) == []
 
 
-async def test_a_handler_that_is_not_async(autojump_clock):
+async def test_a_handler_that_turns_out_not_to_be_async(autojump_clock):
+    @functools.wraps(echo)
+    def handler(connection):
+        return None
+
     with pytest.raises(TypeError, match="the handler must be an async function"):  # noqa: PT012
-        async with serve_memory(lambda connection: None, on_handler_error="raise") as served:
+        async with serve_memory(handler, on_handler_error="raise") as served:
             await served.connect_raw()
             await trio.sleep_forever()
 

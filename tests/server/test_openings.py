@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -360,6 +361,7 @@ async def raises(request):
     raise RuntimeError("on purpose")
 
 
+@functools.wraps(raises)
 def not_async(request):
     return Response(200)
 

@@ -10,18 +10,24 @@ from typing import Unpack, cast
 
 import trio
 
+from trio_wsendpoint._words import CLIENT_WORDS
 from trio_wsendpoint.client.opening import HandshakeTimeout, open_as_client
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.connection.arguments import check_stream
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.instruments import tell_refusal
+from trio_wsendpoint.connection.misuse import AsyncWithOnly
+from trio_wsendpoint.connection.option_texts import check_options, tell_options
+from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
-from trio_wsendpoint.transport.contexts import default_client_context
+from trio_wsendpoint.transport.contexts import check_ssl_context, default_client_context
 from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["connect_endpoint"]
 
 
+@tell_options(ConnectSettings, ConnectionOptions, ConnectOptions)
 def connect_endpoint(
     url: str,
     *,
@@ -35,17 +41,23 @@ def connect_endpoint(
     address may have a zone, as in `ws://[fe80::1%25eth0]/`.
     `ssl_context`: for `wss://`; by default one that verifies the server against the system's
     certificates, made once for the whole process.  `stream`: use this one instead of connecting;
-    with `ssl_context` TLS is spoken over it, otherwise it is used as it is.  The other options
-    are those of `ConnectOptions`.
+    with `ssl_context` TLS is spoken over it, otherwise it is used as it is.
 
-    Entering raises `InvalidURL` or another `ValueError` before anything is done; `OSError`, with
-    its `errno`, if no TCP connection could be made (`ConnectionRefusedError`, for one, or
-    `socket.gaierror` if the name has no address); and `HandshakeError`: `TLSFailed`,
-    `HandshakeTimeout`, `HandshakeRefused` (an answer that is not 101), `BadResponse` (a 101 that
-    is not right).  None of their texts shows credentials.  If cancelled, the stream is closed.
-    Leaving closes the connection: see `ConnectionContext`.
+    Raises `InvalidURL`, another `ValueError` or `TypeError` for arguments, before anything is
+    done.  Entering raises `OSError`, with its `errno`, if no TCP connection could be made
+    (`ConnectionRefusedError`, for one, or `socket.gaierror` if the name has no address); and
+    `HandshakeError`: `TLSFailed`, `HandshakeTimeout`, `HandshakeRefused` (an answer that is not
+    101), `BadResponse` (a 101 that is not right).  None of their texts shows credentials.  If
+    cancelled, the stream is closed.  Leaving closes the connection: see `ConnectionContext`.
     """
+    check_options(
+        "connect_endpoint", options, ConnectSettings, CLIENT_WORDS, "url", "stream", "ssl_context"
+    )
     settings = ConnectSettings(**options)
+    if stream is not None:
+        check_stream("stream", stream)
+    if ssl_context is not None:
+        check_ssl_context(ssl_context, server_side=False)
     target = WebSocketURL.parse(url)
     if ssl_context is not None and not target.secure:
         raise ValueError("ssl_context is for wss:// URLs: this one is ws://")
@@ -71,7 +83,14 @@ def connect_endpoint(
         tell_refusal(settings.instruments, late, None, settings.logger)
         raise late
 
-    return ConnectionContext(open_connection, instruments=settings.instruments)
+    return _Connecting(open_connection, instruments=settings.instruments)
+
+
+class _Connecting(AsyncWithOnly, ConnectionContext):
+    """What `connect_endpoint` returns."""
+
+    function = "connect_endpoint"
+    instead = "`async with connect_endpoint(url) as connection:`"
 
 
 async def _open_stream(

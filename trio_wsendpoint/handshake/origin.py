@@ -21,7 +21,7 @@ from trio_wsendpoint.handshake.secrecy import hide_in_url
 __all__ = ["OriginPolicy", "Origins", "check_origin"]
 
 #: What a parameter `origins` takes; see `OriginPolicy`.
-Origins: TypeAlias = "Literal['same', 'any'] | Collection[str | re.Pattern[str] | None]"
+Origins: TypeAlias = Literal["same", "any"] | Collection[str | re.Pattern[str] | None]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _SECURE_SCHEMES = frozenset({"https", "wss"})
@@ -56,6 +56,8 @@ class OriginPolicy:
         self._literals: set[str] = set()
         self._patterns: list[re.Pattern[str]] = []
         if isinstance(origins, str):
+            if origins == "*":
+                raise ValueError('origins: "*" is spelled "any" here')
             if origins not in {"same", "any"}:
                 raise ValueError(f'origins: "same", "any" or a list, not {origins!a}; put it in []')
             return
@@ -162,6 +164,8 @@ def _checked_entry(entry: str | None) -> _Origin | None:
         return None
     if not isinstance(entry, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"origins: a str, a compiled pattern or None, not {type(entry).__name__}")
+    if entry == "*":
+        raise ValueError('origins: for every origin write "any", instead of a list with "*"')
     try:
         scheme, found, authority = entry.partition("://")
         spelled = entry if entry.isascii() else scheme + found + ascii_authority(authority)

@@ -114,6 +114,18 @@ class EndpointServer:
             refused=self._refused,
         )
 
+    def __repr__(self) -> str:
+        if self._closed.is_set():
+            return "<EndpointServer closed>"
+        if self._farewell is not None:
+            where = "closing"
+        else:
+            try:
+                where = " ".join(self.urls) or f"{len(self.listeners)} listener(s)"
+            except OSError:  # a listener was closed from outside
+                where = "a listener that is closed"
+        return f"<EndpointServer {where}, connections: {len(self._connections)}>"
+
     # ---- its end -----------------------------------------------------------------------------
 
     async def wait_closed(self) -> None:
