@@ -51,7 +51,7 @@ def connect_endpoint(
     cancelled, the stream is closed.  Leaving closes the connection: see `ConnectionContext`.
     """
     check_options(
-        "connect_endpoint", options, ConnectSettings, CLIENT_WORDS, "url", "stream", "ssl_context"
+        "connect_endpoint()", options, ConnectSettings, CLIENT_WORDS, "url", "stream", "ssl_context"
     )
     settings = ConnectSettings(**options)
     if stream is not None:

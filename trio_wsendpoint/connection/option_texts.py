@@ -65,18 +65,18 @@ def _spell_default(field: dataclasses.Field[Any]) -> str:
 
 
 def check_options(
-    function: str,
+    owner: str,
     options: Mapping[str, object],
     settings: type,
     words: Mapping[str, str],
     *others: str,
 ) -> None:
-    """Raise `TypeError` for options that `settings` does not have, in the name of `function`.
+    """Raise `TypeError` for options that `settings` does not have.
 
-    `words`: what to write instead of the words of other libraries.  `others`: keywords of the
-    function that are not among its `settings`.
+    `owner`: what was given them, as `serve_endpoint()`.  `words`: what to write instead of the
+    words of other libraries.  `others`: keywords of the owner that are not among its `settings`.
     """
     known = [*others, *(field.name for field in dataclasses.fields(settings))]
-    fault = unknown_options(f"{function}()", options, known, words)
+    fault = unknown_options(owner, options, known, words)
     if fault is not None:
         raise TypeError(fault)

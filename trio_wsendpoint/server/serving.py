@@ -47,7 +47,7 @@ def accept_endpoint(
     `process_request` gave another answer) and the stream was closed.  If cancelled, the stream is
     closed.  Leaving closes the connection: see `ConnectionContext`.
     """
-    check_options("accept_endpoint", options, AcceptSettings, ACCEPT_WORDS, "stream")
+    check_options("accept_endpoint()", options, AcceptSettings, ACCEPT_WORDS, "stream")
     check_stream("stream", stream)
     settings = AcceptSettings(**options)
     return _Accepting(lambda: open_as_server(stream, settings), instruments=settings.instruments)
@@ -98,7 +98,7 @@ def _make_server(
     function: str, handler: Handler, port: int | None, options: ServeOptions
 ) -> _Serving:
     """Check what `function` was called with, and return what is to be entered."""
-    check_options(function, options, ServeSettings, SERVER_WORDS, "handler", "port")
+    check_options(f"{function}()", options, ServeSettings, SERVER_WORDS, "handler", "port")
     settings = ServeSettings(**options)
     if (port is None) is (settings.listeners is None):
         raise TypeError(f"{function}() takes a port, or listeners: one of them")
