@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, cast
 
 import trio
@@ -86,7 +86,7 @@ def _innermost(value: object) -> object:
 
 def _describe(value: object) -> str:
     """Say what `value` is, and what to do about it."""
-    if isinstance(value, Coroutine):
+    if inspect.iscoroutine(value):
         value.close()  # or Python would warn as well that it was never awaited
         return f"the coroutine {_spell(value)}(): leave out the parentheses behind its name"
     inner = _innermost(value)
