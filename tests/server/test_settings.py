@@ -103,6 +103,22 @@ def test_accept_endpoint_refuses_when_it_is_called(options, error, says):
     assert "serve_endpoint()" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"origins": "*"}, '"any"'),
+        ({"subprotocols": ["a b"]}, "a b"),
+        ({"headers": {"Upgrade": "x"}}, "upgrade"),
+    ],
+)
+async def test_what_could_make_no_answer_is_refused_on_entering(options, says):
+    ours, theirs = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match=says):
+        async with accept(ours, **options):
+            raise AssertionError
+    assert await theirs.receive_some() == b""  # closed
+
+
 @pytest.mark.parametrize("option", ["ssl", "ssl_context", "host", "port", "listeners", "backlog"])
 def test_accept_endpoint_has_no_option_of_a_server(option):
     ours, _ = trio.testing.memory_stream_pair()

@@ -42,10 +42,11 @@ def accept_endpoint(
     For use in `trio.serve_tcp`, `trio.serve_listeners`, or a test; a `trio.SSLStream` does its
     handshake first.
 
-    Raises `ValueError` or `TypeError` for arguments; entering raises `HandshakeError` if there
-    will be no connection, after the client was told why (`BadRequest`, or `RequestAnswered` when
-    `process_request` gave another answer) and the stream was closed.  If cancelled, the stream is
-    closed.  Leaving closes the connection: see `ConnectionContext`.
+    Raises `ValueError` or `TypeError` for arguments; entering does for those that could make no
+    answer.  Entering raises `HandshakeError` if there will be no connection, after the client was
+    told why (`BadRequest`, or `RequestAnswered` when `process_request` gave another answer).  When
+    entering raises, or is cancelled, the stream is closed.  Leaving closes the connection: see
+    `ConnectionContext`.
     """
     check_options("accept_endpoint()", options, AcceptSettings, ACCEPT_WORDS, "stream")
     check_stream("stream", stream)
