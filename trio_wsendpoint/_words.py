@@ -84,6 +84,7 @@ SERVER_WORDS: Mapping[str, str] = {
     "certfile": _CERTIFICATE,
     "check_origin": "write origins=",
     "handler_nursery": "leave it out: leaving the block of the server ends the handlers",
+    "host_header": "leave it out: it is the Host header that a client sends",
     "keyfile": _CERTIFICATE,
     "nursery": "write `await nursery.start(run_endpoint, handler, port)`",
     "origin": "write origins=, a list of those that may connect",
@@ -152,6 +153,7 @@ CLIENT_WORDS: Mapping[str, str] = {
     "task_status": "write `async with connect_endpoint(url) as connection:` in an async function",
     "uri": "write connect_endpoint(url)",
     "use_ssl": "write wss:// in the URL",
+    "wall_clock": _SERVERS,
     "user_agent_header": "write user_agent=",
 }
 

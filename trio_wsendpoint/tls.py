@@ -4,6 +4,7 @@
 end of TLS over each; `TLSTransport` is what both make of a stream that has a non-blocking form.
 """
 
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSListener, TLSTransport, over_tls
+from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport, over_tls
 
 __all__ = ["AnyTLSStream", "TLSListener", "TLSTransport", "over_tls"]

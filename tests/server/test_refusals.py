@@ -299,6 +299,7 @@ async def test_tls_that_cannot_work_is_told_at_info(
 ) -> None:
     network = MemoryNetwork(nonblocking=nonblocking)
     async with serve_endpoint(echo, listeners=[network.listen()], ssl_context=make(ca)):
+        caplog.clear()  # of the warning that there is no certificate
         with pytest.raises(HandshakeError):
             async with connect_endpoint(
                 "wss://example.test/", stream=await network.connect(), ssl_context=client_context

@@ -38,8 +38,9 @@ class ConnectionOptions(TypedDict, total=False):
     `heartbeat`: when it pings a silent peer; see `Heartbeat`.  None sends no pings.
     `deflate`: a `Deflate` group turns on compression (RFC 7692) if the peer agrees.
     `subprotocols`: those we speak; a client prefers the first, a server takes the client's
-    order.  `subprotocol_required`: without one in common there is no connection; a server
-    refuses with 400 and the list.
+    order.
+    `subprotocol_required`: without one in common there is no connection; a server refuses with
+    400 and the list.
     `headers`: further headers for our side of the opening handshake.
     `unrecognized_pong`: "close" or "ignore": what to do about a pong that answers no ping
     (RFC 6455 section 5.5.3 allows it).

@@ -6,17 +6,22 @@ import ssl
 
 import trio
 
+from trio_wsendpoint.transport.contexts import check_ssl_context
 from trio_wsendpoint.transport.tls import AnyTLSStream, over_tls
 
 __all__ = ["TLSListener"]
 
 
 class TLSListener(trio.abc.Listener[AnyTLSStream]):
-    """Accepts streams of `transport_listener`, and is the server's end of TLS over each."""
+    """Accepts streams of `transport_listener`, and is the server's end of TLS over each.
+
+    Raises `TypeError` or `ValueError` for a `context` that is not a server's.
+    """
 
     def __init__(
         self, transport_listener: trio.abc.Listener[trio.abc.Stream], context: ssl.SSLContext
     ) -> None:
+        check_ssl_context(context, server_side=True)
         self.transport_listener = transport_listener
         self._context = context
 
