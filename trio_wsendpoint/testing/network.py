@@ -174,6 +174,11 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
 
     async def aclose(self) -> None:
         """Stop listening, at once even if cancelled."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Stop listening, as `aclose()` does, without a checkpoint."""
         if not self.is_closed:
             self.is_closed = True
             self._on_close(self.address)
@@ -183,7 +188,6 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
             self.waiting.clear()
             self._arrivals.unpark_all()
             self.room.unpark_all()
-        await trio.lowlevel.checkpoint()
 
     def __repr__(self) -> str:
         return f"<MemoryListener {self.address}{' closed' if self.is_closed else ''}>"
