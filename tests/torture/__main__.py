@@ -20,7 +20,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.torture import programs, striking
+from tests.torture import programs, striking, talks
 from tests.torture.scenarios import all_runs, torture
 from trio_wsendpoint.testing import Report
 
@@ -72,6 +72,16 @@ def run_schedules(pool, count: int) -> bool:
     return not faults
 
 
+def run_talks(pool, count: int) -> bool:
+    faults = 0
+    for text in pool.map(talks.check, range(count), chunksize=10):
+        faults += bool(text)
+        if text:
+            print(text, flush=True)
+    print(f"{count} talks of two connections: {faults} in which something did not hold")
+    return not faults
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.torture",
@@ -81,12 +91,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--schedules", type=int, default=0)
     parser.add_argument("--lines", action="store_true")
+    parser.add_argument("--talks", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--line", nargs=2, metavar=("NAME", "K"))
     parser.add_argument("--then", type=int, default=0, metavar="LINES")
     parser.add_argument("--waiting", action="store_true", help="streams that have to wait")
+    parser.add_argument("--talk", type=int, metavar="SEED")
     return parser
 
 
@@ -96,6 +108,10 @@ def main() -> int:
         name, k = options.line
         is_sound = striking.strike_once(name, int(k), options.then, nonblocking=not options.waiting)
         return 0 if is_sound else 1
+    if options.talk is not None:
+        text = talks.check(options.talk)
+        print(text or talks.Talk.plan(options.talk))
+        return 1 if text else 0
     began = time.monotonic()
     is_sound = True
     # Unlike a `multiprocessing.Pool` it says so when one of its processes dies.
@@ -106,6 +122,8 @@ def main() -> int:
             is_sound = run_schedules(pool, options.schedules) and is_sound
         if options.lines:
             is_sound = striking.strike_all(pool, options.only, options.every) and is_sound
+        if options.talks:
+            is_sound = run_talks(pool, options.talks) and is_sound
     print(f"{time.monotonic() - began:.0f} s")
     return 0 if is_sound else 1
 

@@ -6,8 +6,6 @@ generator `trio._core._run._r`.  **This module, and nothing else in the library,
 two**: for the length of a run, in which no other thread may run Trio.  That was seen to work with
 Trio 0.30 and 0.35; should a later one have no such switch, `run_with_schedule` raises
 `ScheduleUnavailable`, and the rest of the library is not concerned.
-
-Imported by `checkpoints`, and through `trio_wsendpoint.testing`.
 """
 
 from __future__ import annotations
@@ -57,12 +55,14 @@ def run_with_schedule(
     *args: *Ts,
     seed: int,
     instruments: Sequence[Instrument] = (),
+    autojump_threshold: float = 0,
 ) -> T:
     """Run `async_fn(*args)` as `trio.run` does, in the order that `seed` gives; return its result.
 
-    The clock is a `trio.testing.MockClock` that jumps when everything waits.  The same seed gives
-    the same order of steps, as long as the code itself draws nothing (see `seeded_bytes`) and
-    waits for no real I/O.
+    The clock is a `trio.testing.MockClock` that jumps when everything has waited for
+    `autojump_threshold` real seconds: more than 0 is for programs that wait for real sockets.
+    The same seed gives the same order of steps, as long as the code itself draws nothing (see
+    `seeded_bytes`) and waits for no real I/O.
 
     Raises what `async_fn` raises, and `ScheduleUnavailable`.
     """
@@ -70,7 +70,7 @@ def run_with_schedule(
         return trio.run(
             async_fn,
             *args,
-            clock=trio.testing.MockClock(autojump_threshold=0),
+            clock=trio.testing.MockClock(autojump_threshold=autojump_threshold),
             instruments=instruments,
         )
 
