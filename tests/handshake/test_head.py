@@ -207,6 +207,7 @@ def test_what_is_too_long_is_never_held():
     assert outcome([many], Limits(header_count=10**6)) == (431, says)
 
 
+@pytest.mark.figure
 def test_time_is_linear_byte_by_byte():
     # Twice the bytes take about twice the time: four times would be quadratic.
     def seconds(size):

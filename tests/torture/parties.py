@@ -69,10 +69,12 @@ class Party(Speaker):
 
     def _draw_actions(self) -> dict[int, str]:
         """Draw which of its callbacks, counted from 1, do something, and what."""
-        if self._draw.random() < 0.6:
+        if self._draw.random() < 0.4:
             return {}
-        kinds = ["send", "send", "broadcast", "close", "raise"]
-        return {self._draw.randint(1, 12): self._draw.choice(kinds) for _ in range(3)}
+        kinds = ["send", "send", "send", "broadcast"]
+        if self._draw.random() < 0.3:
+            kinds += ["close", "raise"]
+        return {self._draw.randint(1, 16): self._draw.choice(kinds) for _ in range(8)}
 
     @property
     def options(self) -> dict[str, Any]:

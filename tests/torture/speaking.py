@@ -57,7 +57,7 @@ class Speaker:
         self._senders = draw.choice([0, 1, 1, 2, 3])
         self._messages = draw.choice([1, 3, 8])
         self._pings = draw.choice([0, 0, 1, 3])
-        self._largest = draw.choice([5, 200, 3000])
+        self._largest = draw.choice([5, 200, 4000])
         self._patience = draw.choice([0, 0, 2, 10])  # turns between two operations, at most
         pause = draw.choice([0, 0, 0, 0, 0.01, 0.3, 2])
         self._pause = pause if pauses else 0  # virtual seconds, at times

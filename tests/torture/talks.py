@@ -85,8 +85,8 @@ class Talk:
                 [Heartbeat(), Heartbeat(interval=5), Heartbeat(interval=0.05)]
             ),
         }
-        if wire.form in MEMORY and draw.random() < 0.2:
-            options["heartbeat"] = Heartbeat(interval=0.05)  # over sockets, it gives up at once
+        if wire.form in MEMORY and not wire.is_slow and draw.random() < 0.2:
+            options["heartbeat"] = Heartbeat(interval=0.05)  # elsewhere it gives up at once
         client, server = (
             Party(
                 role,

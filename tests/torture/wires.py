@@ -53,10 +53,10 @@ class Wire:
         wire.capacity = draw.choice([100, 1000, 20_000] if tls else [30, 100, 1000, 20_000])
         given: dict[str, dict[str, Any]] = {"client": {}, "server": {}}
         for options in given.values():
-            if draw.random() < 0.7:
-                options |= {"chop": draw.choice(sizes), "seed": draw.getrandbits(32)}
             if draw.random() < 0.1:
-                options["slow"] = draw.choice([0.001, 0.02])
+                options["slow"] = draw.choice([0.001, 0.01])
+            elif draw.random() < 0.7:
+                options |= {"chop": draw.choice(sizes), "seed": draw.getrandbits(32)}
         if draw.random() < 0.3 and wire.form != "unbounded":
             wire.breaks = True
             options = given[draw.choice(["client", "server"])]
@@ -64,8 +64,15 @@ class Wire:
                 options["fail_at_operation"] = draw.randint(1, 200)
             else:
                 options[draw.choice(BREAKS)] = draw.randint(0, draw.choice([300, 3000, 20_000]))
+        if "slow" in given["client"] or "slow" in given["server"]:
+            wire.capacity = max(wire.capacity, 1000)
         wire.client, wire.server = Faults(**given["client"]), Faults(**given["server"])
         return wire
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether reading or writing takes virtual time."""
+        return bool(self.client.slow or self.server.slow)
 
     @property
     def quiet(self) -> float:
