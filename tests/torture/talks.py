@@ -81,9 +81,7 @@ class Talk:
                 ]
             ),
             "deflate": draw.choice([None, None, Deflate(), Deflate(context_takeover=False)]),
-            "heartbeat": draw.choice(
-                [Heartbeat(), Heartbeat(interval=5), Heartbeat(interval=0.05)]
-            ),
+            "heartbeat": draw.choice([Heartbeat(), Heartbeat(interval=5), None]),
         }
         if wire.form in MEMORY and not wire.is_slow and draw.random() < 0.2:
             options["heartbeat"] = Heartbeat(interval=0.05)  # elsewhere it gives up at once
