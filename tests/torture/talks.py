@@ -85,6 +85,8 @@ class Talk:
         }
         if wire.form in MEMORY and not wire.is_slow and draw.random() < 0.2:
             options["heartbeat"] = Heartbeat(interval=0.05)  # elsewhere it gives up at once
+        if wire.breaks and options["heartbeat"] is None:
+            options["heartbeat"] = Heartbeat()  # else a silent peer is waited for, as was asked
         client, server = (
             Party(
                 role,
