@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "options"),
     ("protocol",),
     ("extensions", "handshake"),
-    ("session", "transport"),
+    ("session", "transport", "addressing"),
     ("connection",),
     ("server", "client"),
     ("testing", "tls"),
@@ -42,6 +42,7 @@ SANS_IO = (
     "extensions",
     "handshake",
     "session",
+    "addressing",
 )
 THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
