@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "options"),
     ("protocol",),
     ("extensions", "handshake"),
-    ("session", "transport", "addressing"),
+    ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
     ("testing", "tls"),
@@ -42,12 +42,13 @@ SANS_IO = (
     "extensions",
     "handshake",
     "session",
+    "http",
     "addressing",
 )
 THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
     "outcome": lambda module: unit_of(module) not in SANS_IO,
-    "h11": lambda module: module == f"{PACKAGE}.handshake.http1",
+    "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
     "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
     "isal": lambda module: unit_of(module) == "extensions",

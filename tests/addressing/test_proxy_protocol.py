@@ -46,7 +46,7 @@ def refusal(data):
     reader = ProxyReader()
     with pytest.raises(BadProxyHeader) as whole:
         reader.receive_data(data)
-    taken = []
+    taken: list[int] = []
     with pytest.raises(BadProxyHeader) as cut:
         receive_bytewise(data, taken)
     assert (cut.type, str(cut.value)) == (whole.type, str(whole.value))
