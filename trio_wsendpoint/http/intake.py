@@ -11,7 +11,13 @@ from trio_wsendpoint.handshake.head import BadHead, HeadReader
 from trio_wsendpoint.handshake.refusal import refuse
 from trio_wsendpoint.http.bodies import RequestBody
 from trio_wsendpoint.http.framing import Framing
-from trio_wsendpoint.http.heads import RequestHead, check_opening, malformed, parse_head
+from trio_wsendpoint.http.heads import (
+    RequestHead,
+    check_opening,
+    hint_at_proxy,
+    malformed,
+    parse_head,
+)
 from trio_wsendpoint.http.settings import HttpLimits
 from trio_wsendpoint.options import Limits
 
@@ -81,7 +87,8 @@ class Intake:
         try:
             whole = self._reader.receive_data(data)
         except BadHead as error:
-            raise refuse(error.status, f"bad request: {error}") from None
+            hint = hint_at_proxy(self._reader.held)
+            raise refuse(error.status, f"bad request: {error}{hint}") from None
         if whole is None:
             return None
         self._buffer += self._reader.trailing
