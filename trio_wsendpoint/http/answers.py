@@ -30,6 +30,10 @@ _OURS = frozenset(
 )
 
 
+# Of a Content-Length: any size.
+_MAX_DIGITS = 18
+
+
 class HttpDate:
     """The time as a Date header has it (RFC 9110 section 6.6.1), made once a second.
 
@@ -154,14 +158,15 @@ def answer_without_handler(method: str, target: str) -> Response:
 
 
 def _declared_length(headers: Headers) -> int | None:
-    values = headers.get_all("Content-Length")
-    if not values:
+    value, *more = headers.get_all("Content-Length") or (None,)
+    if value is None:
         return None
-    if len(values) > 1 or not (values[0].isascii() and values[0].isdigit()):
-        raise ValueError(f"Content-Length must be one number, not {quoted(', '.join(values))}")
-    if len(values[0]) > 18:
-        raise ValueError(f"Content-Length {quoted(values[0])} is out of range")
-    return int(values[0])
+    if more or not (value.isascii() and value.isdigit()):
+        shown = quoted(", ".join([value, *more]))
+        raise ValueError(f"Content-Length must be one number, not {shown}")
+    if len(value) > _MAX_DIGITS:
+        raise ValueError(f"Content-Length {quoted(value)} is out of range")
+    return int(value)
 
 
 def _options(headers: Headers) -> list[str]:

@@ -12,6 +12,7 @@ import hmac
 import inspect
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from string import ascii_letters, digits
 from typing import TypeAlias
 
@@ -30,9 +31,7 @@ __all__ = [
 ]
 
 #: Passwords by user; or what tells whether user and password are right, perhaps asynchronously.
-BasicCheck: TypeAlias = (
-    "Mapping[str, str] | Callable[[str, str], bool] | Callable[[str, str], Awaitable[bool]]"
-)
+BasicCheck: TypeAlias = "Mapping[str, str] | Callable[[str, str], bool | Awaitable[bool]]"
 
 # RFC 9110 section 11.2: token68 is these, and then "=".
 _TOKEN68 = frozenset(ascii_letters + digits + "-._~+/")
@@ -52,6 +51,9 @@ class Unauthorized(BadRequest):
             message, Response(401, {"WWW-Authenticate": challenge}, "authentication required\n")
         )
         self.challenge = challenge
+
+    def __reduce__(self) -> tuple[type[Unauthorized], tuple[str, str]]:
+        return type(self), (str(self), self.challenge)
 
 
 def are_equal(one: str | bytes, other: str | bytes) -> bool:
@@ -76,16 +78,14 @@ def basic_auth(
     cancelled where `check` is.  Raises `ValueError` for a realm that may not go on the wire.
     """
     challenge = _challenge("Basic", realm, 'charset="UTF-8"')
-    passwords = check if isinstance(check, Mapping) else None
+    is_right = check if callable(check) else partial(_is_listed, check)
 
     async def authenticate(request: Request) -> str:
         user, password = basic_credentials(request, realm=realm)
-        if passwords is not None:
-            is_right = _is_listed(passwords, user, password)
-        else:
-            answer = check(user, password)  # type: ignore[operator]
-            is_right = (await answer) if inspect.isawaitable(answer) else answer
-        if is_right is not True:
+        answer = is_right(user, password)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer is not True:
             raise Unauthorized("wrong user or password", challenge)
         return user
 

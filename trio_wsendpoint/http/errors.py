@@ -14,21 +14,22 @@ __all__ = ["BodyCutShort", "BodyMismatch", "BodyTooLarge", "OutOfTime", "WrongOr
 
 
 class BodyTooLarge(BadRequest):
-    """A request's body over a limit; 413 (RFC 9110 section 15.5.14).
-
-    `limit`: the bytes that were allowed.
-    """
+    """The body of a request is over a limit of `limit` bytes; 413 (RFC 9110 section 15.5.14)."""
 
     def __init__(self, limit: int) -> None:
         message = f"a body of more than {limit} bytes"
         super().__init__(message, Response(413, body=f"{message}\n"))
         self.limit = limit
 
+    def __reduce__(self) -> tuple[type[BodyTooLarge], tuple[int]]:
+        return type(self), (self.limit,)
+
 
 class BodyCutShort(BadRequest):
     """The bytes of the client ended within the body of its request; 400.
 
-    RFC 9112 section 8: such a request is incomplete, however much of it has come.
+    RFC 9112 section 8: such a request is incomplete, however much of it has come; here, `size`
+    bytes.
     """
 
     def __init__(self, size: int) -> None:
@@ -36,12 +37,18 @@ class BodyCutShort(BadRequest):
         super().__init__(message, Response(400, body=f"{message}\n"))
         self.size = size
 
+    def __reduce__(self) -> tuple[type[BodyCutShort], tuple[int]]:
+        return type(self), (self.size,)
+
 
 class OutOfTime(BadRequest):
     """A deadline has passed: 408 if the client was too slow, 503 if the handler was."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message, Response(status, body=f"{message}\n"))
+
+    def __reduce__(self) -> tuple[type[OutOfTime], tuple[int, str]]:
+        return type(self), (self.response.status, str(self))
 
 
 class WrongOrder(LocalError, RuntimeError):
