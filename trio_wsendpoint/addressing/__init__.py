@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, and where a server listens; without I/O.
+"""The other end of a connection, and the addresses of listeners; without I/O.
 
 `Peer` is the other end as a value.  `ProxyReader` and `Forwarding` find the client behind trusted
 proxies; `parse_listen` and `parse_listen_fds` read the addresses of listeners.

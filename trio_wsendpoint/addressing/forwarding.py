@@ -1,7 +1,7 @@
-"""For whom a trusted proxy speaks: the client, the scheme and the host of one request.
+"""Finds the client, the scheme and the host of one request behind trusted proxies.
 
 Proxies pass on the forwarding headers that they do not write, so a client can write those itself.
-What is believed therefore depends on configuration alone, and on who is asked from the right:
+What is believed therefore depends on the configuration, and on the hop that wrote it:
 
 1. Only the headers that are named in `Forwarding` are looked at; never both families.
 2. Only what a trusted hop says is believed.  Nothing has an effect if the peer is not trusted.
@@ -54,7 +54,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request, by which scheme, and to which host.
+    """The client of a request, its scheme, and the host that it asked for.
 
     `peer` is the client, with the hops it came through.  `scheme` is `http` or `https`, also for
     a WebSocket.  `host` is as a Host header has it, None if the request has none.
@@ -134,11 +134,11 @@ class Forwarding:
         elements = self._elements(headers, _FOR)
         nodes = (parse_node(element) for element in reversed(elements))
         found = self._walk(nodes, len(elements), peer)
-        if (text := self._beside(headers, _PROTO, found)) is not None:
+        if (text := self._element_at(headers, _PROTO, found)) is not None:
             scheme = _parse_scheme(text)
-        if (text := self._beside(headers, _HOST, found)) is not None:
+        if (text := self._element_at(headers, _HOST, found)) is not None:
             host = _parse_host(text)
-        if (text := self._beside(headers, _PORT, found)) is not None:
+        if (text := self._element_at(headers, _PORT, found)) is not None:
             host = _with_port(host, parse_proxy_port(text), scheme)
         return Client(_peer_at(found, peer), scheme, host)
 
@@ -149,7 +149,7 @@ class Forwarding:
         joined = ",".join(headers.get_all(name))
         return [text for element in joined.split(",") if (text := element.strip(OWS))]
 
-    def _beside(self, headers: Headers, name: str, found: _Found) -> str | None:
+    def _element_at(self, headers: Headers, name: str, found: _Found) -> str | None:
         """Return the element that belongs to the client's, else the rightmost; None if empty.
 
         Some proxies append to these headers, others set them: only with one element for each hop

@@ -1,4 +1,4 @@
-"""Which sockets systemd has handed over, by the variables of sd_listen_fds(3).
+"""Finds the sockets that systemd has handed over, by the variables of sd_listen_fds(3).
 
 Pure functions of a mapping and a process id: no descriptor is touched.  The caller removes
 `LISTEN_VARIABLES` from its environment afterwards, so that no child takes the sockets for its own.

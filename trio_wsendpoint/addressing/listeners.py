@@ -1,4 +1,4 @@
-"""Where a server listens, as a text names it: `tcp:`, `unix:`, `systemd:` or `fd:`.
+"""Reads the addresses that a server listens on: `tcp:`, `unix:`, `systemd:` or `fd:`.
 
 `parse_listen` makes a value of such a text, or raises `ValueError` that says what it expected.
 Nothing is opened here, and no name is resolved.

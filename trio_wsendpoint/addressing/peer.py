@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as a value that a log line can show.
+"""Tells the other end of a connection, as a value that a log line can show.
 
 `Peer` holds what was found out: from the socket, from TLS, from a PROXY header, from the
 forwarding headers of trusted proxies.  It is immutable; each further finding makes a new one.

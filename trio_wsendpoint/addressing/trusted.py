@@ -1,4 +1,4 @@
-"""Which hops are believed when they say for whom they speak."""
+"""Tells which hops are trusted proxies."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Answer:
                 raise BodyMismatch(f"a body of {length} bytes, declared as {declared}")
             length = declared
         elif status == 304:
-            length = None  # of what the client has in its cache, and nobody has told
+            length = None  # of what the client has in its cache, which the app has not told
         if status == 205:
             length = 0
         self._left = length

@@ -1,4 +1,4 @@
-"""Who a request says it is from: Basic (RFC 7617) and Bearer (RFC 6750) credentials.
+"""Reads the credentials of a request: Basic (RFC 7617) and Bearer (RFC 6750).
 
 Whatever a client sends, the outcome is the credentials, or `Unauthorized`, whose answer is a 401
 with the challenge; nothing of a password or a token is in a message.  Ask for every request:

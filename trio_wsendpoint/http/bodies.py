@@ -36,7 +36,7 @@ class RequestBody:
 
     @property
     def left(self) -> int | None:
-        """How many bytes are still to come; None if nobody knows."""
+        """How many bytes are still to come; None if that is not known."""
         return self._left if self._chunks is None or self._chunks.complete else None
 
     def read(self, buffer: bytearray) -> bytes:

@@ -36,8 +36,8 @@ _MAX_LINE = _DIGITS + MAX_EXTENSION
 _LINE_BYTES = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _TOKEN = b"[" + re.escape("".join(sorted(TOKEN)).encode()) + b"]++"
 _QUOTED = rb'"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"'
-# The blanks that RFC 9112 section 7.1.1 tells a recipient to take, but for those before a
-# semicolon: there readers differ.  No quantifier gives back what it has taken.
+# RFC 9112 section 7.1.1 tells a recipient to take these blanks.  Those before a semicolon, which it
+# names too, are refused: there readers differ.  No quantifier gives back what it has taken.
 _EXTENSION = rb";[\t ]*+" + _TOKEN + rb"(?:[\t ]*+=[\t ]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
 _LINE = re.compile(rb"([0-9A-Fa-f]{1,16})((?:" + _EXTENSION + rb")*+)")
 # Trailers are what a head has behind its first line; this one stands in for it.

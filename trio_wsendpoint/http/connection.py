@@ -17,8 +17,8 @@ What it promises:
    to the next one.  Every request is checked alike, the first and the thousandth.
 2. It holds at most a head, `wants_data`'s bound of what is behind it, and one read more.
 3. A 100 is sent only to a client that waits for it, when the app asks for the body.
-4. After an error, and whenever the client may still send what nobody will read, the answer says
-   `close` and the connection lingers.
+4. After an error, and whenever the client may still send what the app will not read, the answer
+   says `close` and the connection lingers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long the body of a request is, by its head (RFC 9112 section 6), strictly.
 
 Whatever two HTTP readers could understand in two ways is refused: that is how requests are
-smuggled.  h11 takes Content-Length beside Transfer-Encoding, equal Content-Lengths, and
+smuggled.  h11 takes Content-Length together with Transfer-Encoding, equal Content-Lengths, and
 Transfer-Encoding in HTTP/1.0; it must not be asked.
 """
 

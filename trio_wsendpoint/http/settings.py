@@ -17,7 +17,7 @@ class HttpLimits:
 
     `body_size`: bytes of a request's body, or None for no limit; over it, 413.
     `drain`: bytes of a body that are read and dropped after the answer, so that the connection
-    can be kept; if more are to come, or nobody knows how many, the connection is closed.
+    can be kept; if more are to come, or an unknown number, the connection is closed.
     `requests`: requests on one connection; the answer to the last one says `close`.
     `idle`: seconds that a connection is kept between two requests; more than the 60 s of nginx
     and of load balancers, which would else send a request into the end of the connection.
