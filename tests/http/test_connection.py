@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.handshake.errors import BadRequest
@@ -524,3 +526,48 @@ def test_a_drain_ends():
 
 def test_the_date_is_made_if_none_is_given():
     assert b"Date: " in Served(HttpConnection()).http.refuse(Response(503), 0)
+
+
+# ---- whatever comes ------------------------------------------------------------------------------
+
+PIECES = [
+    b"GET / HTTP/1.1\r\n",
+    b"POST /x HTTP/1.1\r\n",
+    b"HEAD / HTTP/1.0\r\n",
+    b"Host: a\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close\r\n",
+    b"Upgrade: h2c\r\n",
+    b"\r\n",
+    b"abc",
+    b"3\r\nabc\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nA: b\r\n\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    request(),
+    request("Content-Length: 3", body=b"abc"),
+    request("Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n"),
+]
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.sampled_from(PIECES[-3:])), max_size=12))
+def test_the_outcome_does_not_depend_on_the_cuts(pieces):
+    data = b"".join(pieces)
+    whole, cut = served(data), served(data, pieces=1)
+    for result in (whole, cut):
+        result.end()
+    assert whole.written == cut.written
+    assert whole.bodies == cut.bodies
+    assert phase(whole.http) is phase(cut.http) is Phase.CLOSED
+
+
+@given(st.binary(max_size=200))
+def test_no_other_error_comes(data):
+    for start in (b"", request()[:-2], request("Transfer-Encoding: chunked")):
+        result = served(start + data, pieces=13)
+        result.end()
+        assert phase(result.http) is Phase.CLOSED
