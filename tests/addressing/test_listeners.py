@@ -25,6 +25,7 @@ from trio_wsendpoint.addressing import (
         ("systemd:web", SystemdAddress("web")),
         ("fd:3", FdAddress(3)),
         ("fd:0", FdAddress(0)),
+        ("fd:999999999", FdAddress(999999999)),
     ],
 )
 def test_addresses(text, expected):
