@@ -144,9 +144,8 @@ class HttpConnection:
     def next_request(self, now: float) -> RequestHead | None:
         """Return the next request once its head is complete; None until then.
 
-        None while one is in work, and for ever once the connection is to be closed.  A blank line
-        in front of a request is skipped (RFC 9112 section 2.2).  Raises `BadRequest`: 400, 405,
-        413, 414, 417, 431, 501 or 505 for the head, 400 for what is behind an opening.
+        None while one is in work, and once the connection is to be closed.  Raises `BadRequest`:
+        400, 405, 413, 414, 417, 431, 501 or 505 for the head, 400 for what is behind an opening.
         """
         if self.phase is Phase.DRAINING:
             self._drain(now)
@@ -237,8 +236,8 @@ class HttpConnection:
     def write(self, data: Buffer) -> bytes:
         """Return bytes of the body as they go on the wire; none if the answer has no body.
 
-        Raises `BodyMismatch` for more than was declared, `TypeError` for what is no bytes,
-        `WrongOrder` without a start.  After the first, only `close` is right.
+        Raises `BodyMismatch` for more than was declared: then only `close` is right.  `TypeError`
+        for what is no bytes, `WrongOrder` without a start.
         """
         return self._started().write(data)
 
@@ -265,7 +264,7 @@ class HttpConnection:
     def refuse(self, response: Response, now: float) -> bytes:
         """Return `response` as the last answer; nothing if another has been started.
 
-        In that case the connection is closed: a client takes what is cut off for what it is.
+        In that case the connection is closed, and the client sees an answer that is cut off.
         """
         if not self.is_answer_due:
             self.close()
@@ -312,9 +311,8 @@ class HttpConnection:
     def expire(self, now: float) -> None:
         """Act on the `deadline`.
 
-        Raises `OutOfTime`, which is refused as any `BadRequest`: 408 if a head or a body is late,
-        503 if the handler is.  Closes a connection that is idle between two requests, or has only
-        to be read out.
+        Raises `OutOfTime`, a `BadRequest`: 408 if a head or a body is late, 503 if the handler is.
+        Closes a connection that is idle between two requests, or has only to be read out.
         """
         phase = self.phase
         if phase is Phase.HEAD or (phase is Phase.IDLE and self.requests == 0):
@@ -328,8 +326,7 @@ class HttpConnection:
     def _may_persist(self, head: RequestHead) -> bool:
         """Whether a request may follow the one in work.
 
-        A body that is not here yet must be known to be short, and its client not be waiting for a
-        100: one that gets its answer instead may or may not send the body.
+        A client that waits for a 100 and gets its answer instead may or may not send the body.
         """
         intake = self._intake
         is_last = self.is_stopping or intake.requests >= self._http.requests
@@ -348,6 +345,6 @@ class HttpConnection:
             self._intake.forget()
 
     def _move(self, event: Event, now: float = 0.0) -> None:
-        """Follow the table; `now` may be left out where the next phase has no deadline."""
+        """Follow the table; without `now` only where the next phase has no deadline."""
         if self._course.move(event):
             self._deadlines.enter(self.phase, now)
