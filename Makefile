@@ -7,6 +7,9 @@ MINUTES ?= 1
 CONNECTIONS ?= 200
 SEEDS ?= 64
 SCHEDULES ?= 1000
+TALKS ?= 2000
+# How many processes run the tests.
+JOBS ?= auto
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +21,7 @@ DEV := $(VENV)/dev.stamp
 
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
+SANS_IO := $(SANS_IO),trio_wsendpoint/http/*,trio_wsendpoint/addressing/*
 
 # The codec, compiled in place or found not to be.
 CODEC := build/codec.stamp
@@ -26,19 +30,24 @@ CODEC := build/codec.stamp
 ON_CODEC := tests/protocol tests/seed tests/extensions tests/state_machine tests/differential \
 	tests/fuzz tests/hostile
 
-.PHONY: help demo test check compile conformance fuzz torture soak bench format clean
+# Whichever process is free takes tests from one that is not: no test needs another's process.
+SPREAD := -n $(JOBS) --dist worksteal
+
+.PHONY: help demo test figures check compile conformance fuzz torture soak bench format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    a chat and an echo to try in a browser; PORT=$(PORT)"
-	@echo "make test    all tests, with branch coverage"
+	@echo "make test    all tests, with branch coverage, on JOBS=$(JOBS) cores"
 	@echo "make compile the codec, in place, if there is a C compiler; make test does it too"
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
 	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
 	@echo "make bench   speed and memory beside other libraries, 10 minutes; BENCH=--quick 1 minute"
-	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES)"
+	@echo "make figures times and CPU that are promised; make bench does it too"
+	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES);"
+	@echo "             a Ctrl-C at every line; TALKS=$(TALKS) of two connections"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -47,8 +56,8 @@ demo: $(RUN)
 
 # With the compiled codec, if there is a compiler; and again, what runs on it, with the pure one.
 test: $(DEV) compile
-	$(BIN)/python -m coverage run -m pytest -rfEs
-	TRIO_WSENDPOINT_PURE=1 $(BIN)/python -m pytest -q $(ON_CODEC)
+	$(BIN)/python -m pytest -rfEs $(SPREAD) --cov --cov-report=
+	TRIO_WSENDPOINT_PURE=1 $(BIN)/python -m pytest -q $(SPREAD) $(ON_CODEC)
 	$(BIN)/python -m coverage report --include='$(SANS_IO)' --fail-under=100
 	$(BIN)/python -m coverage report --omit='$(SANS_IO)' --fail-under=95
 
@@ -77,9 +86,15 @@ bench: $(DEV) compile
 	$(PIP) install --quiet --editable '.[bench]' || \
 		for peer in aiohttp picows uvloop; do $(PIP) install --quiet $$peer || true; done
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+	$(BIN)/python -m pytest -q -m figure
+
+# In one process, and nothing beside it: they are of the real clock, and of the CPU.
+figures: $(DEV) compile
+	$(BIN)/python -m pytest -q -m figure
 
 torture: $(DEV)
-	$(BIN)/python -m tests.torture --seeds $(SEEDS) --schedules $(SCHEDULES)
+	$(BIN)/python -m tests.torture --seeds $(SEEDS) --schedules $(SCHEDULES) --lines \
+		--talks $(TALKS)
 
 format: $(DEV)
 	$(BIN)/ruff format .

@@ -18,24 +18,38 @@ PACKAGE = "trio_wsendpoint"
 #: The layers, lowest first.  A module may import those of lower layers, and those of its own
 #: folder; not its neighbours in the same layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "options", "_version"),
+    ("_words", "_version"),
+    ("errors", "options"),
     ("protocol",),
     ("extensions", "handshake"),
-    ("session", "transport"),
+    ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
-    ("testing",),
+    ("testing", "tls"),
     ("__init__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FOLDERS = frozenset(RANKS) - {"errors", "options", "_version", "__init__"}
+FILES = ("_words", "_version", "errors", "options", "tls", "__init__")
+FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.
-SANS_IO = ("errors", "options", "_version", "protocol", "extensions", "handshake", "session")
+SANS_IO = (
+    "_words",
+    "errors",
+    "options",
+    "_version",
+    "protocol",
+    "extensions",
+    "handshake",
+    "session",
+    "http",
+    "addressing",
+)
 THIRD_PARTY = {
     "trio": lambda module: unit_of(module) not in SANS_IO,
     "outcome": lambda module: unit_of(module) not in SANS_IO,
-    "h11": lambda module: module == f"{PACKAGE}.handshake.http1",
+    "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
+    "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
@@ -204,6 +218,7 @@ def tree_with(tmp_path: Path, path: str, source: str) -> Path:
         ("handshake/http1.py", "from trio.lowlevel import checkpoint", "must not import trio"),
         ("extensions/__init__.py", "import trio.testing", "must not import trio"),
         ("handshake/__init__.py", "import h11", "must not import h11"),
+        ("protocol/frames.py", "import idna", "must not import idna"),
         ("protocol/frames.py", "from isal import isal_zlib", "must not import isal"),
         ("protocol/frames.py", "import cython", "must not import cython"),
         ("server/__init__.py", "import websockets", "no dependency"),
@@ -239,6 +254,7 @@ def test_the_checker_finds_a_circle_of_three(tmp_path: Path) -> None:
             "from . import opcodes\nfrom trio_wsendpoint.errors import PeerError",
         ),
         ("handshake/http1.py", "import h11\nfrom trio_wsendpoint import errors"),
+        ("handshake/__init__.py", "import idna"),
         ("extensions/__init__.py", "import importlib\nimportlib.import_module('isal.isal_zlib')"),
         (
             "connection/__init__.py",

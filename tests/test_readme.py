@@ -9,6 +9,7 @@ import dataclasses
 import importlib.util
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +31,16 @@ from trio_wsendpoint.testing import connection_pair
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: Where the files of the repository are for a reader who has no clone.
+OURS = f"{PROJECT['urls']['Source']}/blob/main/"
+
+
+def links_in(text: str) -> list[str]:
+    """Return where the links of a page lead, those that are defined at its end among them."""
+    return re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)\s]+)", text, re.MULTILINE)
 
 
 def blocks(language: str) -> list[str]:
@@ -209,6 +220,20 @@ def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> No
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# ")
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if "://" not in link and not link.startswith("#"):
+    for link in links_in(text):
+        if link.startswith(OURS):
+            assert (ROOT / link.removeprefix(OURS).partition("#")[0]).exists(), link
+        elif "://" not in link and not link.startswith("#"):
             assert (path.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_links_of_the_readme_do_not_depend_on_where_it_is_shown() -> None:
+    links = links_in(README)
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert sum(link.startswith(OURS) for link in links) > 5
+
+
+def test_each_link_by_name_is_defined() -> None:
+    defined = set(re.findall(r"^\[([^\]]+)\]: ", README, re.MULTILINE))
+    prose = re.sub(r"^```.*?^```$|`[^`]*`", "", README, flags=re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"\[([^\]]+)\](?![(:])", prose)) == defined

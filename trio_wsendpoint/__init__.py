@@ -9,6 +9,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.broadcasting import PassedBy, broadcast
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
@@ -67,8 +68,9 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
-from trio_wsendpoint.server.server import EndpointServer
+from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
+from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
 from trio_wsendpoint.session.statistics import (
     ConnectionStatistics,
     ServerStatistics,
@@ -76,6 +78,7 @@ from trio_wsendpoint.session.statistics import (
 )
 
 __all__ = [
+    "AcceptOptions",
     "BadRequest",
     "BadResponse",
     "BinaryFrame",
@@ -83,6 +86,7 @@ __all__ = [
     "CloseCause",
     "CloseCode",
     "CloseFrame",
+    "ConnectOptions",
     "Connection",
     "ConnectionClosed",
     "ConnectionClosedLocally",
@@ -97,6 +101,7 @@ __all__ = [
     "EndpointClosed",
     "EndpointServer",
     "Frame",
+    "Handler",
     "HandshakeError",
     "HandshakeRefused",
     "HandshakeTimeout",
@@ -120,6 +125,7 @@ __all__ = [
     "PingTimeout",
     "PolicyViolation",
     "PongFrame",
+    "ProcessRequest",
     "Progress",
     "ProtocolError",
     "RateExceeded",
@@ -128,6 +134,7 @@ __all__ = [
     "RequestAnswered",
     "Response",
     "SendStream",
+    "ServeOptions",
     "ServerEndpoint",
     "ServerLimits",
     "ServerStatistics",

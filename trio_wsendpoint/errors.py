@@ -9,7 +9,7 @@ Three families, told apart by who has to act:
 * `HandshakeError`: the opening handshake did not lead to a WebSocket connection.
 
 How a *connection* ends is told by `trio_wsendpoint.connection.closed`, in Trio's own terms.
-Every module may import this one; it imports nothing of ours.
+This module imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -36,7 +36,20 @@ __all__ = [
 
 
 class WebSocketError(Exception):
-    """The base of every error that this library raises for a reason of its own."""
+    """The base of every error that this library raises for a reason of its own.
+
+    Each of them can be pickled and copied, a subclass with a constructor of its own too: type,
+    text, notes and attributes survive.  `__cause__` and the traceback do not, as in all of Python.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Python's own way calls the constructor with `args`, which are the text alone here.
+        return _restore, (type(self), self.args), self.__dict__ or None
+
+
+def _restore(made: type[WebSocketError], args: tuple[object, ...]) -> WebSocketError:
+    """Make an exception without calling its constructor; its attributes are set afterwards."""
+    return made.__new__(made, *args)
 
 
 # ---- the peer's mistakes ---------------------------------------------------------------------

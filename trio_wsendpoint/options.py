@@ -2,19 +2,43 @@
 
 A group is one argument that travels whole from the user to where it is read, so no option is
 spelled again on the way.  Sizes are bytes, times are seconds.  A value out of range raises
-`ValueError` that names the option, what it got, and what it expects.
-
-Every module may import this one; it imports nothing of ours.
+`ValueError` that names the option, what it got, and what it expects; an option that a group does
+not have, `TypeError` that says what to write instead.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, fields
+from typing import Self
 
-__all__ = ["Heartbeat", "Limits", "ServerLimits", "Timeouts"]
+from trio_wsendpoint._words import GROUP_WORDS, unknown_options
+
+__all__ = ["Heartbeat", "Limits", "OptionGroup", "ServerLimits", "Timeouts"]
 
 KIB = 1024
+
+
+class OptionGroup:
+    """The base of the groups: refuses what a group does not have, before it is made.
+
+    A subclass is a dataclass of keywords; raises `TypeError` for any other argument.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *arguments: object, **options: object) -> Self:
+        """Refuse positional arguments and unknown options; `__init__` takes the rest."""
+        known = getattr(cls, "__dataclass_fields__", {})
+        words = GROUP_WORDS.get(cls.__name__, {})
+        if arguments:
+            example = next(iter(known), "option")
+            raise TypeError(f"{cls.__name__}() takes keywords only: {cls.__name__}({example}=...)")
+        fault = unknown_options(f"{cls.__name__}()", options, known, words)
+        if fault is not None:
+            raise TypeError(fault)
+        return super().__new__(cls)
 
 
 def _check_count(group: object, name: str, value: object, least: int) -> None:
@@ -32,10 +56,11 @@ def _check_seconds(group: object, name: str, value: object) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(OptionGroup):
     """How much one connection may hold.
 
-    `message_size`: bytes of payload in one received message; over it the peer gets 1009.
+    `message_size`: bytes of payload in one received message; over it the peer gets 1009.  None
+    sets no limit: then the peer decides how much memory a message takes.
     `fragments`: frames that one message may come in, empty ones included, to which one more is
     added for every 32 bytes of its payload; over it the peer gets 1008.
     `receive_buffer`: bytes of received messages that wait for `receive()` before reading stops;
@@ -51,7 +76,7 @@ class Limits:
     `message_rate`: messages that it may send in a second, or None; over it, 1013.
     """
 
-    message_size: int = 1024 * KIB
+    message_size: int | None = 1024 * KIB
     fragments: int = 4096
     receive_buffer: int = 64 * KIB
     send_buffer: int = 64 * KIB
@@ -65,21 +90,29 @@ class Limits:
 
     def __post_init__(self) -> None:
         least = {"message_size": 0, "pipelined": 0, "head_size": 64}
+        optional = {"message_size", "message_rate"}
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None or field.name != "message_rate":
+            if value is not None or field.name not in optional:
                 _check_count(self, field.name, value, least.get(field.name, 1))
+
+    @property
+    def most_in_message(self) -> int:
+        """`message_size` as a number to compare with: without a limit, more than can exist."""
+        return sys.maxsize if self.message_size is None else self.message_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerLimits:
+class ServerLimits(OptionGroup):
     """How much one server takes on; what is refused is told 503 with `Retry-After`.
 
     `connections`: streams that it holds, those in their opening handshake included.
     `openings`: of these, how many may be in their opening handshake; for one more, the one that
-    has been at it longest is dropped.
+    has been at it longest without a complete request is dropped.
     `connections_per_address`: how many of them one IP address may hold, or None.
     `opening_rate`: connections that one IP address may open in a second, or None.
+    `ipv6_prefix`: bits of an IPv6 address in which two are one address for these (1 to 128): one
+    host has a whole network of them.  An IPv4-mapped address is the IPv4 address.
     `retry_after`: the seconds that a refused client is told to wait.
     """
 
@@ -87,6 +120,7 @@ class ServerLimits:
     openings: int = 256
     connections_per_address: int | None = None
     opening_rate: int | None = None
+    ipv6_prefix: int = 64
     retry_after: int = 5
 
     def __post_init__(self) -> None:
@@ -95,10 +129,14 @@ class ServerLimits:
             value = getattr(self, field.name)
             if value is not None or field.name not in optional:
                 _check_count(self, field.name, value, 1)
+        if self.ipv6_prefix > 128:
+            raise ValueError(
+                f"ServerLimits.ipv6_prefix must be at most 128, not {self.ipv6_prefix}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(OptionGroup):
     """How long a connection waits, in seconds; `math.inf` is allowed.
 
     `open`: the whole opening, TLS included; bytes do not renew it.
@@ -133,7 +171,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
+class Heartbeat(OptionGroup):
     """When to ping a silent peer, and when to give it up.
 
     `interval`: seconds without a byte from the peer before a ping leaves.

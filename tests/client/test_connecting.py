@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+import socket
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+import trio_wsendpoint
 from tests.server.helpers import (
     echo,
     open_raw,
@@ -20,6 +25,7 @@ from trio_wsendpoint import (
     BinaryFrame,
     ClientEndpoint,
     HandshakeTimeout,
+    Instrument,
     InvalidURL,
     Limits,
     ServerEndpoint,
@@ -32,6 +38,9 @@ from trio_wsendpoint import (
 from trio_wsendpoint.handshake import RequestReader, ServerHandshake, serialize_response
 
 URL = "ws://example.test/"
+
+#: The same function for calls that a type checker would refuse.
+connect: Any = connect_endpoint
 
 
 async def answer(stream, behind=b"", **options):
@@ -113,15 +122,124 @@ async def test_a_connection_refused():
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
     await listeners[0].aclose()
-    with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
-        async with connect_endpoint(f"ws://127.0.0.1:{port}/"):
+    with pytest.raises(ConnectionRefusedError) as caught:
+        async with connect_endpoint(f"ws://127.0.0.1:{port}/?token=SECRET"):
+            raise AssertionError
+    assert caught.value.errno == errno.ECONNREFUSED
+    assert caught.value.strerror == (
+        f"cannot connect to 127.0.0.1:{port}: ('127.0.0.1', {port}): Connection refused"
+    )
+    assert "all attempts" in str(caught.value.__cause__)
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """Knows one name; `asked` has the names that it was asked for."""
+
+    def __init__(self, *addresses, port=1):
+        self.asked = []
+        self._found = [
+            (family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))
+            for family, host in addresses
+        ]
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        self.asked.append(host)
+        if not self._found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return self._found
+
+    async def getnameinfo(self, sockaddr, flags):
+        raise NotImplementedError
+
+
+class Sockets(trio.abc.SocketFactory):
+    """Makes sockets whose attempts fail, one after the other, with `errors`."""
+
+    def __init__(self, *errors):
+        self._errors = list(errors)
+
+    def socket(self, family=socket.AF_INET, type=socket.SOCK_STREAM, proto=0):
+        return Unconnectable(self._errors.pop(0))
+
+
+class Unconnectable(trio.socket.SocketType):
+    def __init__(self, error):
+        self._error = error
+
+    async def connect(self, address):
+        raise OSError(self._error, f"Error connecting to {address!r}: {os.strerror(self._error)}")
+
+    def close(self):
+        pass
+
+
+async def test_every_attempt_is_told():
+    found = [(socket.AF_INET, "192.0.2.1"), (socket.AF_INET, "192.0.2.2")]
+    trio.socket.set_custom_hostname_resolver(Resolver(*found))
+    trio.socket.set_custom_socket_factory(Sockets(errno.ENETUNREACH, errno.ECONNREFUSED))
+    with pytest.raises(ConnectionRefusedError) as caught:
+        async with connect_endpoint("ws://example.test/"):
+            raise AssertionError
+    assert str(caught.value) == (
+        "[Errno 111] cannot connect to example.test:80: "
+        "('192.0.2.1', 1): Network is unreachable; ('192.0.2.2', 1): Connection refused"
+    ).replace("111", str(errno.ECONNREFUSED))
+
+
+@pytest.mark.parametrize(
+    ("url", "asked", "named"),
+    [
+        ("ws://no-such-host.invalid/", b"no-such-host.invalid", "no-such-host.invalid"),
+        ("ws://stra\xdfe.invalid/", b"xn--strae-oqa.invalid", "xn--strae-oqa.invalid"),
+        ("ws://a_b.invalid./", b"a_b.invalid.", "a_b.invalid."),
+        ("ws://[fe80::1%25nosuchzone]/", b"fe80::1%nosuchzone", "fe80::1%nosuchzone"),
+    ],
+)
+async def test_a_host_that_does_not_exist(url, asked, named):
+    resolver = Resolver()
+    trio.socket.set_custom_hostname_resolver(resolver)
+    with pytest.raises(socket.gaierror) as caught:
+        async with connect_endpoint(url):
+            raise AssertionError
+    assert resolver.asked == [asked]
+    assert caught.value.errno == socket.EAI_NONAME
+    says = f"no address of the host '{named}' was found: Name or service not known"
+    assert says in str(caught.value)
+
+
+async def test_a_host_that_cannot_be_reached_in_time(autojump_clock):
+    class Silent(Unconnectable):
+        async def connect(self, address):
+            await trio.sleep_forever()
+
+    class Factory(Sockets):
+        def socket(self, *args, **options):
+            return Silent(0)
+
+    trio.socket.set_custom_hostname_resolver(Resolver((socket.AF_INET, "192.0.2.1")))
+    trio.socket.set_custom_socket_factory(Factory())
+    says = r"^example\.test:80 could not be connected to within 10 s$"
+    with pytest.raises(HandshakeTimeout, match=says):
+        async with connect_endpoint("ws://example.test/"):
+            raise AssertionError
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(HandshakeTimeout, match=r"^\[fe80::1%x\]:80 did not answer within 10 s$"):
+        async with connect_endpoint("ws://[fe80::1%25x]/", stream=ours):
             raise AssertionError
 
 
-async def test_a_host_that_does_not_exist():
-    with pytest.raises(OSError):  # noqa: PT011 - the resolver's own words
-        async with connect_endpoint("ws://no-such-host.invalid/"):
-            raise AssertionError
+async def test_another_host_than_the_urls(autojump_clock):
+    async with serve_memory() as served:
+        options: Any = {"host_header": "stra\xdfe.de:8080"}
+        async with connect_endpoint(
+            "ws://[fe80::1%25eth0]/", stream=served.connect(), **options
+        ) as client:
+            assert client.request.headers["Host"] == "xn--strae-oqa.de:8080"
+            assert served.server.connections[0].request.host == "xn--strae-oqa.de:8080"
+        async with connect_endpoint("ws://[fe80::1%25eth0]/", stream=served.connect()) as client:
+            assert served.server.connections[0].request.host == "[fe80::1]"
+        with pytest.raises(ValueError, match="use host_header="):
+            connect_endpoint(URL, stream=served.connect(), headers={"Host": "x"})
 
 
 # ---- TLS ---------------------------------------------------------------------------------------
@@ -163,16 +281,6 @@ async def test_tls_that_ends_in_the_handshake(client_context, autojump_clock):
             raise AssertionError
 
 
-async def test_a_context_that_is_not_for_clients(server_context):
-    """The TCP connection was made by then: it is closed, which the warnings filter checks."""
-    async with serve_endpoint(echo, 0, host="127.0.0.1") as server:
-        with pytest.raises(OSError, match="PROTOCOL_TLS_SERVER"):
-            async with connect_endpoint(
-                f"wss://127.0.0.1:{server.port}/", ssl_context=server_context
-            ):
-                raise AssertionError
-
-
 # ---- options are checked before anything is done -----------------------------------------------
 
 
@@ -202,12 +310,34 @@ async def test_a_bad_url(url, says):
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
+        ({"headers": None}, TypeError, r"headers must be a mapping .* not None: leave it out"),
+        ({"headers": 5}, TypeError, r"headers must be a mapping .* not int"),
+        ({"headers": b"A: b"}, TypeError, r"headers must be a mapping .* not bytes"),
+        ({"subprotocols": None}, TypeError, "subprotocols must be a list of tokens, not None"),
+        ({"instruments": Instrument()}, TypeError, "instruments must be a list of Instrument"),
+        ({"instruments": None}, TypeError, "instruments must be a list .* leave it out"),
+        ({"on_data_frame": echo}, TypeError, "on_data_frame must not be async: echo would"),
+        ({"before_send_frame": echo}, TypeError, "before_send_frame must not be async"),
+        ({"random_bytes": b"1234"}, TypeError, "random_bytes must be a function, not b'1234'"),
+        ({"logger": "mine"}, TypeError, "logger must be a logging.Logger or an adapter"),
+        ({"user_agent": True}, TypeError, "user_agent must be a str, or None for none, not True"),
+        ({"user_agent": "a\nb"}, ValueError, "header 'User-Agent'"),
+        ({"ssl_context": True}, TypeError, "ssl_context must be an ssl.SSLContext, not True"),
+        ({"ssl_context": False}, TypeError, "ssl_context must be .* not False: .* leave it out"),
+        (
+            {"ssl_context": "cert.pem"},
+            TypeError,
+            "ssl_context must be an ssl.SSLContext, not a str",
+        ),
         ({"heartbeat": 5}, TypeError, r"heartbeat must be Heartbeat\(\.\.\.\), not 5"),
         ({"limits": None}, TypeError, r"limits must be Limits\(\.\.\.\), not None"),
         ({"timeouts": 3}, TypeError, r"timeouts must be Timeouts\(\.\.\.\), not 3"),
         ({"deflate": True}, TypeError, r"deflate must be Deflate\(\.\.\.\), not True"),
-        ({"colour": "red"}, TypeError, "colour"),
-        ({"process_request": None}, TypeError, "process_request"),
+        ({"colour": "red"}, TypeError, r"connect_endpoint\(\) has no option 'colour'"),
+        ({"process_request": None}, TypeError, r"leave it out: serve_endpoint\(\) has this option"),
+        ({"extra_headers": {}}, TypeError, "write headers="),
+        ({"orgin": "https://x"}, TypeError, "is it 'origin'"),
+        ({"uri": URL}, TypeError, r"write connect_endpoint\(url\)"),
         ({"subprotocols": "chat"}, TypeError, "subprotocols"),
         ({"subprotocols": ["a b"]}, ValueError, "a b"),
         ({"headers": {"Host": "x"}}, ValueError, "host"),
@@ -226,6 +356,36 @@ async def test_a_bad_option(options, error, says):
     with trio.move_on_after(0) as scope:
         await theirs.receive_some()
     assert scope.cancelled_caught  # nothing was sent, nothing closed
+
+
+async def test_a_context_that_is_a_servers(server_context):
+    ours, theirs = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match="ssl_context is a server's, and this is a client: write"):
+        connect_endpoint("wss://example.test/", stream=ours, ssl_context=server_context)
+    with trio.move_on_after(0) as scope:
+        await theirs.receive_some()
+    assert scope.cancelled_caught
+
+
+async def test_a_socket_is_no_stream():
+    with socket.socket() as one, trio.socket.from_stdlib_socket(socket.socket()) as two:
+        for number, hint in ((one, "from_stdlib_socket"), (two, r"trio\.SocketStream\(socket\)")):
+            with pytest.raises(TypeError, match=rf"stream must be a trio\.abc\.Stream.*{hint}"):
+                connect(URL, stream=number)
+    with pytest.raises(TypeError, match=r"stream must be a trio\.abc\.Stream, not 5$"):
+        connect(URL, stream=5)
+
+
+async def test_what_it_returns_is_entered_with_async_with():
+    made = connect(URL)
+    expected = "write `async with connect_endpoint\\(url\\) as connection:`"
+    with pytest.raises(TypeError, match=expected):
+        await made
+    with pytest.raises(TypeError, match=expected), made:
+        raise AssertionError
+    with pytest.raises(AttributeError, match=f"no 'receive': {expected}"):
+        made.receive  # noqa: B018
+    assert repr(made) == "<connect_endpoint(...): enter it with `async with`>"
 
 
 async def test_an_ssl_context_for_a_plain_url(client_context):
@@ -257,6 +417,25 @@ async def test_the_request(autojump_clock):
     assert got.headers["Authorization"] == "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert len(base64.b64decode(got.headers["Sec-WebSocket-Key"])) == 16
     assert "Sec-WebSocket-Extensions" not in got.headers
+
+
+async def test_the_user_agent(autojump_clock):
+    default = f"trio_wsendpoint/{trio_wsendpoint.__version__}"
+    assert (await asked_by()).headers.get_all("User-Agent") == (default,)
+    got = await asked_by(user_agent="robot/1", headers={"Cookie": "a=1"})
+    assert got.headers.get_all("User-Agent") == ("robot/1",)
+    assert got.headers["Cookie"] == "a=1"
+    assert "User-Agent" not in (await asked_by(user_agent=None)).headers
+    got = await asked_by(headers={"user-agent": "mine"})
+    assert got.headers.get_all("User-Agent") == ("mine",)
+
+
+async def test_lists_may_be_iterators(autojump_clock):
+    got = await asked_by(
+        headers=iter([("Cookie", "a=1")]), subprotocols=iter(["a", "b"]), instruments=iter([])
+    )
+    assert got.headers["Cookie"] == "a=1"
+    assert got.subprotocols == ("a", "b")
 
 
 async def test_the_key_is_from_random_bytes(autojump_clock):

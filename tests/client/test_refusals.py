@@ -196,11 +196,11 @@ RIGHT = (
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (b"", "closed the connection before answering"),
-        (b"HTTP/1.1 101 Swi", "closed the connection after 16 bytes: b'HTTP/1.1 101 Swi'"),
+        (b"", "closed the connection before answering: is it wss://?"),
+        (b"HTTP/1.1 101 Swi", "after 16 bytes of an answer: 'HTTP/1.1 101 Swi'"),
         (RIGHT[:-2], "closed the connection after"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "b'SSH-2.0-OpenSSH_9.6"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", r"\x15\x03\x01"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "an SSH banner: 'SSH-2.0-OpenSSH_9.6'"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "the server speaks TLS: is it wss://?"),
         (b"HTTP/1.1 101 OK\r\n\r\n", "Upgrade header is missing"),
         (RIGHT.replace(b"ACCEPT", b"AAAA"), "Sec-WebSocket-Accept header is 'AAAA'"),
         (RIGHT.replace(b"Upgrade: websocket", b"Upgrade: h2c"), "Upgrade header is 'h2c'"),
@@ -242,9 +242,36 @@ async def test_a_server_that_is_no_server_at_all_over_tcp():
 
 async def test_a_plain_client_of_a_tls_port(server_context):
     async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=server_context) as server:
-        with pytest.raises(BadResponse):
+        with pytest.raises(HandshakeRefused, match="this port speaks TLS: use wss://"):
             async with connect_endpoint(f"ws://127.0.0.1:{server.port}/"):
                 raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("came", "says"),
+    [
+        (b"", r"reset by peer'\) before answering: is it wss://\?$"),
+        (b"HTTP/1.1 1", r"reset by peer'\) after 10 bytes of an answer: 'HTTP/1.1 1'$"),
+    ],
+)
+async def test_a_reset_before_an_answer(came, says, autojump_clock):
+    ours, theirs = trio.testing.memory_stream_pair()
+    pull = ours.receive_stream.receive_some_hook
+
+    async def reset():
+        if got or not came:
+            raise trio.BrokenResourceError("reset by peer")
+        got.append(True)
+        if pull is not None:
+            await pull()
+
+    got: list[bool] = []
+    ours.receive_stream.receive_some_hook = reset
+    if came:
+        await theirs.send_all(came)
+    with pytest.raises(BadResponse, match=says):
+        async with connect_endpoint(URL, stream=ours):
+            raise AssertionError
 
 
 async def test_a_request_that_cannot_be_written(autojump_clock):

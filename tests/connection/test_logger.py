@@ -28,6 +28,8 @@ def logger_of(address: object) -> ConnectionLogger:
         (("192.0.2.1", 80), "192.0.2.1:80", "192.0.2.1"),
         (("2001:db8::1", 80, 0, 0), "[2001:db8::1]:80", "2001:db8::1"),
         (("fe80::1%eth0", 80, 0, 2), "[fe80::1]:80", "fe80::1%eth0"),
+        (("::ffff:192.0.2.1", 80, 0, 0), "192.0.2.1:80", "192.0.2.1"),
+        (("no address: at all", 80), "[no address: at all]:80", "no address: at all"),
         (None, "StapledStream", None),
         ("/run/a socket", "/run/a socket", None),
         ("/\x1b[31m\r\n%s", "/\\x1b[31m\\r\\n\\x25s", None),

@@ -217,3 +217,15 @@ def test_options_of_endpoints() -> None:
     pair.transfer()
     assert pair.client.get_next_message() is None
     assert pair.client.is_closed()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"client": {"max_size": 1}}, r"connection_pair\(client=\.\.\.\) has no option 'max_size'"),
+        ({"server": {"orgins": "any"}}, r"connection_pair\(server=.* is it 'origins'\?"),
+    ],
+)
+def test_an_unknown_option_is_told_with_its_side(options, says):
+    with pytest.raises(TypeError, match=says):
+        connection_pair(**options)

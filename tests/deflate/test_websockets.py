@@ -93,7 +93,7 @@ def serving(options: dict[str, Any]) -> Iterator[str]:
 
 @asynccontextmanager
 async def theirs(**options: Any) -> AsyncIterator[str]:
-    with serving({**THEIRS, **options}) as url, trio.fail_after(30):
+    with serving({**THEIRS, **options}) as url, trio.fail_after(60):
         yield url
 
 
@@ -117,7 +117,7 @@ async def test_their_client(
 
     deflate = ours(takeover, peer_takeover)
     async with serve_endpoint(handler, 0, host="127.0.0.1", deflate=deflate, **OPTIONS) as server:
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             await trio.to_thread.run_sync(talk, server.urls[0])
     assert agreed[0].context_takeover is (takeover and not no_server)
     assert agreed[0].peer_context_takeover is (peer_takeover and not no_client)
@@ -168,7 +168,7 @@ async def test_their_client_with_smaller_windows(bits: int) -> None:
 
     deflate = Deflate(threshold=0, window_bits=15, peer_window_bits=15)
     async with serve_endpoint(echo, 0, host="127.0.0.1", deflate=deflate) as server:
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             await trio.to_thread.run_sync(talk, server.urls[0])
 
 

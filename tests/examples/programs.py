@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 
 #: Seconds that anything may take, on a machine that has other things to do.
-PATIENCE = 30
+PATIENCE = 60
 
 
 class Program:

@@ -275,9 +275,9 @@ def endpoint(data: bytes) -> None:
             for piece in pieces:
                 one.receive_data(piece)
                 while (message := one.get_next_message()) is not None:
-                    expect(message.size <= LIMITS.message_size, "a message over the limit")
+                    expect(message.size <= LIMITS.most_in_message, "a message over the limit")
                     messages.append((message.type, message.payload))
-                expect(one.incoming.partial_size <= LIMITS.message_size, "too much is held")
+                expect(one.incoming.partial_size <= LIMITS.most_in_message, "too much is held")
             one.receive_eof()
             one.get_next_message()
         except EndpointClosed:

@@ -76,10 +76,17 @@ def test_the_longest_line_is_exact():
     assert read([b"1" + line + b"a\r\n"], chunked=True) == (b"", True)
 
 
+HOSTILE = (b"1;" + b" " * 200 + b"\r\na\r\n") * 5_000
+
+
+def test_hostile_extensions_are_read():
+    assert read([HOSTILE], chunked=True, limit=5_000) == (b"a" * 5_000, True)
+
+
+@pytest.mark.figure
 def test_hostile_extensions_take_linear_time():
-    wire = b"1;" + b" " * 200 + b"\r\na\r\n"
     start = time.perf_counter()
-    assert read([wire * 5_000], chunked=True, limit=5_000) == (b"a" * 5_000, True)
+    read([HOSTILE], chunked=True, limit=5_000)
     assert time.perf_counter() - start < 1
 
 

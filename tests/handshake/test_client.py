@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from trio_wsendpoint.errors import BadResponse, InvalidURL
 from trio_wsendpoint.handshake import (
     ClientHandshake,
+    Headers,
     Request,
     RequestReader,
     Response,
@@ -160,9 +161,48 @@ def test_a_refusal():
         client().check(response)
     assert caught.value.response is response
     message = str(caught.value)
-    assert message.startswith(r"the server answered 403 Forbidden: b'no\x1b[31m xxx")
+    assert message.startswith(r"the server answered 403 Forbidden: 'no\x1b[31m xxx")
     assert message.endswith("'...")
     assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "shown"),
+    [
+        (301, "https://h/a", "301 Moved Permanently, Location: https://h/a"),
+        (
+            302,
+            "https://u:SECRET@h/a?token=SECRET#SECRET",
+            "302 Found, Location: https://...@h/a?token=...#...",
+        ),
+        (307, "/\xe9", r"307 Temporary Redirect, Location: /\xe9"),
+        (403, "/a", "403 Forbidden"),
+    ],
+)
+def test_a_redirect_shows_where_to(status, location, shown):
+    with pytest.raises(HandshakeRefused) as caught:
+        client().check(Response(status, {"Location": location}))
+    assert str(caught.value) == f"the server answered {shown}"
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, 999])
+def test_what_is_no_status_is_a_refusal(status):
+    response = Response._of_checked(status, Headers())
+    with pytest.raises(HandshakeRefused, match=f"^the server answered {status:03} Unknown$"):
+        client().check(response)
+
+
+def test_a_refusal_that_repeats_our_secrets():
+    handshake = ClientHandshake(
+        "ws://user:PASSWORD@h/chat?token=SECRET&x=y", headers={"Cookie": "session=COOKIE"}
+    )
+    authorization = handshake.request().headers["Authorization"]
+    body = f"Cannot GET /chat?token=SECRET&x=y COOKIE PASSWORD {authorization}"
+    with pytest.raises(HandshakeRefused, match=r"'Cannot GET /chat\?token=\.\.\.&x=y") as caught:
+        handshake.check(Response(404, body=body))
+    text = f"{caught.value}"
+    for secret in ("SECRET", "COOKIE", "PASSWORD", authorization.partition(" ")[2]):
+        assert secret not in text
 
 
 def test_a_refusal_without_a_body():
@@ -197,6 +237,27 @@ def test_b36_subprotocols_that_were_not_offered(value):
     message = bad(answer(("Sec-WebSocket-Protocol", value)), subprotocols=["a", "b"])
     assert "expected one that was offered (a, b)" in message
     assert "offered (none)" in bad(answer(("Sec-WebSocket-Protocol", value)))
+
+
+def test_a_subprotocol_may_be_required():
+    handshake = client(subprotocols=["a", "b"], subprotocol_required=True)
+    with pytest.raises(BadResponse, match=r"Protocol header is missing: expected one .*\(a, b\)"):
+        handshake.check(answer())
+    handshake.check(answer(("Sec-WebSocket-Protocol", "b")))
+    assert handshake.subprotocol == "b"
+    with pytest.raises(ValueError, match="there are no subprotocols to choose from"):
+        client(subprotocol_required=True)
+
+
+@pytest.mark.parametrize("url", ["ws://h:81/", "ws://[fe80::1%25eth0]:81/"])
+def test_another_host(url):
+    request = client(url=url, host_header="stra\xdfe.de:8080").request()
+    assert request.headers.get_all("Host") == ("xn--strae-oqa.de:8080",)
+    assert client(url="ws://[fe80::1%25eth0]:81/").request().host == "[fe80::1]:81"
+    with pytest.raises(ValueError, match="header host: the handshake writes it itself: use host_"):
+        client(headers={"Host": "x"})
+    with pytest.raises(ValueError, match="host_header: "):
+        client(host_header="http://x")
 
 
 def test_b36_two_subprotocols():

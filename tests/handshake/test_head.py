@@ -63,7 +63,10 @@ def test_held_tells_what_came():
 
 def test_one_empty_line_may_come_first():
     assert outcome([b"\r\n" + REQUEST]) == (REQUEST, b"", True)
-    assert refused_at(b"\r\n\r\n") == (400, 3)
+    # Two may be those of a PROXY protocol header, which the next byte tells.
+    assert refused_at(b"\r\n\r\n") is None
+    assert refused_at(b"\r\n\r\nG") == (400, 5)
+    assert outcome([b"\r\n\r\nG"]) == (400, "an empty line where the message should start")
     assert refused_at(b"\rG") == (400, 2)
     assert refused_at(b"\r\n", start="response") == (400, 1)
 
@@ -107,7 +110,49 @@ def test_the_earliest_byte_that_shows_it(before, bad):
     assert outcome([before + bad + b" and more"])[0] == 400
 
 
-@pytest.mark.parametrize("answer", [b"\x15", b"SSH", b"HTTP/2", b"HTTP:", b"ICY", b"http/1.1"])
+@pytest.mark.parametrize(
+    ("start", "first", "status", "name"),
+    [
+        ("request", b"\x16", 400, "a TLS hello: this port speaks no TLS"),
+        ("request", b"\x15", 400, "a TLS hello: this port speaks no TLS"),
+        ("request", b"PROXY ", 400, "a PROXY protocol header (version 1): it is not read here"),
+        (
+            "request",
+            b"\r\n\r\n\0\r\nQUIT\n",
+            400,
+            "a PROXY protocol header (version 2): it is not read here",
+        ),
+        ("request", b"SSH-", 400, "an SSH banner"),
+        ("request", b"PRI * HTTP/2", 505, "an HTTP/2 preface: only HTTP/1.1 is served"),
+        ("response", b"\x16", 400, "the server speaks TLS"),
+        ("response", b"\x15", 400, "the server speaks TLS"),
+        ("response", b"SSH-", 400, "an SSH banner"),
+        ("response", b"\0\0\x12\4\0\0\0\0\0", 400, "the server speaks HTTP/2"),
+        ("response", b"\0\0\0\4\0\0\0\0\0", 400, "the server speaks HTTP/2"),
+    ],
+)
+def test_another_protocol_is_called_what_it_is(start, first, status, name):
+    assert refused_at(first[:-1], start=start) is None
+    assert refused_at(first, start=start) == (status, len(first))
+    assert outcome([first + b" and more" * 99], start=start) == (status, name)
+    reader = HeadReader(SMALL, start=start)
+    for count, piece in enumerate(bytewise(first[:-1]), 1):
+        assert reader.receive_data(piece) is None
+        assert reader.held == first[:count]
+    with pytest.raises(BadHead):
+        reader.receive_data(first[-1:])
+    assert reader.held == first
+    # What it may not become any more is as it would be without.
+    assert outcome(bytewise(first[:-1] + b"?\n"), start=start)[1] != name
+
+
+@pytest.mark.parametrize("method", [b"P", b"PR", b"PROXY", b"PRI", b"S", b"SSH", b"PUT", b"SEARCH"])
+def test_a_method_that_starts_like_another_protocol(method):
+    head = method + b"/ / HTTP/1.1\r\n\r\n"
+    assert outcome(bytewise(head)) == outcome([head]) == (head, b"", True)
+
+
+@pytest.mark.parametrize("answer", [b"SSX", b"\0\0\1", b"HTTP/2", b"HTTP:", b"ICY", b"http/1.1"])
 def test_what_is_no_answer_in_http(answer):
     assert outcome([answer], start="response") == (400, "it does not start with HTTP/1")
     assert outcome(bytewise(answer), start="response") == (400, "it does not start with HTTP/1")
@@ -124,7 +169,7 @@ def test_head_size_is_exact():
     assert outcome([head + b"tail"]) == (head, b"tail", True)
     over = head.replace(b"Z: ", b"Z: z")
     assert refused_at(over) == (431, 128)
-    assert outcome([over]) == (431, "a head of more than 128 bytes")
+    assert outcome([over]) == (431, "a head of more than 128 bytes (Limits.head_size)")
 
 
 def test_a_request_line_has_half_of_it():
@@ -132,7 +177,8 @@ def test_a_request_line_has_half_of_it():
     assert len(line) == 63
     assert outcome([line + b"\r\n\r\n"]) == (line + b"\r\n\r\n", b"", True)
     assert refused_at(line + b"1\r\n\r\n") == (414, 64)
-    assert outcome([line + b"1\r\n\r\n"])[0] == 414
+    says = "a request line of 64 bytes or more (half of Limits.head_size)"
+    assert outcome([line + b"1\r\n\r\n"]) == (414, says)
 
 
 def test_a_status_line_has_all_of_it():
@@ -147,7 +193,7 @@ def test_header_count_is_exact():
     three = b"GET / HTTP/1.1\r\nA:\r\nB:\r\nC:\r\n"
     assert outcome([three + b"\r\n"]) == (three + b"\r\n", b"", True)
     assert refused_at(three + b"D:\r\n\r\n") == (431, len(three) + 1)
-    assert outcome([three + b"D:\r\n\r\n"]) == (431, "more than 3 headers")
+    assert outcome([three + b"D:\r\n\r\n"]) == (431, "more than 3 headers (Limits.header_count)")
 
 
 def test_what_is_too_long_is_never_held():
@@ -157,9 +203,11 @@ def test_what_is_too_long_is_never_held():
         reader.receive_data(b"GET / HTTP/1.1\r\nX: " + b"y" * 1_000_000)
     assert len(reader.held) == 128
     many = b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200_000
-    assert outcome([many], Limits(header_count=10**6)) == (431, "a head of more than 16384 bytes")
+    says = "a head of more than 16384 bytes (Limits.head_size)"
+    assert outcome([many], Limits(header_count=10**6)) == (431, says)
 
 
+@pytest.mark.figure
 def test_time_is_linear_byte_by_byte():
     # Twice the bytes take about twice the time: four times would be quadratic.
     def seconds(size):
@@ -176,8 +224,15 @@ def test_time_is_linear_byte_by_byte():
     assert seconds(60_000) < 10 * seconds(15_000)
 
 
-heads = st.sampled_from([REQUEST, RESPONSE, b"\r\n" + REQUEST + b"tail"]) | wire(
-    ["GET /", "HTTP/1.", "A", ": ", "\r\n", "\r", "\n", " ", "x" * 30, "\xe9", "\0"], 20
+PROXY_2 = b"\r\n\r\n\0\r\nQUIT\n"
+SETTINGS = b"\0\0\6\4" + b"\0" * 5
+STRANGERS = [b"\x16\3\1", b"PROXY TCP4", b"SSH-2", b"PRI * HTTP/2.0", PROXY_2, SETTINGS]
+heads = st.sampled_from([REQUEST, RESPONSE, b"\r\n" + REQUEST + b"tail", *STRANGERS]) | wire(
+    [
+        *("PRI ", "SSH", "\r\n\r\n\0", "GET /", "HTTP/1.", "A", ": "),
+        *("\r\n", "\r", "\n", " ", "x" * 30, "\xe9", "\0"),
+    ],
+    20,
 )
 
 
@@ -195,5 +250,5 @@ def test_cuts_make_no_difference(data, start, cuts):
 @given(st.binary(), st.sampled_from(["request", "response"]))
 def test_nothing_but_bad_head(data, start):
     result = outcome([data], start=start)
-    if result[0] in {400, 414, 431}:
+    if result[0] in {400, 414, 431, 505}:
         assert result[1].isascii()

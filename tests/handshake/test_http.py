@@ -25,6 +25,23 @@ def test_immutable():
     assert dataclasses.replace(Request("/"), target="/x") == Request("/x")
 
 
+def test_repr_hides_credentials():
+    request = Request("/chat?token=SECRET", {"Cookie": "SECRET"})
+    assert repr(request) == (
+        "Request('/chat?token=...', Headers([('Cookie', '...')]), method='GET', http_version='1.1')"
+    )
+    assert "SECRET" not in repr(Request("http://u:SECRET@h/"))
+    response = Response(200, {"Set-Cookie": "SECRET"}, b"SECRET")
+    assert repr(response) == "Response(200, Headers([('Set-Cookie', '...')]), <6 bytes>)"
+
+
+@pytest.mark.parametrize("target", ["/?token=SECRET x", "/?SECRET\n", "http://u:SECRET@h/ "])
+def test_a_bad_target_shows_no_secret(target):
+    with pytest.raises(ValueError, match="request target") as caught:
+        Request(target)
+    assert "SECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("target", "path", "query"),
     [

@@ -178,7 +178,10 @@ def test_a21_a_length_of_0(lines):
 
 def test_a22_pipelined_bytes():
     assert read_request([get() + b"x" * 10])[1] == b"x" * 10
-    assert refusal(get() + b"x" * 11) == (400, "more than 10 bytes behind the request")
+    assert refusal(get() + b"x" * 11) == (
+        400,
+        "more than 10 bytes behind the request (Limits.pipelined)",
+    )
     reader = RequestReader(LIMITS)
     reader.receive_data(get() + b"x" * 9)
     reader.receive_data(b"x")
@@ -330,7 +333,7 @@ def test_eof_before_an_answer():
         ResponseReader(LIMITS).receive_eof()
     reader = ResponseReader(LIMITS)
     reader.receive_data(b"HTTP/1.1 1")
-    with pytest.raises(BadResponse, match=r"after 10 bytes: b'HTTP/1.1 1'$"):
+    with pytest.raises(BadResponse, match=r"after 10 bytes of an answer: 'HTTP/1.1 1'$"):
         reader.receive_eof()
     reader = ResponseReader(LIMITS)
     reader.receive_data(b"HTTP/1.1 100 \r\n\r\n")
@@ -338,15 +341,17 @@ def test_eof_before_an_answer():
         reader.receive_eof()
     reader = ResponseReader(LIMITS)
     reader.receive_data(b"HTTP/1.1 100 \r\n\r\nHTT")
-    with pytest.raises(BadResponse, match=r"after 20 bytes: b'HTT'$"):
+    with pytest.raises(BadResponse, match=r"after 20 bytes of an answer: 'HTT'$"):
         reader.receive_eof()
 
 
 def test_what_is_not_http_is_shown():
-    with pytest.raises(BadResponse, match=r"does not start with HTTP/1: b'SSH-2.0\\x1b\[31m'$"):
-        ResponseReader(LIMITS).receive_data(b"SSH-2.0\x1b[31m")
+    with pytest.raises(BadResponse, match=r"not good HTTP: an SSH banner: 'SSH-2.0\\x1b\[31m'$"):
+        ResponseReader(LIMITS).receive_data(b"SSH-2.0\x1b[31m\r\nmore")
+    with pytest.raises(BadResponse, match=r"does not start with HTTP/1: '220 ready\?'$"):
+        ResponseReader(LIMITS).receive_data(b"220 ready?\r\n")
     with pytest.raises(BadResponse, match=r"\.\.\.$") as caught:
-        ResponseReader(LIMITS).receive_data(b"\x15\x03\x01" * 9_999)
+        ResponseReader(LIMITS).receive_data(b"\x17\x03\x01" * 9_999)
     assert len(str(caught.value)) < 300
 
 
@@ -356,8 +361,8 @@ def test_what_is_not_http_is_shown():
         b"HTTP/2.0 200 OK\r\n\r\n",
         b"HTTP/1.1 20 OK\r\n\r\n",
         b"HTTP/1.1 2000 OK\r\n\r\n",
-        b"HTTP/1.1 600 OK\r\n\r\n",
-        b"HTTP/1.1 099 OK\r\n\r\n",
+        b"HTTP/1.1 0x9 OK\r\n\r\n",
+        b"HTTP/1.10099 OK\r\n\r\n",
         b"HTTP/1.1\r\n\r\n",
         b"HTTP/1.1 200 OK\nX: y\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX y\r\n\r\n",
@@ -371,6 +376,115 @@ def test_what_is_not_http_is_shown():
 )
 def test_bad_answers(data):
     assert both(data) == "the server's answer is not good HTTP"
+
+
+@pytest.mark.parametrize("status", [b"600", b"999", b"099", b"001", b"000"])
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_what_is_no_status_is_an_answer_all_the_same(status, version):
+    # RFC 9110 section 15: as one of 5xx.
+    head = b"HTTP/" + version + b" " + status + b" Denied\r\nRetry-After: 9\r\n"
+    response, trailing = both(head + b"Content-Length: 3\r\n\r\nbot")
+    assert (response.status, response.body, trailing) == (int(status), b"bot", b"")
+    assert response.headers["Retry-After"] == "9"
+    assert response.reason_phrase == "Unknown"
+    response, _ = both(head + b"\r\nbo", eof=True)
+    assert (response.status, response.body) == (int(status), b"bo")
+
+
+def failure_of(reader, data):
+    """The text of what `data`, and then the end of the stream, raises."""
+    try:
+        reader.receive_data(data)
+        reader.receive_eof()
+    except BadResponse as error:
+        check_message(error)
+        return str(error)
+    raise AssertionError(data)
+
+
+@pytest.mark.parametrize(
+    ("is_plain", "data", "says"),
+    [
+        (True, b"", "closed the connection before answering: is it wss://?"),
+        (False, b"", "closed the connection before answering"),
+        (True, b"\x15\x03\x03", "is not HTTP: the server speaks TLS: is it wss://?"),
+        (False, b"\x15\x03\x03", "is not HTTP: the server speaks TLS"),
+        (True, b"HTTP", "after 4 bytes of an answer: 'HTTP'"),
+        (True, b"SSH-2.0-x\r\n", "an SSH banner: 'SSH-2.0-x'"),
+    ],
+)
+def test_whether_it_may_be_tls(is_plain, data, says):
+    reader = ResponseReader(LIMITS, is_plain=is_plain)
+    assert failure_of(reader, data).endswith(says)
+    assert str(reader.cut_short("it broke")).startswith("it broke")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /?SECRET HTTP/1.1 ",
+        b"GET /?SECRET  HTTP/1.1",
+        b"GET /?SECRET HTTP/1.1 HTTP/1.1",
+        b"GET /?SECRET HTTX/1.1",
+        b"GET /?SECRET",
+        b"GET ?SECRET HTTP/1.1",
+        b"GET x?SECRET HTTP/1.1",
+        b"GET /#SECRET HTTP/1.1",
+        b"GET /?x=SECRET#x HTTP/1.1",
+        b"GET http://u:SECRET@h/ HTTP/1.1",
+        b"GET ftp://u:SECRET@h/ HTTP/1.1",
+        b"GET u:SECRET@h HTTP/1.1",
+        b"POST /?SECRET HTTP/1.1",
+        b"POST /?SECRET HTTP/1.0",
+    ],
+)
+def test_a_refused_request_line_shows_no_secret(line):
+    status, message = refusal(line + b"\r\nHost: h\r\nCookie: SECRET\r\n\r\n")
+    assert status in {400, 405, 505}
+    assert "SECRET" not in message
+    assert "bytearray" not in message
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Host: u:SECRET@h"],
+        [b"Host: u:SECRET@h:80"],
+        [b"Host: h", b"Cookie: SECRET", b"bad header"],
+        [b"Host: h", b"Cookie: SECRET\0"],
+        [b"Host: h", b"Cookie: SECRET\n"],
+        [b"Host: h", b"Cookie: x", b" SECRET"],
+        [b"Host: h", b"Host: h", b"Authorization: SECRET"],
+        [b"Authorization: SECRET"],
+        [b"Host: h", b"Authorization: SECRET", b"Content-Length: x"],
+        [b"Host: h", b"Authorization: SECRET", b"Content-Length: 5"],
+        [b"Host: h", b"Cookie: SECRET" * 100],
+    ],
+)
+def test_refused_headers_show_no_secret(lines):
+    status, message = refusal(b"\r\n".join([b"GET / HTTP/1.1", *lines, b"", b""]))
+    assert status in {400, 431}
+    assert "SECRET" not in message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: SECRET\r\nX y\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: SECRET\0",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: SECRET\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\nSet-Cookie: SECRET\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: SECRET",
+        b"HTTP/1.1 101 OK\r\nSet-Cookie: SECRET",
+        b"Set-Cookie: SECRET\r\n\r\n",
+        b"GET /?x=SECRET HTTP/1.1\r\n",  # an echo server
+        b"\r\nGET ws://u:SECRET@h/ HTTP/1.1\r\n",
+    ],
+)
+def test_a_bad_answer_shows_no_secret(data):
+    message = failure_of(ResponseReader(LIMITS), data)
+    assert "SECRET" not in message
+    assert "bytearray" not in message
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.2"])

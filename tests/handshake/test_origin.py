@@ -89,14 +89,89 @@ def test_none_in_a_list_is_a_missing_origin():
         policy.check(["https://evil"], None)
 
 
-def test_patterns_match_the_whole_normalised_origin():
+def test_patterns_match_the_whole_header_as_it_came():
     # A26.
-    policy = OriginPolicy([re.compile(r"https://.*\.ok\.com"), re.compile(r"http://\[::1\]:\d+")])
-    policy.check(["https://A.ok.com:443"], None)
-    policy.check(["http://[0::1]:99"], None)
-    for origin in ["https://a.ok.com.evil", "https://a.ok.com:8443", "xhttps://a.ok.com"]:
+    policy = OriginPolicy(
+        [re.compile(r"https://.*\.ok\.com"), re.compile(r"http://\[::1\]:\d+"), re.compile("x y|")]
+    )
+    for origin in ["https://a.ok.com", "http://[::1]:99", "x y", ""]:
+        policy.check([origin], None)
+    for origin in [
+        *("https://a.ok.com.evil", "https://a.ok.com:8443", "xhttps://a.ok.com"),
+        *("https://A.OK.com", "https://a.ok.com:443", "http://[0::1]:99", "x y "),
+        *("https://evil/.ok.com", "https://u@a.ok.com", "HTTPS://evil?.ok.com"),
+    ]:
         with pytest.raises(ValueError, match="not allowed"):
             policy.check([origin], None)
+    with pytest.raises(ValueError, match="2 Origin headers"):
+        policy.check(["x y", "x y"], None)
+    with pytest.raises(ValueError, match="not allowed"):
+        OriginPolicy([re.compile(".*")]).check(["HTTPS://evil/.ok.com"], None)
+
+
+@pytest.mark.parametrize("literal", ["null", "file://", "file:///", "app:///x.html", "X-y+z.1://"])
+def test_literals_without_a_host_must_come_exactly_so(literal):
+    policy = OriginPolicy([literal, "https://ok.com"])
+    policy.check([literal], "example.com")
+    policy.check(["https://ok.com"], "example.com")
+    for other in [literal.upper(), f"{literal} ", f"{literal}x", "file:", ""]:
+        with pytest.raises(ValueError, match="not allowed"):
+            policy.check([other], "example.com")
+    for entry in (re.escape(literal), ".*"):
+        OriginPolicy([re.compile(entry)]).check([literal], "example.com")
+    with pytest.raises(ValueError, match=r"is not that of the host 'example\.com'"):
+        OriginPolicy("same").check([literal], "example.com")
+
+
+def test_a_listed_name_is_mapped_as_browsers_do():
+    policy = OriginPolicy(["https://stra\xdfe.de:8443"])
+    policy.check(["https://xn--strae-oqa.de:8443"], None)
+    with pytest.raises(ValueError, match="not allowed"):
+        policy.check(["https://strasse.de:8443"], None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("https://example.com", "example.com", True),
+        ("https://example.com", "example.com:443", True),
+        ("wss://example.com", "example.com", True),
+        ("https://example.com:8443", "example.com:8443", True),
+        ("http://example.com", "example.com", False),
+        ("http://example.com:443", "example.com:443", False),
+        ("http://example.com:443", "example.com", False),
+        ("http://example.com:8443", "example.com:8443", False),
+        ("ws://example.com", "example.com", False),
+        ("https://example.com:80", "example.com", False),
+    ],
+)
+def test_over_tls_a_page_in_plain_text_is_of_another_origin(origin, host, allowed):
+    if allowed:
+        check_origin([origin], host, "same", is_secure=True)
+        return
+    says = f"the origin '{origin}' is not that of the host '{host}' over TLS$"
+    with pytest.raises(ValueError, match=re.escape(says)[:-2] + "$"):
+        check_origin([origin], host, "same", is_secure=True)
+    # What a list says is not asked about TLS.
+    check_origin([origin], host, [origin], is_secure=True)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "says"),
+    [
+        (
+            "https://example.com:8443",
+            "example.com",
+            "the origin 'https://example.com:8443' is not that of the host 'example.com'",
+        ),
+        ("null", "h:1", "the origin 'null' is not that of the host 'h:1'"),
+        ("http://h", None, "the origin 'http://h' is not that of a request without a Host"),
+        ("http://u:SECRET@h", "h", "the origin 'http://...@h' is not that of the host 'h'"),
+    ],
+)
+def test_the_error_names_the_host_that_was_compared_with(origin, host, says):
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        check_origin([origin], host, "same")
 
 
 def test_an_empty_list_lets_nobody_in():
@@ -110,7 +185,15 @@ def test_an_empty_list_lets_nobody_in():
         "https://ok.com",
         "",
         ["ok.com"],
-        ["null"],
+        ["NULL"],
+        ["://"],
+        ["file:"],
+        ["file:// "],
+        ["file://\xe9/"],
+        ["file://*"],
+        ["http://"],
+        ["https:///"],
+        ["https://\xe9 x"],
         ["https://ok.com/"],
         ["https://ok.com/path"],
         ["https://*.ok.com"],
@@ -120,6 +203,12 @@ def test_an_empty_list_lets_nobody_in():
 )
 def test_entries_that_could_never_match(origins):
     with pytest.raises(ValueError, match="origins: "):
+        OriginPolicy(origins)
+
+
+@pytest.mark.parametrize("origins", ["*", ["*"], ["https://example.test", "*"]])
+def test_every_origin_has_another_word(origins):
+    with pytest.raises(ValueError, match=r'origins: .*"any"'):
         OriginPolicy(origins)
 
 

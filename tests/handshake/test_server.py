@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -126,12 +127,55 @@ def test_a8_a9_an_upgrade_is_required(request_):
 
 
 @pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        (upgrade(Connection="close"), "the Connection header is 'close': expected Upgrade"),
+        (upgrade(without=["Connection"]), "the Connection header is missing: expected Upgrade"),
+        (upgrade(Upgrade="h2c"), "the Upgrade header is 'h2c': expected websocket"),
+        (upgrade(without=["Upgrade"]), "the Upgrade header is missing: expected websocket"),
+        (
+            upgrade(("Upgrade", "x"), Upgrade="h2c"),
+            "the Upgrade header is 'h2c, x': expected websocket",
+        ),
+        (
+            upgrade(Sec_WebSocket_Version="8"),
+            "the Sec-WebSocket-Version header is '8': expected 13",
+        ),
+        (
+            upgrade(("Sec-WebSocket-Version", "13")),
+            "the Sec-WebSocket-Version header is '13, 13': expected 13",
+        ),
+        (
+            upgrade(without=["Sec-WebSocket-Version"]),
+            "the Sec-WebSocket-Version header is missing: expected 13",
+        ),
+        (
+            upgrade(without=["Sec-WebSocket-Key"]),
+            "the Sec-WebSocket-Key header is missing: expected one, of 16 bytes in base64",
+        ),
+        (
+            upgrade(("Sec-WebSocket-Key", "x"), Sec_WebSocket_Key="y"),
+            "the Sec-WebSocket-Key header is 'y, x': expected one, of 16 bytes in base64",
+        ),
+        (upgrade(Sec_WebSocket_Key="x"), "Sec-WebSocket-Key: 'x' is not 16 bytes in base64"),
+        (upgrade(Connection="a b"), "Connection: 'a b' is not a token"),
+        (
+            upgrade(("Origin", "https://evil:1")),
+            "the origin 'https://evil:1' is not that of the host 'example.com'",
+        ),
+    ],
+)
+def test_the_answer_names_the_header_that_is_wrong_and_its_value(request_, says):
+    assert says in refusal(request_).body.decode()
+
+
+@pytest.mark.parametrize(
     "request_",
     [
         upgrade(without=["Sec-WebSocket-Key"]),
         upgrade(("Sec-WebSocket-Key", KEY)),
         upgrade(Sec_WebSocket_Key="x"),
-        upgrade(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZR=="),
+        upgrade(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ"),
         upgrade(Sec_WebSocket_Key="\xff" * 24),
     ],
 )
@@ -195,6 +239,16 @@ def test_origins_allowed():
     assert refusal(upgrade(), origins=["https://example.com"]).status == 403
 
 
+def test_over_tls_the_origin_must_be_https():
+    request = upgrade(("Origin", "http://example.com"))
+    handshake = ServerHandshake()
+    assert handshake.answer(request).status == 101
+    with pytest.raises(BadRequest, match=r"is not that of the host 'example\.com' over TLS"):
+        handshake.answer(request, is_secure=True)
+    secure = upgrade(("Origin", "https://example.com"))
+    assert handshake.answer(secure, is_secure=True).status == 101
+
+
 def test_the_origin_is_compared_with_an_absolute_target():
     headers = [*UPGRADE.items(), ("Origin", "http://other")]
     assert ServerHandshake().answer(Request("http://other/", headers)).status == 101
@@ -217,6 +271,37 @@ def test_the_first_of_the_clients_subprotocols(offered, ours, chosen):
     request = upgrade(*(("Sec-WebSocket-Protocol", value) for value in offered))
     assert handshake.answer(request).headers.get("Sec-WebSocket-Protocol") == chosen
     assert handshake.subprotocol == chosen
+
+
+@pytest.mark.parametrize(
+    ("offered", "says"),
+    [
+        ([], "header is missing: expected one of chat, superchat"),
+        (["soap, Chat"], "header is 'soap, Chat': expected one of chat, superchat"),
+        (["soap", "wamp"], "header is 'soap, wamp': expected one of chat, superchat"),
+        ([""], "header is '': expected one of chat, superchat"),
+    ],
+)
+def test_a_subprotocol_may_be_required(offered, says):
+    options: Any = {"subprotocols": ["chat", "superchat"], "subprotocol_required": True}
+    request = upgrade(*(("Sec-WebSocket-Protocol", value) for value in offered))
+    response = refusal(request, **options)
+    assert response.status == 400
+    assert says in response.body.decode()
+    handshake = ServerHandshake(**options)
+    handshake.answer(upgrade(("Sec-WebSocket-Protocol", "soap, superchat")))
+    assert handshake.subprotocol == "superchat"
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "yes"])
+def test_whether_a_subprotocol_is_required_is_a_bool(value):
+    with pytest.raises(TypeError, match="subprotocol_required is a bool"):
+        ServerHandshake(subprotocols=["a"], subprotocol_required=value)
+
+
+def test_without_subprotocols_none_can_be_required():
+    with pytest.raises(ValueError, match="there are no subprotocols to choose from"):
+        ServerHandshake(subprotocol_required=True)
 
 
 def test_offers_are_tried_in_their_order():

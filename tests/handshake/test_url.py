@@ -36,13 +36,19 @@ parse = WebSocketURL.parse
             "xn--bcher-kva.example",
         ),
         ("ws://a_b.example.", False, "a_b.example.", 80, "/", "a_b.example."),
+        # As browsers and Trio have it: the new IDNA, with the mapping of UTS 46.
+        ("ws://stra\xdfe.de", False, "xn--strae-oqa.de", 80, "/", "xn--strae-oqa.de"),
+        ("ws://B\xdcCHER.example\u3002", False, "xn--bcher-kva.example.", 80, "/", None),
+        ("ws://\uff41.example:81", False, "a.example", 81, "/", "a.example:81"),
+        ("ws://[fe80::1%25eth0]:81/x", False, "fe80::1%eth0", 81, "/x", "[fe80::1]:81"),
+        ("wss://[FE80:0::1%25en%2D0]", True, "fe80::1%en-0", 443, "/", "[fe80::1]"),
         (f"ws://{'a' * 63}:65535", False, "a" * 63, 65535, "/", f"{'a' * 63}:65535"),
     ],
 )
 def test_good(url, secure, host, port, target, host_header):
     parsed = parse(url)
     assert parsed == WebSocketURL(secure, host, port, target)
-    assert parsed.host_header == host_header
+    assert parsed.host_header == (host_header or host)
     assert parsed.authorization is None
 
 
@@ -63,7 +69,13 @@ def test_good(url, secure, host, port, target, host_header):
         ("ws://::1/", "in brackets"),
         ("ws://[::1/", "in brackets"),
         ("ws://[::1]x/", "bracket"),
-        ("ws://[fe80::1%25eth0]/", "in brackets"),
+        ("ws://[fe80::1%eth0]/", r"written \[fe80::1%25eth0\]"),
+        ("ws://[fe80::1%25]/", r"written \[fe80::1%25eth0\]"),
+        ("ws://[fe80::1%25%20]/", r"written \[fe80::1%25eth0\]"),
+        ("ws://[fe80::1%25a%25b]/", r"written \[fe80::1%25eth0\]"),
+        ("ws://[fe80::x%25eth0]/", "in brackets"),
+        ("ws://fe80::1%25eth0/", "in brackets"),
+        ("ws://h%25eth0/", "not a domain name"),
         ("ws://h:0", "1 to 65535"),
         ("ws://h:65536", "not a port"),
         ("ws://h:x", "not a port"),
@@ -83,7 +95,7 @@ def test_good(url, secure, host, port, target, host_header):
         ("ws://h#top", "fragment"),
         ("ws://h/a b", "' '.* percent-encode it"),
         ("ws://h/a\r\nb", "percent-encode it"),
-        ("ws://h/\xe9", r"'\\xe9'"),
+        ("ws://h/\xe9", "not ASCII in it: percent-encode it"),
         ("ws://h/\x7f", "percent-encode it"),
         ("ws://h/a\t", "percent-encode it"),
         ("ws://u@v@h/", "percent-encoded"),
@@ -136,6 +148,69 @@ def test_credentials_are_not_shown():
     with pytest.raises(InvalidURL) as caught:
         parse("ws://user:sec ret@h/")
     assert "ret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("wss://example.com:8443/", "example.com"),
+        ("wss://example.com./", "example.com"),
+        ("wss://[fe80::1%25eth0]/", "fe80::1"),
+        ("wss://127.0.0.1/", "127.0.0.1"),
+        ("wss://stra\xdfe.de./", "xn--strae-oqa.de"),
+    ],
+)
+def test_the_name_in_a_certificate(url, name):
+    assert parse(url).server_name == name
+
+
+def test_the_query_is_not_shown():
+    url = parse("wss://h/chat?token=secret&room=secret&secret")
+    assert repr(url) == (
+        "WebSocketURL(secure=True, host='h', port=443, target='/chat?token=...&room=...&...')"
+    )
+    assert url.target == "/chat?token=secret&room=secret&secret"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        # Where the user information ends depends on what is forgotten.
+        "ws://user:SECRET@h:x/",
+        "ws://user:SECRET@h h/",
+        "ws://user:SECRET@[::1/",
+        "ws://user:SECRET/x@h/",
+        "ws://user:SECRET?x@h/",
+        "ws://user:SECRET#x@h/",
+        "ws://:SECRET/x@h/",
+        "ws://user:SECRET:x/y@h/",
+        "ws://SECRET \xe9/:x@h/",
+        "ws://user:SECRET%zz\n@h/",
+        "ws://user:SECRET\\@h/",
+        "ws://user:SECRET\xe9@h/",
+        "http://user:SECRET@h/",
+        "user:SECRET@h/",
+        "user:SECRET@h/?to=ws://x",
+        "SECRET@h/?to=ws://x",
+        "ws:/user:SECRET@h/",
+        "wss//user:SECRET@h/?x=http://h",
+        "ws://h/?token=SECRET\n",
+        "ws://h/?token=SECRET#",
+        "ws://h/?token=SECRET x",
+        "ws://h/?SECRET\xe9",
+        "ws://h:x/?SECRET",
+        "ws://h /?SECRET",
+        "ws://h:0/?SECRET",
+        "://h:0/?SECRET",
+    ],
+)
+def test_a_secret_is_not_shown_whatever_is_wrong(url):
+    with pytest.raises(InvalidURL) as caught:
+        parse(url)
+    error: BaseException | None = caught.value
+    while error is not None:  # what is chained as well, shown or not
+        assert "SECRET" not in f"{error} {error!r}"
+        error = error.__cause__ or error.__context__
 
 
 @given(st.text() | st.text("wsh:/@[]?#.%1 \xe9").map("ws://{}".format))

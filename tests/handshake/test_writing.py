@@ -25,6 +25,25 @@ def test_a24_every_other_answer_closes():
     )
 
 
+@pytest.mark.parametrize("status", [101, 200, 204, 304, 426, 503])
+def test_every_answer_has_a_date_if_the_time_is_told(status):
+    # RFC 9110 section 5.6.7: the preferred form, in English whatever the locale.
+    response = Response(status, {"X": "y"})
+    wire = serialize_response(response, now=784111777.9)
+    assert wire.count(b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n") == 1
+    assert wire == serialize_response(response, now=784111777.0)
+    assert wire.replace(b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", b"") == (
+        serialize_response(response)
+    )
+
+
+@pytest.mark.parametrize("status", [101, 200])
+def test_a_date_of_the_apps_own_is_left_alone(status):
+    wire = serialize_response(Response(status, {"date": "today"}), now=0)
+    assert wire.lower().count(b"date") == 1
+    assert b"\r\ndate: today\r\n" in wire
+
+
 def test_framing_is_ours():
     response = Response(
         599,

@@ -135,7 +135,7 @@ async def test_control_frames_over_their_rate_get_1008_in_their_place(piece, aut
         assert (0x8A, b"p") in frames
         first, payload = frames[-1]
         assert (first, payload[:2]) == (0x88, (1008).to_bytes(2, "big"))
-        assert payload[2:] == b"more than 20 control frames in a second"
+        assert payload[2:] == b"more than 20 control frames in a second (Limits.control_rate)"
         assert [first for first, _ in frames].count(0x88) == 1
         assert trio.current_time() < 1
 
@@ -212,7 +212,7 @@ async def test_messages_over_their_rate_get_1013_in_their_place(piece, autojump_
         *messages, (first, payload) = frames
         assert messages == [(0x81, b"%d" % number) for number in range(30)]
         assert (first, payload[:2]) == (0x88, (1013).to_bytes(2, "big"))
-        assert payload[2:] == b"more than 30 messages in a second"
+        assert payload[2:] == b"more than 30 messages in a second (Limits.message_rate)"
         assert trio.current_time() < 1
 
 

@@ -10,23 +10,24 @@ import resource
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 import trio
 import trio.testing
 
+from tests.costs import lines_of
 from tests.server.helpers import read_response
 from trio_wsendpoint import (
     HandshakeRefused,
     Limits,
+    Response,
     ServerLimits,
     TextFrame,
     Timeouts,
     connect_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint import server as server_module
+from trio_wsendpoint.server import server as server_module
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
@@ -44,11 +45,14 @@ from .server_under_test import (
     hold,
     open_raw,
     read_all,
+    read_head,
     receive_exactly,
     request,
     server_under_test,
     task_count,
 )
+
+LOGGER = logging.getLogger("trio_wsendpoint")
 
 # ---- Admission ---------------------------------------------------------------------------------
 
@@ -57,8 +61,8 @@ def test_admission_counts_streams():
     admission = Admission(ServerLimits(connections=2))
     assert admission.admit("a", 0) is None
     assert admission.admit(None, 0) is None
-    for address in ("a", "b", None):
-        assert admission.admit(address, 0) == "the server has as many connections as it takes"
+    full = "the server has as many connections as it takes (ServerLimits.connections)"
+    assert [admission.admit(address, 0) for address in ("a", "b", None)] == [full] * 3
     admission.release(None)
     assert admission.admit("b", 0) is None
     admission.release("a")
@@ -71,7 +75,7 @@ def test_admission_counts_the_streams_of_an_address():
     assert [admission.admit("a", 0) for _ in range(3)] == [
         None,
         None,
-        "too many connections from your address",
+        "too many connections from your address (ServerLimits.connections_per_address)",
     ]
     assert admission.admit("b", 0) is None
     admission.release("a")
@@ -85,7 +89,7 @@ def test_admission_counts_the_streams_of_an_address():
 
 def test_admission_keeps_the_rate_of_each_address():
     admission = Admission(ServerLimits(opening_rate=2))
-    too_fast = "too many connections a second from your address"
+    too_fast = "too many connections a second from your address (ServerLimits.opening_rate)"
     assert [admission.admit("a", 10.0) for _ in range(3)] == [None, None, too_fast]
     assert admission.admit("b", 10.5) is None
     assert admission.admit("a", 10.9) == too_fast
@@ -106,6 +110,39 @@ def test_admission_that_refuses_counts_nothing():
     assert admission.admit("b", 0) is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "prefix", "is_same"),
+    [
+        ("1.2.3.4", "1.2.3.5", 64, False),
+        ("1.2.3.4", "::ffff:1.2.3.4", 64, True),
+        ("::ffff:1.2.3.4", "::FFFF:102:304", 64, True),
+        ("::ffff:1.2.3.4", "::ffff:1.2.3.5", 1, False),
+        ("1.2.3.4", "::1.2.3.4", 64, False),
+        ("2001:db8::1", "2001:db8:0:0:ffff::2", 64, True),
+        ("2001:db8::1", "2001:db8:0:1::1", 64, False),
+        ("2001:db8::1", "2001:db8:0:1::1", 48, True),
+        ("2001:db8::1", "2001:0DB8::0001", 128, True),
+        ("2001:db8::1", "2001:db8::2", 128, False),
+        ("2001:db8::1", "a001:db8::1", 1, False),
+        ("2001:db8::1", "3001:db8::1", 1, True),
+        ("fe80::1%eth0", "fe80::2%eth0", 64, True),
+        ("fe80::1%eth0", "fe80::1%eth1", 64, False),
+        ("what is:none", "what is:none", 64, True),
+        ("what is:none", "what is:other", 64, False),
+    ],
+)
+@pytest.mark.parametrize("limit", ["connections_per_address", "opening_rate"])
+def test_addresses_are_compared_as_addresses(one, other, prefix, is_same, limit):
+    admission = Admission(ServerLimits(ipv6_prefix=prefix, **{limit: 1}))
+    assert admission.admit(one, 0) is None
+    assert (admission.admit(other, 0) is not None) is is_same
+    admission.release(one)
+    if is_same and limit == "connections_per_address":
+        assert admission.admit(other, 0) is None
+        admission.release(one)  # as it is counted, whatever it was called
+        assert admission.admit(one, 0) is None
+
+
 def test_the_rates_of_many_addresses_are_no_leak():
     admission = Admission(ServerLimits(connections=10**9, opening_rate=1))
     for second in range(20):
@@ -122,14 +159,12 @@ def test_a_flood_from_ever_new_addresses_costs_the_same_for_each():
 
     def flood(count):
         admission = Admission(ServerLimits(connections=10**9, opening_rate=1))
-        began = time.thread_time()
         for number in range(count):
             admission.admit(str(number), 0.0)
-        return time.thread_time() - began
 
-    few = min(flood(2_000) for _ in range(5))
-    many = min(flood(40_000) for _ in range(2))
-    assert many < 6 * 20 * few
+    few, many = lines_of(lambda: flood(500)), lines_of(lambda: flood(5_000))
+    assert few > 0
+    assert many < 1.5 * 10 * few
 
 
 # ---- connections -------------------------------------------------------------------------------
@@ -309,21 +344,10 @@ async def test_a_flood_of_silent_ones_drops_itself(autojump_clock):
 
 
 async def test_an_opening_may_be_dropped_in_any_state(autojump_clock):
-    asked = []
-
-    async def process_request(request):
-        if not request.path.startswith("/bystander"):
-            asked.append(request.path)
-            await trio.sleep_forever()
-
     limits = ServerLimits(openings=1)
-    async with server_under_test(
-        server_limits=limits, process_request=process_request
-    ) as under_test:
+    async with server_under_test(server_limits=limits) as under_test:
         first = await under_test.connect()
-        await first.send_all(request("/first"))
         await trio.testing.wait_all_tasks_blocked()
-        assert asked == ["/first"]
         second = await under_test.connect()
         await second.send_all(b"GET")
         assert is_refusal(await read_response(first), "")
@@ -339,6 +363,74 @@ async def test_an_opening_may_be_dropped_in_any_state(autojump_clock):
         answer = await read_all(third)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1") == 1
+        assert trio.current_time() < 0.1
+
+
+async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock):
+    """It waits for the app, or for its answer to leave: not for its client."""
+    decided = trio.Event()
+
+    async def process_request(request):
+        if not request.path.startswith("/bystander"):
+            await decided.wait()
+
+    limits = ServerLimits(openings=3)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        streams = []
+        for number in range(2):
+            streams.append(await under_test.connect())
+            await streams[-1].send_all(request(f"/{number}"))
+            await trio.testing.wait_all_tasks_blocked()
+        silent = [await under_test.connect() for _ in range(50)]
+        await trio.testing.wait_all_tasks_blocked()
+        assert under_test.server.statistics().opening == 3
+        assert under_test.server.statistics().refused == 49
+        decided.set()
+        for stream in streams:
+            assert (await read_head(stream))[0].startswith(b"HTTP/1.1 101 ")
+        for stream in silent:
+            await stream.aclose()
+        assert trio.current_time() < 0.1
+
+
+async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clock):
+    async def process_request(request):
+        if not request.path.startswith("/bystander"):
+            await trio.sleep(2)
+
+    limits = ServerLimits(openings=2)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        streams = []
+        for number in range(2):
+            streams.append(await under_test.connect())
+            await streams[-1].send_all(request(f"/{number}"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert is_refusal(await under_test.ask(request("/late")), "")
+        assert trio.current_time() < 0.1
+        for stream in streams:
+            assert (await read_head(stream))[0].startswith(b"HTTP/1.1 101 ")
+
+
+async def test_who_was_refused_and_stays_keeps_nobody_out(autojump_clock):
+    """A request that was complete, and answered with no, may be dropped like a silent one."""
+
+    async def process_request(request):
+        return None if request.path.startswith(("/bystander", "/good")) else Response(401)
+
+    limits = ServerLimits(openings=2)
+    async with server_under_test(
+        server_limits=limits, process_request=process_request
+    ) as under_test:
+        for _ in range(20):
+            refused = await under_test.connect()
+            await refused.send_all(request("/no"))
+            await trio.testing.wait_all_tasks_blocked()
+        assert await open_raw(await under_test.connect(), request("/good")) == b""
+        assert trio.current_time() < 0.1
 
 
 async def test_a_dropped_opening_in_its_tls_handshake(
@@ -377,6 +469,26 @@ async def test_connections_of_one_address():
         assert await open_raw(await under_test.connect()) == b""
 
 
+@pytest.mark.parametrize("is_dual_first", [False, True])
+async def test_one_client_over_sockets_of_both_families(is_dual_first):
+    """Through a dual-stack socket it comes as ::ffff:127.0.0.1, and is the same client."""
+    try:
+        both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError):
+        pytest.skip("this system has no dual-stack sockets")
+    dual = trio.SocketListener(trio.socket.from_stdlib_socket(both))
+    [four] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    limits = ServerLimits(connections_per_address=1)
+    async with serve_endpoint(hold, listeners=[dual, four], server_limits=limits):
+        ports = [listener.socket.getsockname()[1] for listener in (dual, four)]
+        first, second = ports if is_dual_first else reversed(ports)
+        async with await trio.open_tcp_stream("127.0.0.1", first) as one:
+            assert await open_raw(one) == b""
+            async with await trio.open_tcp_stream("127.0.0.1", second) as other:
+                await other.send_all(request())
+                assert is_refusal(await read_response(other), "from your address")
+
+
 async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
     """Only sockets have addresses, and they have no virtual time: here it is told."""
     address = ["1.2.3.4"]
@@ -399,7 +511,15 @@ async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "field", ["connections", "openings", "connections_per_address", "opening_rate", "retry_after"]
+    "field",
+    [
+        "connections",
+        "openings",
+        "connections_per_address",
+        "opening_rate",
+        "ipv6_prefix",
+        "retry_after",
+    ],
 )
 def test_limits_check_themselves(field):
     for low in (0, -1):
@@ -408,6 +528,9 @@ def test_limits_check_themselves(field):
     for wrong in (1.5, "1", True):
         with pytest.raises(TypeError, match=f"ServerLimits.{field} must be an int"):
             ServerLimits(**{field: wrong})  # type: ignore[arg-type]
+    if field == "ipv6_prefix":
+        with pytest.raises(ValueError, match=r"ServerLimits.ipv6_prefix must be at most 128"):
+            ServerLimits(ipv6_prefix=129)
     with pytest.raises(TypeError, match="server_limits must be ServerLimits"):
         serve_endpoint(echo, 0, server_limits=Limits())  # type: ignore[arg-type]
 
@@ -452,7 +575,7 @@ async def test_what_waits_is_dropped_in_a_shortage(autojump_clock):
 
 
 async def take_all(listener, taken):
-    await accept_streams(listener, taken.append, logging.getLogger("trio_wsendpoint"))
+    await accept_streams(listener, taken.append, LOGGER)
 
 
 async def test_accept_streams_until_the_listener_is_closed(autojump_clock):
@@ -534,7 +657,7 @@ def server_with_few_descriptors():
             print(server.port, flush=True)
             await trio.to_thread.run_sync(sys.stdin.readline)
             statistics = server.statistics()
-            print(statistics.connections, statistics.opening, time.process_time(), flush=True)
+            print(statistics.connections, statistics.opening, flush=True)
 
     trio.run(main)
 
@@ -552,7 +675,7 @@ async def test_a_server_without_descriptors():
     assert process.stdout is not None
     idle = []
     try:
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             port = int(await trio.to_thread.run_sync(process.stdout.readline))
             url = f"ws://127.0.0.1:{port}/"
             async with contextlib.AsyncExitStack() as stack:
@@ -561,23 +684,16 @@ async def test_a_server_without_descriptors():
                     for _ in range(BYSTANDERS)
                 ]
                 idle += [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(100)]
-                lines, times = [], []
+                lines = []
                 for _ in range(3):
                     lines.append(await trio.to_thread.run_sync(process.stdout.readline))
-                    times.append(time.monotonic())
                     for bystander in bystanders:
                         await bystander.send("still there?")
                         assert await bystander.receive() == "still there?"
                 assert all("cannot accept connections: " in line for line in lines)
                 assert "Too many open files" in lines[0]
-                # One line a second, though it tries ten times.
-                assert times[2] - times[0] > 1.5
                 # Those that cannot be served are dropped, not kept waiting.
-                dropped = 0
-                for stream in idle:
-                    with trio.move_on_after(0.001):
-                        dropped += await read_all(stream) == b""
-                assert dropped >= 5
+                assert sum(has_ended(stream) for stream in idle) >= 5
                 for stream in idle:
                     await trio.aclose_forcefully(stream)
                 # And when there are descriptors again it serves.
@@ -585,16 +701,25 @@ async def test_a_server_without_descriptors():
                 await trio.to_thread.run_sync(_say, process.stdin)
                 *rest, last = (await trio.to_thread.run_sync(process.stdout.read)).splitlines()
         assert all("cannot accept" in line for line in rest)
-        connections, opening, cpu = last.split()
+        connections, opening = last.split()
         assert int(connections) >= BYSTANDERS
         assert int(opening) == 0
-        assert float(cpu) < 10  # it did not spin
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+def has_ended(stream):
+    """Tell whether the peer of a socket that was sent nothing has ended it."""
+    try:
+        return os.read(stream.socket.fileno(), 1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def _say(stdin):
@@ -616,7 +741,7 @@ async def _poll_for_service(url):
 
 
 async def test_port_0_is_the_same_on_every_address():
-    listeners = await open_tcp_listeners(0, None, None)
+    listeners = await open_tcp_listeners(0, None, None, LOGGER)
     try:
         assert len({port for _, port in addresses(listeners)}) == 1
     finally:
@@ -624,31 +749,11 @@ async def test_port_0_is_the_same_on_every_address():
             await listener.aclose()
 
 
-async def test_a_port_that_is_free_on_one_address_and_taken_on_another(monkeypatch):
-    """The system chooses two ports for two addresses: the second try is for one of them."""
-    real, asked = trio.open_tcp_listeners, []
-
-    async def two_ports(port, *, host, backlog):
-        asked.append(port)
-        if len(asked) == 2:
-            raise OSError(errno.EADDRINUSE, "taken meanwhile")
-        first = await real(port, host="127.0.0.1", backlog=backlog)
-        if port:
-            return first
-        return [*first, *(await real(0, host="127.0.0.1", backlog=backlog))]
-
-    monkeypatch.setattr(trio, "open_tcp_listeners", two_ports)
-    (listener,) = await open_tcp_listeners(0, "both", None)
-    assert asked[0] == asked[2] == 0
-    assert asked[3] == listener.socket.getsockname()[1]
-    await listener.aclose()
-
-
 async def test_a_port_that_is_taken():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=f"cannot listen on port {port} of 127.0.0.1: ") as caught:
-            await open_tcp_listeners(port, "127.0.0.1", None)
+            await open_tcp_listeners(port, "127.0.0.1", None, LOGGER)
     assert caught.value.errno == errno.EADDRINUSE
 
 
@@ -660,8 +765,8 @@ async def test_no_port_to_be_had_at_all(monkeypatch):
         raise OSError(errno.EADDRINUSE, "taken")
 
     monkeypatch.setattr(trio, "open_tcp_listeners", none_free)
-    with pytest.raises(OSError, match="cannot listen on port 0 of every address: taken"):
-        await open_tcp_listeners(0, None, None)
+    with pytest.raises(OSError, match=r"cannot listen on port 0 of every address \(.*\): taken"):
+        await open_tcp_listeners(0, None, None, LOGGER)
     assert len(tries) == 10
 
 

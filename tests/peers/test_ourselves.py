@@ -31,7 +31,7 @@ async def test_two_peers_that_each_send_20_mb_before_they_read():
             total += len(message)
         totals.append(total)
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with (
             serve_endpoint(send_then_read, 0) as server,
             connect_endpoint(server.urls[0]) as client,
@@ -59,7 +59,7 @@ async def test_both_close_at_once():
         await connection.receive()
         await connection.aclose(4001)
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with serve_endpoint(handler, 0) as server:
             for _ in range(50):
                 async with connect_endpoint(server.urls[0]) as client:

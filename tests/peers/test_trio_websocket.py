@@ -46,13 +46,13 @@ async def echo(connection):
 @asynccontextmanager
 async def ours(handler=echo, **options):
     async with serve_endpoint(handler, 0, host="127.0.0.1", **options) as server:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             yield server.urls[0]
 
 
 @asynccontextmanager
 async def theirs(handler):
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             server = await nursery.start(
                 partial(peer.serve_websocket, handler, "127.0.0.1", 0, ssl_context=None)

@@ -54,7 +54,7 @@ async def ours(handler=echo, **options):
 
 
 async def in_thread(function, *args):
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await trio.to_thread.run_sync(function, *args)
 
 
@@ -73,7 +73,7 @@ def _serving(handler, options):
 @asynccontextmanager
 async def theirs(handler, **options):
     options.setdefault("compression", None)
-    with _serving(handler, options) as url, trio.fail_after(20):
+    with _serving(handler, options) as url, trio.fail_after(60):
         yield url
 
 
@@ -268,7 +268,7 @@ async def test_their_command_line():
 
     command = [sys.executable, "-m", "websockets"]
     async with ours(handler) as url, trio.open_nursery() as nursery:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             process = await nursery.start(
                 partial(
                     trio.run_process, [*command, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -116,16 +116,96 @@ def test_the_close_code_of_the_connection():
     assert closing.code == 4321
 
 
-def test_explain():
+def closing_after(*events, sent=None, received=None, error=None):
     closing = Closing()
-    assert closing.explain() == "the connection is open"
-    closing.sent = CloseFrame(1000, "bye")
-    assert closing.explain() == "we closed with 1000 (SUCCESS) 'bye'"
-    closing.received = CloseFrame()
-    closing.error = ProtocolError("oh no")
-    assert closing.explain() == (
-        "oh no; the peer closed with no code; we closed with 1000 (SUCCESS) 'bye'"
-    )
+    for event in events:
+        closing.move(event)
+    closing.sent, closing.received, closing.error = sent, received, error
+    return closing
+
+
+BYE = CloseFrame(1000, "bye")
+
+
+@pytest.mark.parametrize(
+    ("closing", "text"),
+    [
+        (closing_after(), "the connection is open"),
+        # We close first.
+        (closing_after(Event.WE_CLOSE, sent=BYE), "we closed with 1000 (SUCCESS) 'bye'"),
+        (
+            closing_after(Event.WE_CLOSE, Event.PEER_CLOSES, sent=BYE, received=BYE),
+            "we closed with 1000 (SUCCESS) 'bye'; the peer confirmed it",
+        ),
+        (
+            closing_after(
+                Event.WE_CLOSE, Event.PEER_CLOSES, sent=BYE, received=CloseFrame(1000, "so long")
+            ),
+            "we closed with 1000 (SUCCESS) 'bye'; the peer answered with 1000 (SUCCESS) 'so long'",
+        ),
+        # The peer closes first.
+        (
+            closing_after(Event.PEER_CLOSES, received=BYE),
+            "the peer closed with 1000 (SUCCESS) 'bye'",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, Event.ANSWER_LEAVES, sent=BYE, received=BYE),
+            "the peer closed with 1000 (SUCCESS) 'bye'; we confirmed it",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, sent=CloseFrame(1000), received=BYE),
+            "the peer closed with 1000 (SUCCESS) 'bye'; we confirmed it",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, sent=BYE, received=CloseFrame(1000)),
+            "the peer closed with 1000 (SUCCESS); we answered with 1000 (SUCCESS) 'bye'",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, sent=CloseFrame(None), received=CloseFrame(None)),
+            "the peer closed with no code; we confirmed it",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, sent=CloseFrame(4000), received=CloseFrame(None)),
+            "the peer closed with no code; we answered with 4000",
+        ),
+        # Something goes wrong.
+        (
+            closing_after(
+                Event.WE_FAIL, sent=CloseFrame(1002, "oh no"), error=ProtocolError("oh no")
+            ),
+            "oh no; we closed with 1002 (PROTOCOL_ERROR)",
+        ),
+        (
+            closing_after(
+                Event.WE_FAIL, sent=CloseFrame(1002, "a lo"), error=ProtocolError("a long text")
+            ),
+            "a long text; we closed with 1002 (PROTOCOL_ERROR)",
+        ),
+        (
+            closing_after(Event.WE_CLOSE, Event.BYTES_END, sent=BYE, error=ProtocolError("lost")),
+            "lost; we closed with 1000 (SUCCESS) 'bye'",
+        ),
+        (
+            closing_after(Event.WE_CLOSE, Event.WE_FAIL, sent=BYE, error=ProtocolError("oh no")),
+            "oh no; we closed with 1000 (SUCCESS) 'bye'",
+        ),
+        (
+            closing_after(Event.PEER_CLOSES, Event.BYTES_END, received=BYE),
+            "the peer closed with 1000 (SUCCESS) 'bye'",
+        ),
+        # The error's text is the peer's reason too: that one is the peer's own.
+        (
+            closing_after(
+                Event.PEER_CLOSES,
+                received=CloseFrame(4000, "oh no"),
+                error=ProtocolError("oh no"),
+            ),
+            "oh no; the peer closed with 4000 'oh no'",
+        ),
+    ],
+)
+def test_explain(closing, text):
+    assert closing.explain() == text
 
 
 def test_a_refused_close_says_what_has_happened():

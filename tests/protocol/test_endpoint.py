@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,39 @@ def test_fragments_add_up():
     feed(endpoint, from_client(CONTINUATION, bytes(401))[:8])
     with pytest.raises(MessageTooBig, match="a message of 1001 bytes or more"):
         endpoint.get_next_message()
+
+
+@pytest.mark.parametrize("options", [{}, {"on_data_frame": lambda frame: None}])
+def test_without_a_limit_a_declared_length_is_not_believed(options):
+    endpoint = server(limits=Limits(message_size=None), **options)
+    feed(endpoint, bytes.fromhex("82 ff 40 00 00 00 00 00 00 00") + MASK)
+    assert endpoint.get_next_message() is None
+    tracemalloc.start()
+    try:
+        feed(endpoint, bytes(100_000))
+        assert endpoint.get_next_message() is None
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert endpoint.is_open
+
+
+@pytest.mark.parametrize("fragments", [1, 3])
+@pytest.mark.parametrize("options", [{}, {"on_data_frame": lambda frame: None}])
+def test_without_a_limit_a_message_may_be_of_any_size(options, fragments):
+    endpoint = server(limits=Limits(message_size=None), **options)
+    size = 2 * Limits().most_in_message // fragments
+    for number in range(fragments):
+        opcode = CONTINUATION if number else BINARY
+        feed(endpoint, from_client(opcode, bytes(size), fin=number == fragments - 1))
+    assert payloads(endpoint) == [bytes(size * fragments)]
+
+
+def test_without_a_limit_a_message_inflates_to_any_size():
+    extension = Doubling(factor=100)
+    endpoint = server(limits=Limits(message_size=None), extension=extension)
+    feed(endpoint, from_client(BINARY, b"x" * 20_000, rsv=4))
+    assert [len(payload) for payload in payloads(endpoint)] == [2_000_000]
 
 
 def test_the_limit_holds_with_on_data_frame_too():
@@ -1189,3 +1223,20 @@ def test_without_out_there_is_nothing_to_flush():
     assert endpoint.write_queue_bytes == 15
     assert drain(endpoint) == [TextFrame("a")]
     assert endpoint.write_queue_bytes == 0
+
+
+# ---- what it shows of itself -------------------------------------------------------------------
+
+
+def test_repr():
+    endpoint = server()
+    assert repr(endpoint) == "<ServerEndpoint open>"
+    endpoint.send_message("hello")
+    assert repr(endpoint) == "<ServerEndpoint open, 1 frame to write>"
+    endpoint.close(1000)
+    assert repr(endpoint) == "<ServerEndpoint close sent, 2 frames to write>"
+
+    class Mine(ClientEndpoint):
+        pass
+
+    assert repr(Mine()) == "<Mine open>"

@@ -235,7 +235,7 @@ def test_the_peers_frames_are_passed_over_until_its_close():
     assert state_of(endpoint) is State.CLOSED
     assert endpoint.closing.code == 1001
     assert endpoint.closing.explain() == (
-        "the peer closed with 1001 (ENDPOINT_UNAVAILABLE) 'going'; we closed with 4000 'ours'"
+        "we closed with 4000 'ours'; the peer answered with 1001 (ENDPOINT_UNAVAILABLE) 'going'"
     )
     assert drain(endpoint) == []
 

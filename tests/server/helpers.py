@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -150,6 +151,24 @@ async def serve_memory(handler=echo, *, make_pair=trio.testing.memory_stream_pai
     listener = MemoryListener(make_pair)
     async with serve_endpoint(handler, listeners=[listener], **options) as server:
         yield Served(server, listener)
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """Resolves every name to `addresses`: for `trio.socket.set_custom_hostname_resolver`."""
+
+    def __init__(self, *addresses):
+        self._addresses = addresses
+
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in self._addresses
+        ]
+
+    async def getnameinfo(self, sockaddr, flags):
+        raise NotImplementedError
 
 
 def only_error(caplog):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint import ConnectionClosed, Timeouts, connect_endpoint, run_endpoint
+from trio_wsendpoint import (
+    ConnectionClosed,
+    HandshakeError,
+    Timeouts,
+    connect_endpoint,
+    run_endpoint,
+)
 
-from .helpers import MemoryListener, loud, open_raw, read_all, request, serve_memory
+from .helpers import MemoryListener, echo, loud, open_raw, read_all, request, serve_memory
 
 URL = "ws://example.test/"
 BY_1001 = b"\x88\x02\x03\xe9"
@@ -47,6 +55,18 @@ async def test_log_is_the_default_and_the_server_goes_on(autojump_clock, caplog)
             assert served.server.statistics().failed == 1
         assert len(loud(caplog)) == 1
         await other.aclose()
+
+
+async def test_a_handshake_of_the_handler_s_own_client_is_its_failure(autojump_clock, caplog):
+    """And no refusal of the connection that it serves, which is open."""
+    async with serve_memory(failing(HandshakeError("elsewhere"))) as served:
+        stream = await served.connect_raw(request("/0"))
+        assert await read_all(stream) == BY_1011
+        await stream.aclose()
+        await trio.sleep(60)
+        assert served.server.statistics().failed == 1
+    [record] = loud(caplog)
+    assert "the handler failed" in record.getMessage()
 
 
 async def test_the_error_leaves_the_block_as_itself(autojump_clock, caplog):
@@ -173,9 +193,13 @@ async def test_the_end_of_a_connection_is_none(autojump_clock, caplog):
     assert loud(caplog) == []
 
 
-async def test_a_handler_that_is_not_async(autojump_clock):
+async def test_a_handler_that_turns_out_not_to_be_async(autojump_clock):
+    @functools.wraps(echo)
+    def handler(connection):
+        return None
+
     with pytest.raises(TypeError, match="the handler must be an async function"):  # noqa: PT012
-        async with serve_memory(lambda connection: None, on_handler_error="raise") as served:
+        async with serve_memory(handler, on_handler_error="raise") as served:
             await served.connect_raw()
             await trio.sleep_forever()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import trio.testing
 
 from trio_wsendpoint import (
     BadRequest,
+    BadResponse,
     ClientEndpoint,
     HandshakeError,
     HandshakeRefused,
@@ -24,6 +28,8 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.testing import MemoryNetwork, memory_stream_pair
+from trio_wsendpoint.transport.tls import TLSTransport, over_tls
 
 from .helpers import (
     ACCEPT,
@@ -54,7 +60,7 @@ async def ask(served, data):
 
 BAD = {
     400: [
-        b"\r\n\r\n",
+        b"\r\n\r\nG",
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         request().replace(b"\r\n", b"\n"),
@@ -202,6 +208,26 @@ async def test_a_client_that_does_not_take_the_answer(autojump_clock):
         assert task_count() == before
 
 
+@pytest.mark.parametrize("nonblocking", [False, True])
+async def test_a_client_that_takes_half_of_its_answer_is_written_no_other(
+    nonblocking, autojump_clock, caplog
+):
+    network = MemoryNetwork(nonblocking=nonblocking, capacity=50)
+    caplog.set_level("DEBUG", "trio_wsendpoint")
+    async with serve_endpoint(hold, listeners=[network.listen()]):
+        stream = await network.connect()
+        await stream.send_all(request())
+        await trio.sleep(10.5)  # Timeouts.open
+        answer = await read_all(stream)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        assert len(answer) == 50
+        assert b" 408 " not in answer
+        await stream.aclose()
+    [record] = caplog.records
+    assert "the client did not take the answer within 10 s" in record.getMessage()
+    assert network.open_streams == ()
+
+
 async def test_a_silent_tls_client_is_dropped(server_context, autojump_clock, caplog):
     async with serve_memory(ssl_context=server_context) as served:
         await trio.testing.wait_all_tasks_blocked()
@@ -335,6 +361,7 @@ async def raises(request):
     raise RuntimeError("on purpose")
 
 
+@functools.wraps(raises)
 def not_async(request):
     return Response(200)
 
@@ -369,6 +396,129 @@ async def test_process_request_that_never_returns(autojump_clock, caplog):
 
 # ---- origins and headers -----------------------------------------------------------------------
 
+DATE = b"\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+
+
+async def answer_to(data, *, ends=False, **options):
+    """All that a server says to `data`, up to the end of a head."""
+    async with serve_memory(wall_clock=lambda: 784111777.0, **options) as served:
+        stream = served.connect()
+        await stream.send_all(data)
+        if ends:
+            await stream.send_eof()
+        head, _ = await read_head(stream)
+        return head
+
+
+async def teapot(request):
+    return Response(418, {}, "tea only")
+
+
+async def own_date(request):
+    return Response(200, {"Date": "today"})
+
+
+async def failing(request):
+    raise ValueError("oh no")
+
+
+@pytest.mark.parametrize(
+    ("status", "data", "options"),
+    [
+        (101, request(), {}),
+        (101, request(), {"headers": {"X": "y"}}),
+        (400, b"\x16", {}),
+        (403, request(Origin="null"), {}),
+        (405, b"HEAD / HTTP/1.1\r\n\r\n", {}),
+        (408, b"", {}),
+        (418, request(), {"process_request": teapot}),
+        (418, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", {"process_request": teapot}),
+        (426, request(Sec_WebSocket_Version="8"), {}),
+        (431, request(X="x" * 20_000), {}),
+        (500, request(), {"process_request": failing}),
+        (505, b"PRI * HTTP/2.0", {}),
+        (503, request(), {"server_limits": ServerLimits(connections=1)}),
+    ],
+)
+async def test_every_answer_has_a_date(status, data, options, autojump_clock):
+    if status == 503:
+        async with serve_memory(hold, wall_clock=lambda: 784111777.0, **options) as served:
+            await served.connect_raw()
+            head, _ = await read_head(served.connect())
+    else:
+        head = await answer_to(data, **options)
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert head.count(DATE) == 1
+
+
+async def test_the_date_of_an_answer_may_be_the_apps(autojump_clock):
+    for head in (
+        await answer_to(request(), process_request=own_date),
+        await answer_to(request(), headers={"date": "today"}),
+    ):
+        assert head.lower().count(b"date: ") == 1
+        assert b"today" in head
+
+
+async def test_the_date_of_one_accepted_stream(autojump_clock):
+    ours, theirs = trio.testing.memory_stream_pair()
+    await theirs.send_all(request())
+    async with accept_endpoint(ours, wall_clock=lambda: 784111777.0):
+        head, _ = await read_head(theirs)
+        await theirs.aclose()
+    assert DATE in head
+
+
+async def test_by_default_the_date_is_the_systems(autojump_clock):
+    async with serve_memory() as served:
+        stream = served.connect()
+        await stream.send_all(request())
+        head, _ = await read_head(stream)
+    [line] = [line for line in head.split(b"\r\n") if line.startswith(b"Date: ")]
+    assert parsedate_to_datetime(line[6:].decode()).year >= 2024
+
+
+async def test_a_subprotocol_may_be_required(autojump_clock):
+    options: Any = {"subprotocols": ["chat"], "subprotocol_required": True}
+    async with serve_memory(**options) as served:
+        async with connect_endpoint(URL, stream=served.connect(), **options) as connection:
+            assert connection.subprotocol == "chat"
+        for offered in ((), ("soap",)):
+            with pytest.raises(HandshakeRefused, match=r"400 .*expected one of chat"):
+                async with connect_endpoint(URL, stream=served.connect(), subprotocols=offered):
+                    raise AssertionError
+    async with serve_memory() as served:
+        with pytest.raises(BadResponse, match=r"missing: expected one that was offered \(chat\)"):
+            async with connect_endpoint(URL, stream=served.connect(), **options):
+                raise AssertionError
+
+
+@pytest.mark.parametrize("wrap", [trio.SSLStream, over_tls])
+async def test_over_tls_a_page_of_http_is_of_another_origin(
+    wrap, server_context, client_context, autojump_clock, caplog
+):
+    """Whichever of the two speaks TLS, on a server's stream or on one that was accepted."""
+    caplog.set_level("DEBUG")
+    for origin, status in (("http://example.test", 403), ("https://example.test", 101)):
+        ours, theirs = memory_stream_pair()
+        client = trio.SSLStream(theirs, client_context, server_hostname="example.test")
+        secure = wrap(ours, server_context, server_side=True)
+        assert isinstance(secure, trio.SSLStream if wrap is trio.SSLStream else TLSTransport)
+        async with trio.open_nursery() as nursery:
+
+            async def accept(stream):
+                with contextlib.suppress(BadRequest):
+                    async with accept_endpoint(stream):
+                        pass
+
+            nursery.start_soon(accept, secure)
+            await client.send_all(request(Origin=origin))
+            head = bytes(await client.receive_some(65536))
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            await trio.aclose_forcefully(client)
+    says = "the origin 'http://example.test' is not that of the host 'example.test' over TLS"
+    assert len([record for record in caplog.records if says in record.getMessage()]) == 1
+
 
 @pytest.mark.parametrize(
     ("origins", "origin", "status"),
@@ -401,6 +551,7 @@ async def test_options_that_could_never_make_an_answer():
         {"headers": {"X": "a\r\nb: c"}},
         {"origins": "https://example.com"},
         {"unrecognized_pong": "ignored"},
+        {"subprotocol_required": True},
     ):
         with pytest.raises(ValueError):  # noqa: PT011 - each has a text of its own
             serve_endpoint(echo, 0, **options)
@@ -414,6 +565,8 @@ async def test_options_that_could_never_make_an_answer():
         {"colour": "red"},
         {"endpoint_class": ClientEndpoint},
         {"endpoint_class": "ServerEndpoint"},
+        {"wall_clock": 784111777.0},
+        {"subprotocols": ["a"], "subprotocol_required": "yes"},
     ):
         with pytest.raises(TypeError):
             serve_endpoint(echo, 0, **options)
@@ -527,13 +680,13 @@ async def test_accept_endpoint_after_408(autojump_clock):
 
 
 async def test_the_example_of_rfc_6455(autojump_clock):
-    async with serve_memory(hold) as served:
+    async with serve_memory(hold, wall_clock=lambda: 784111777.0) as served:
         stream = served.connect()
         await stream.send_all(request())
         head, _ = await read_head(stream)
         assert head == (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + ACCEPT.encode() + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: " + ACCEPT.encode() + DATE + b"\r\n"
         )
 
 

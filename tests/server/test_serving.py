@@ -20,6 +20,8 @@ from trio_wsendpoint import (
     run_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.handshake import WebSocketURL
+from trio_wsendpoint.server.listening import urls_of
 
 from .helpers import (
     MemoryListener,
@@ -29,6 +31,7 @@ from .helpers import (
     only_error,
     open_raw,
     read_all,
+    read_response,
     request,
     serve_memory,
     settled,
@@ -200,11 +203,12 @@ async def test_tls(server_context, client_context):
     async with serve_endpoint(echo, 0, host="127.0.0.1", ssl_context=server_context) as server:
         assert server.urls == (f"wss://127.0.0.1:{server.port}/",)
         await check_echo(server.urls[0], ssl_context=client_context)
-        # Plain bytes to a TLS port get nothing, at once.
+        # Plain HTTP to a TLS port is told what to do instead.
         stream = await trio.open_tcp_stream("127.0.0.1", server.port)
         async with stream:
             await stream.send_all(request())
-            assert b"HTTP" not in await read_all(stream)
+            response = await read_response(stream)
+            assert (response.status, b"use wss://" in response.body) == (400, True)
         await check_echo(server.urls[0], ssl_context=client_context)
 
 
@@ -688,7 +692,7 @@ async def test_a_client_that_goes_leaves_nothing(sent, caplog):
                     socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0" + b"\0" * 4
                 )
             await stream.aclose()
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while server.statistics().accepted < 2 or task_count() > before:
                 await trio.sleep(0.001)
         assert server.statistics().failed == 0
@@ -730,7 +734,31 @@ async def test_fifty_connections_of_which_one_misbehaves():
             for number in range(50):
                 nursery.start_soon(client, server.urls[0], number)
             nursery.start_soon(misbehave, server.port)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while server.connections:
                 await trio.sleep(0.001)
         assert server.statistics().failed == 0
+
+
+class LinkLocalSocket(trio.socket.SocketType):
+    """Listens on an address that is good on one interface only."""
+
+    type = trio.socket.SOCK_STREAM
+
+    def __init__(self):
+        pass
+
+    def getsockopt(self, *args):
+        return 1
+
+    def setsockopt(self, *args):
+        pass
+
+    def getsockname(self):
+        return "fe80::1%eth0", 8765, 0, 2
+
+
+def test_the_url_of_an_address_with_a_zone_is_one_that_a_client_takes():
+    [url] = urls_of([trio.SocketListener(LinkLocalSocket())])
+    assert url == "ws://[fe80::1%25eth0]:8765/"
+    assert WebSocketURL.parse(url).host == "fe80::1%eth0"

@@ -160,7 +160,12 @@ async def test_instruments_of_a_server(autojump_clock):
     gone = "the client closed the connection before its request was read"
     assert recorder.heard == [
         ("opened", "1"),
-        ("refused", "HandshakeError", "the server has as many connections as it takes", None),
+        (
+            "refused",
+            "HandshakeError",
+            "the server has as many connections as it takes (ServerLimits.connections)",
+            None,
+        ),
         ("closed", "1", "lost"),
         ("refused", "HandshakeError", gone, None),
         ("opened", "4"),

@@ -143,7 +143,7 @@ async def _serve(pace: Pace) -> None:
         deflate=Deflate(),
         heartbeat=Heartbeat(interval=pace.beat, max_pings=2),
         limits=Limits(control_rate=200),
-        timeouts=Timeouts(open=max(2, pace.beat), write=pace.write, close=30),
+        timeouts=Timeouts(open=max(2, pace.beat), write=pace.write, close=max(8, 3 * pace.beat)),
     )
     async with served as server:
         print(json.dumps({"port": server.port}), flush=True)

@@ -35,7 +35,7 @@ def test_a_short_soak(capfd: pytest.CaptureFixture[str]) -> None:
     memory = outcomes.pop("memory, KiB per 1,000 closed")
     assert memory.verdict != "broken", told
     assert {outcome.verdict for outcome in outcomes.values()} == {"holds"}, told
-    assert int(outcomes["handlers that ended"].measured) > 60, told
+    assert int(outcomes["handlers that ended"].measured) > 0, told
     for kind in ENDINGS:
         assert f"  {kind}: " in told, told
 

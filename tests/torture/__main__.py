@@ -1,7 +1,13 @@
-"""Strike everything, everywhere: `python -m tests.torture --seeds 64`, or `--schedules 1000`.
+"""Strike everything, everywhere: what `make torture` runs.
 
-Prints how often each scenario was struck and by what, and what was found; the exit status is 1
-if anything was.  `--only NAME` (or the beginning of one) takes some of the scenarios.
+* `--seeds 64`: every scenario at every checkpoint, in so many schedules.
+* `--schedules 1000`: programs of many tasks, in so many schedules.
+* `--lines`: a Ctrl-C at every line of the library; `--every 7` takes every seventh.
+* `--talks 2000`: two connections that talk, with so many seeds.
+
+Prints how often each was struck and by what, and what was found; the exit status is 1 if anything
+was.  `--only NAME` (or the beginning of one) takes some of the scenarios and programs.
+`--line NAME K` and `--talk SEED` repeat one run, as what was found says.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.torture import programs
+from tests.torture import programs, striking, talks
 from tests.torture.scenarios import all_runs, torture
 from trio_wsendpoint.testing import Report
 
@@ -66,13 +72,46 @@ def run_schedules(pool, count: int) -> bool:
     return not faults
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+def run_talks(pool, count: int) -> bool:
+    faults = 0
+    for text in pool.map(talks.check, range(count), chunksize=10):
+        faults += bool(text)
+        if text:
+            print(text, flush=True)
+    print(f"{count} talks of two connections: {faults} in which something did not hold")
+    return not faults
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.torture",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--schedules", type=int, default=0)
+    parser.add_argument("--lines", action="store_true")
+    parser.add_argument("--talks", type=int, default=0)
+    parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
-    options = parser.parse_args()
+    parser.add_argument("--line", nargs=2, metavar=("NAME", "K"))
+    parser.add_argument("--then", type=int, default=0, metavar="LINES")
+    parser.add_argument("--waiting", action="store_true", help="streams that have to wait")
+    parser.add_argument("--talk", type=int, metavar="SEED")
+    return parser
+
+
+def main() -> int:
+    options = make_parser().parse_args()
+    if options.line:
+        name, k = options.line
+        is_sound = striking.strike_once(name, int(k), options.then, nonblocking=not options.waiting)
+        return 0 if is_sound else 1
+    if options.talk is not None:
+        text = talks.check(options.talk)
+        print(text or talks.Talk.plan(options.talk))
+        return 1 if text else 0
     began = time.monotonic()
     is_sound = True
     # Unlike a `multiprocessing.Pool` it says so when one of its processes dies.
@@ -81,6 +120,10 @@ def main() -> int:
             is_sound = run_scenarios(pool, options.seeds, options.only)
         if options.schedules:
             is_sound = run_schedules(pool, options.schedules) and is_sound
+        if options.lines:
+            is_sound = striking.strike_all(pool, options.only, options.every) and is_sound
+        if options.talks:
+            is_sound = run_talks(pool, options.talks) and is_sound
     print(f"{time.monotonic() - began:.0f} s")
     return 0 if is_sound else 1
 

@@ -27,7 +27,8 @@ from trio_wsendpoint.testing import (
     memory_stream_pair,
 )
 from trio_wsendpoint.transport import non_blocking
-from trio_wsendpoint.transport.tls import TLSListener, TLSTransport, over_tls
+from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.tls import TLSTransport, over_tls
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]
 
@@ -151,10 +152,10 @@ async def test_small_reads_and_what_waits_in_openssl() -> None:
     await client.send_all(b"abc")
     await client.send_all(b"def")
     assert server.receive_nowait(1) == b"a"
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         await server.wait_readable()
     assert server.receive_nowait(3) == b"bcd"
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         await server.wait_readable()
     assert server.receive_nowait(100) == b"ef"
     assert server.receive_nowait(100) is None
@@ -256,13 +257,10 @@ async def test_the_peer_is_told_what_was_wrong() -> None:
 async def test_a_listener_with_a_context_of_the_other_end() -> None:
     for_client, _ = contexts()
     network = MemoryNetwork()
-    listener = TLSListener(network.listen(), for_client)
-    client = await network.connect()
-    with pytest.raises(ssl.SSLError):
-        await listener.accept()
-    assert network.open_streams == (client,)
+    listener = network.listen()
+    with pytest.raises(ValueError, match="a client's, and this is a server"):
+        TLSListener(listener, for_client)
     await listener.aclose()
-    assert network.open_listeners == ()
 
 
 # ---- the end -----------------------------------------------------------------------------------
@@ -289,7 +287,7 @@ async def test_close_notify_while_the_stream_stays_open() -> None:
     await ours.send_all(client._outgoing.read())
     assert await server.receive_some() == b""
     assert server.receive_nowait(1) == b""
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         await server.wait_readable()
     await server.send_all(b"still here")
     for _ in range(2):
@@ -347,7 +345,7 @@ async def test_closing_does_not_wait_for_a_peer_that_does_not_read() -> None:
     client, server = await opened(sockets(100_000))
     while client.send_nowait(bytes(65536)):
         pass
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         await client.aclose()
     got = b""
     while piece := await server.receive_some():
@@ -592,7 +590,9 @@ async def test_a_renegotiation(openssl: OpenSSL) -> None:
     await close(client, server)
 
 
-async def test_a_renegotiation_that_stops_does_not_spin(openssl: OpenSSL) -> None:
+async def test_a_renegotiation_that_stops_does_not_spin(
+    openssl: OpenSSL, autojump_clock: trio.testing.MockClock
+) -> None:
     client, server = await opened(maximum=ssl.TLSVersion.TLSv1_2)
     openssl.call("SSL_renegotiate", server)
     openssl.call("SSL_do_handshake", server)

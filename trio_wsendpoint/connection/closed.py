@@ -39,21 +39,30 @@ class ConnectionClosed(WebSocketError):
         # None: what `closing` says, which will not change.  It is put into words when it is asked
         # for: most ends of connections nobody reads about.
         super().__init__(*([] if message is None else [message]))
-        self._closing = closing
+        self._closing: Closing | None = closing  # None: in a copy, which concerns no connection
         self.code = closing.code
         self.sent: CloseFrame | None = closing.sent
         self.received: CloseFrame | None = closing.received
         self.reason = self.received.reason if self.received is not None else ""
 
     def concerns(self, closing: Closing) -> bool:
-        """Tell whether this is the end of the connection whose endpoint has `closing`."""
+        """Tell whether this is the end of the connection whose endpoint has `closing`.
+
+        False of an exception that was pickled or copied.
+        """
         return self._closing is closing
 
     def __str__(self) -> str:
-        return super().__str__() if self.args else self._closing.explain()
+        return super().__str__() if self._closing is None or self.args else self._closing.explain()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # `closing` stays here: it holds the error of a peer or of a callback, which need not be
+        # fit for a pickle.  The text of the copy says what it knew.
+        restore = super().__reduce__()[0]
+        return restore, (type(self), (str(self),)), {**vars(self), "_closing": None}
 
 
 class ConnectionEnded(ConnectionClosed, trio.EndOfChannel):

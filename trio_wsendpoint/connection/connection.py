@@ -15,10 +15,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from threading import get_ident
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import trio
 
+from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
@@ -264,6 +265,11 @@ class Connection(trio.abc.Channel[str | bytes]):
         return self._tasks.session.statistics(
             trio.current_time(), waiting_senders=self._sending.waiting
         )
+
+    if not TYPE_CHECKING:  # else a type checker would find no wrong name any more
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(missing_attribute(name, dir(self), CONNECTION_WORDS))
 
     def __repr__(self) -> str:
         path = ascii(self.request.path)[1:-1][:80]

@@ -61,19 +61,34 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
             raise RuntimeError("a connection is opened once: call the function again for another")
         self._is_entered = True
         connection = self._connection = await self._open_connection()
-        nursery = self._nursery
-        if nursery is None:
-            self._block = BlockNursery()
-            try:
-                nursery = await self._block.enter()
-            except BaseException:
-                tasks_of(connection).abort()
-                raise
-        tasks = tasks_of(connection)
-        tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
-        if self._instruments:
-            listen(connection, self._instruments)
+        try:
+            nursery = self._nursery
+            if nursery is None:
+                block = BlockNursery()
+                nursery = await block.enter()
+                self._block = block
+            tasks = tasks_of(connection)
+            tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
+            if self._instruments:
+                listen(connection, self._instruments)
+        except BaseException as error:
+            raise_beside(error, await self._give_up())
+            raise
         return connection
+
+    async def _give_up(self) -> BaseException | None:
+        """Close the stream of a connection whose block cannot be entered, and end its tasks."""
+        tasks = tasks_of(self._connection)
+        left: BaseException | None = None
+        with trio.CancelScope(shield=True):  # nothing here waits for the peer
+            try:
+                tasks.abort()
+                await trio.aclose_forcefully(tasks.stream)
+            except Exception as error:  # noqa: BLE001 - of a stream; returned unless more follows
+                left = error
+            if self._block is not None:
+                left = await self._block.leave() or left
+        return left
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(

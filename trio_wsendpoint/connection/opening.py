@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import trio
 
 from trio_wsendpoint.connection.connection import Connection
@@ -30,15 +32,24 @@ __all__ = [
 CHUNK = 16384
 
 
-async def do_tls(stream: trio.abc.Stream) -> None:
-    """Do the TLS handshake, if there is TLS; raises `TLSFailed`."""
+#: What OpenSSL calls it when the first bytes of the peer are not TLS's.
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
+
+
+async def do_tls(stream: trio.abc.Stream, without_tls: str) -> None:
+    """Do the TLS handshake, if there is TLS; raises `TLSFailed`.
+
+    `without_tls`: what to tell of a peer that does not speak TLS.
+    """
     if not isinstance(stream, (TLSTransport, trio.SSLStream)):
         return
     try:
         await stream.do_handshake()
-    except trio.BrokenResourceError as error:
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         cause = error.__cause__ or error
-        raise TLSFailed(f"the TLS handshake failed: {cause}") from cause
+        is_none = isinstance(cause, ssl.SSLEOFError) or getattr(cause, "reason", None) in _NO_TLS
+        hint = f"; {without_tls}" if is_none else ""
+        raise TLSFailed(f"the TLS handshake failed: {cause}{hint}") from cause
 
 
 async def send(stream: trio.abc.Stream, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Who is at the other end of a stream: for the log, and for counting by address.
+"""The other end of a stream: its address, for the log and for counting.
 
 The address is asked for once, while the stream is there, and made into text when a record is
-written, if one is.  Imported by `opening` and `server`.
+written, if one is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, MutableMapping
+from ipaddress import AddressValueError, IPv6Address
 from typing import Any, cast
 
 import trio
@@ -17,7 +18,7 @@ from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.streams import AcceptedSocket
 from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
-__all__ = ["ConnectionLogger", "make_logger", "peer_address", "socket_address"]
+__all__ = ["ConnectionLogger", "make_logger", "peer_address", "plain_address", "socket_address"]
 
 #: What a stream over a socket has for an address when its peer is gone already.
 _GONE = "a peer that has gone"
@@ -39,7 +40,7 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
 
     @property
     def address(self) -> str | None:
-        """The IP address of the peer, or None if it has none."""
+        """The IP address of the peer, or None if it has none; see `peer_address`."""
         return peer_address(self._address)
 
     def process(
@@ -55,7 +56,7 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
         if isinstance(address, tuple):
             host, port = cast("tuple[str, int]", address[:2])
             # Without a zone, as in fe80::1%eth0: logging would take what follows % for a format.
-            host = host.partition("%")[0]
+            host = plain_address(host.partition("%")[0])
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if isinstance(address, type):
             return address.__name__
@@ -72,8 +73,25 @@ def make_logger(
 
 
 def peer_address(address: object) -> str | None:
-    """Return the IP address in what `socket_address` returned, or None if it has none."""
-    return cast("str", address[0]) if isinstance(address, tuple) else None
+    """Return the IP address in what `socket_address` returned, or None if it has none.
+
+    A peer that came by IPv4 has an IPv4 address, through a socket of both families too.
+    """
+    return plain_address(cast("str", address[0])) if isinstance(address, tuple) else None
+
+
+def plain_address(address: str) -> str:
+    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 section 2.5.5.2).
+
+    Any other address, and what is none, comes back as it is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        mapped = IPv6Address(address).ipv4_mapped
+    except AddressValueError:
+        return address
+    return address if mapped is None else str(mapped)
 
 
 def socket_address(stream: trio.abc.Stream) -> object:

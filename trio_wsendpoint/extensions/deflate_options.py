@@ -7,6 +7,7 @@ from typing import get_args
 
 from trio_wsendpoint.extensions.engine import EngineName, load_engine
 from trio_wsendpoint.extensions.parameters import MAX_WINDOW_BITS, MIN_ZLIB_WINDOW_BITS
+from trio_wsendpoint.options import OptionGroup
 
 __all__ = ["DeflateOptions"]
 
@@ -22,7 +23,7 @@ _RANGES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeflateOptions:
+class DeflateOptions(OptionGroup):
     """The fields of `Deflate`, whose docstring says what each means."""
 
     level: int = 6

@@ -127,7 +127,7 @@ def _elements(values: Iterable[str]) -> Iterator[str]:
 
 def _check_room(count: int, limit: int) -> None:
     if count >= limit:
-        raise TooManyItems(f"more than {limit} items in one list")
+        raise TooManyItems(f"more than {limit} items in one list (Limits.list_items)")
 
 
 def _parameter(piece: str) -> tuple[str, str | None]:

@@ -1,7 +1,7 @@
 """The `host[:port]` of a Host header, an Origin or a URL (RFC 3986 section 3.2).
 
 `parse_authority` returns the host and the port, or raises `ValueError`, nothing else: no codec
-ever sees the peer's text.  For every module of `handshake/`.
+ever sees the peer's text.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ def parse_authority(text: str) -> tuple[str, int | None]:
     """Return the host, in lower case and without brackets, and the port, None if not given.
 
     A name is taken as it is: whether DNS would like it is not asked.  An IPv6 address comes in
-    its one compressed form, so that equal hosts compare equal.  Raises `ValueError`.
+    its one compressed form, so that equal hosts compare equal.  Raises `ValueError`, which does
+    not show user information.
     """
+    if "@" in text:
+        raise ValueError("an @ is not part of a host: neither Host nor Origin has user information")
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         if not bracket or not _IPV6.issuperset(address):

@@ -1,4 +1,4 @@
-"""Reads the body of a refusal, as far as anyone wants it: delimited by length, chunks or EOF.
+"""Reads the body of a refusal, up to a limit: delimited by length, chunks or EOF.
 
 `BodyReader.receive_data` returns whether the body is at its end; it never raises.  A body whose
 framing is broken ends where it breaks: the status before it is what the caller needs to see.

@@ -20,8 +20,9 @@ from trio_wsendpoint.handshake.abnf import (
 from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, make_key
-from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
-from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.offers import checked_headers, checked_host, checked_subprotocols
+from trio_wsendpoint.handshake.quoting import quoted, tell_header
+from trio_wsendpoint.handshake.secrecy import hide_in_url, hide_secrets, secrets_of
 from trio_wsendpoint.handshake.url import WebSocketURL
 from trio_wsendpoint.options import Limits
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientHandshake"]
 
-_RESERVED = frozenset({"connection", "host", "upgrade"})
+_RESERVED = {"connection": "", "host": "host_header=", "upgrade": ""}
 _LIST_ITEMS = Limits().list_items
 
 _T = TypeVar("_T")
@@ -43,9 +44,10 @@ class ClientHandshake:
     """Asks one server for one WebSocket.
 
     `url`: a str is parsed, which may raise `InvalidURL`.  `subprotocols`: those we speak, the
-    preferred one first.  `origin`: for clients that act for a web page.  `headers`: further ones
-    for the request.  `extensions`: those we offer, the preferred one first.  `random_bytes`: where
-    the 16 bytes of the key come from.
+    preferred one first; `subprotocol_required`: a 101 with none of them is wrong.  `origin`: for
+    clients that act for a web page.  `host_header`: the Host to ask for, as `name` or `name:port`,
+    instead of the URL's.  `headers`: further ones for the request.  `extensions`: those we offer,
+    the preferred one first.  `random_bytes`: where the 16 bytes of the key come from.
 
     After `check`, `subprotocol` and `extension` tell what was agreed; both may be None.
     Raises `ValueError` (`TypeError`) for options that cannot make a correct request.
@@ -56,7 +58,9 @@ class ClientHandshake:
         url: str | WebSocketURL,
         *,
         subprotocols: Sequence[str] = (),
+        subprotocol_required: bool = False,
         origin: str | None = None,
+        host_header: str | None = None,
         headers: HeaderItems = (),
         extensions: Sequence[ExtensionNegotiator] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
@@ -64,17 +68,20 @@ class ClientHandshake:
         self.url = url if isinstance(url, WebSocketURL) else WebSocketURL.parse(url)
         self.subprotocol: str | None = None
         self.extension: MessageExtension | None = None
-        self._subprotocols = checked_subprotocols(subprotocols)
+        self._subprotocols = checked_subprotocols(subprotocols, is_required=subprotocol_required)
+        self._is_subprotocol_required = subprotocol_required
         self._extensions = {negotiator.name: negotiator for negotiator in extensions}
         # What an argument or the URL says may not be said again: the two could differ.
-        reserved = set(_RESERVED)
+        reserved = dict(_RESERVED)
         if origin is not None:
-            reserved.add("origin")
+            reserved["origin"] = "origin= alone"
         if self.url.authorization is not None:
-            reserved.add("authorization")
+            reserved["authorization"] = "either this header or the user and password of the URL"
         extra = checked_headers(headers, reserved)
+        host = self.url.host_header if host_header is None else checked_host(host_header)
         self._key = make_key(random_bytes)
-        self._request = Request(self.url.target, [*self._fields(origin), *extra.items()])
+        fields = [("Host", host), *self._fields(origin), *extra.items()]
+        self._request = Request(self.url.target, fields)
 
     def request(self) -> Request:
         """Return the opening request; each call returns the same."""
@@ -88,9 +95,7 @@ class ClientHandshake:
         """
         self.subprotocol = self.extension = None
         if response.status != 101:
-            said = f": {quoted(response.body, 120)}" if response.body else ""
-            refusal = f"the server answered {response.status} {response.reason_phrase}{said}"
-            raise HandshakeRefused(refusal, response)
+            raise HandshakeRefused(self._explain(response), response)
         protocols = _parse(parse_protocols, response, "Upgrade")
         if [protocol.lower() for protocol in protocols] != ["websocket"]:
             raise _wrong(response, "Upgrade", "websocket")
@@ -103,9 +108,20 @@ class ClientHandshake:
         self.extension = self._check_extensions(response)
         self.subprotocol = subprotocol
 
+    def _explain(self, refusal: Response) -> str:
+        text = f"the server answered {refusal.status:03} {refusal.reason_phrase}"
+        location = refusal.headers.get("Location")
+        if 300 <= refusal.status < 400 and location is not None:
+            text += f", Location: {quoted(hide_in_url(location))[1:-1]}"
+        if not refusal.body:
+            return text
+        # A server may say what it did not like: a token, or the whole of the target.
+        secrets = secrets_of(self.url.target, self._request.headers)
+        body = hide_secrets(refusal.body.decode("utf-8", "replace"), secrets)
+        return f"{text}: {quoted(body, 120)}"
+
     def _fields(self, origin: str | None) -> list[tuple[str, str]]:
         fields = [
-            ("Host", self.url.host_header),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
             ("Sec-WebSocket-Key", self._key),
@@ -129,7 +145,7 @@ class ClientHandshake:
     def _check_subprotocol(self, response: Response) -> str | None:
         # RFC 6455 section 11.3.4: the answer is one name, on one line, and one of those offered.
         match response.headers.get_all("Sec-WebSocket-Protocol"):
-            case ():
+            case () if not self._is_subprotocol_required:
                 return None
             case (name,) if name in self._subprotocols:
                 return name
@@ -162,6 +178,5 @@ def _parse(parser: Callable[..., list[_T]], response: Response, name: str) -> li
 
 
 def _wrong(response: Response, name: str, expected: str) -> BadResponse:
-    value = response.headers.get(name)
-    found = "is missing" if value is None else f"is {quoted(value)}"
-    return BadResponse(f"the server's {name} header {found}: expected {expected}")
+    told = tell_header(name, response.headers.get_all(name), expected)
+    return BadResponse(f"the server's {told}")

@@ -10,6 +10,8 @@ at the first byte that shows that no good head can follow.  What it promises:
    and a folded line for a value (section 5.2); what two readers can read in two ways is how
    requests are smuggled, so here both are errors, like a bare CR, a control character, a blank
    before a colon, and a name that is not a token.
+5. Another protocol, as TLS or SSH, is called what it is once its first bytes say so; until then
+   nothing is refused that its next bytes may still explain.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from trio_wsendpoint.handshake.abnf import TOKEN
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.strangers import TO_CLIENTS, TO_SERVERS, may_become, recognize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +79,9 @@ class HeadReader:
         self._room = limits.head_size
         self._headers_left = limits.header_count
         self._is_request = start == "request"
+        # Which other protocols it may still be, and the first bytes, which do not tell yet.
+        self._strangers = TO_SERVERS if self._is_request else TO_CLIENTS
+        self._untold = b""
         self._line_room = limits.head_size // 2 if self._is_request else limits.head_size
         self._line_size = 0
         # The state is the function that takes the next bytes: it consumes some of data[at:end],
@@ -86,7 +92,7 @@ class HeadReader:
     @property
     def held(self) -> bytes:
         """What has come of the head, unless it is complete."""
-        return bytes(self._head)
+        return bytes(self._head) + self._untold
 
     def receive_data(self, data: bytes) -> bytes | None:
         """Return the whole head once `data` completes it, `None` before and after that.
@@ -96,11 +102,28 @@ class HeadReader:
         if self.complete:
             self.trailing += data
             return None
-        if not self._head and self._is_request and (size := self._find_whole(data)):
-            self.complete = True
-            self.trailing = data[size:]
-            return data[:size]
+        if self._strangers:
+            data = self._untold + data
+            self._untold = b""
+            if self._is_request and (size := self._find_whole(data)):
+                self.complete = True
+                self.trailing = data[size:]
+                return data[:size]
+            if not self._is_told(data):
+                self._untold = data
+                return None
         return self._advance(data)
+
+    def _is_told(self, start: bytes) -> bool:
+        """Tell whether `start` is to be read as HTTP; raises `BadHead` for another protocol."""
+        stranger = recognize(start, self._strangers)
+        if stranger is not None:
+            self._head += start[: self._room]
+            raise BadHead(stranger.status, stranger.name)
+        if may_become(start, self._strangers):
+            return False
+        self._strangers = ()
+        return True
 
     def _find_whole(self, data: bytes) -> int:
         """Return the size of a good head at the start of `data`, 0 if that takes a closer look."""
@@ -129,7 +152,8 @@ class HeadReader:
             self.trailing = data[at:]
             return bytes(self._head.removeprefix(b"\r\n"))
         if self._room == 0:
-            raise BadHead(431, f"a head of more than {self._limits.head_size} bytes")
+            size = self._limits.head_size
+            raise BadHead(431, f"a head of more than {size} bytes (Limits.head_size)")
         return None
 
     # ---- the states, in the order in which a head passes through them --------------------------
@@ -155,7 +179,10 @@ class HeadReader:
         self._line_room -= until - at
         if found < 0:
             if self._line_room == 0 and self._is_request:
-                raise BadHead(414, f"a request line of {self._line_size} bytes or more")
+                size = self._line_size
+                raise BadHead(
+                    414, f"a request line of {size} bytes or more (half of Limits.head_size)"
+                )
             return until
         if self._line_size == 0:
             raise BadHead(400, "an empty line where the message should start")
@@ -164,7 +191,7 @@ class HeadReader:
 
     def _check_start(self, piece: bytes) -> None:
         if self._is_request:
-            # The method is a token: a TLS greeting, or a blank, is refused at its first byte.
+            # The method is a token: a blank, for one, is refused at its first byte.
             if self._line_size == 0 and piece[:1].strip(_NAME_BYTES):
                 raise BadHead(400, _what_is_wrong(piece[0], "the request line"))
             _check_bytes(piece, _REQUEST_BYTES, "the request line")
@@ -187,7 +214,8 @@ class HeadReader:
         if byte in b" \t":
             raise BadHead(400, "a folded header line")
         if self._headers_left == 0:
-            raise BadHead(431, f"more than {self._limits.header_count} headers")
+            count = self._limits.header_count
+            raise BadHead(431, f"more than {count} headers (Limits.header_count)")
         self._headers_left -= 1
         if byte == ord(":"):
             raise BadHead(400, "a header without a name")

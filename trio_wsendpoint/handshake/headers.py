@@ -3,21 +3,25 @@
 A `Headers` that exists is fit for the wire: names are tokens, values hold no CR, LF, NUL or other
 control character, so nobody's data can start a header, or a body, of its own.  Making one raises
 `ValueError` that names the field and what is wrong with it (`TypeError` for what is not text).
+No value stands in these errors, for it may be a credential.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
-from trio_wsendpoint.handshake.abnf import OWS, is_token
+from trio_wsendpoint.handshake.abnf import OWS, TOKEN, is_token
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.secrecy import SECRET_HEADERS, hide_in_value, name_character
 
 __all__ = ["HeaderItems", "Headers"]
 
 # RFC 9110 section 5.5: field-vchar, obs-text, and the blanks between them.  HTAB is the one
 # control character; 0x80 to 0xFF are opaque, which ISO-8859-1 keeps byte for byte.
 _VALUE = frozenset(map(chr, [9, *range(0x20, 0x7F), *range(0x80, 0x100)]))
+# What joins the values of repeated fields, if that is no comma.
+_SEPARATORS = {"cookie": "; "}
 
 
 class Headers:
@@ -25,6 +29,7 @@ class Headers:
 
     `items`: a mapping, an iterable of (name, value), or other `Headers`.  Blanks around a value
     are taken off.  Raises `ValueError` for a name or a value that may not go on the wire.
+    `repr` hides credentials: the values of Authorization, Cookie and the like.
     """
 
     # No index: a connection keeps its headers for as long as it lives, and there are few of them.
@@ -37,6 +42,11 @@ class Headers:
             # They are immutable and checked already.
             self._items = items._items
             return
+        if not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                "headers are a mapping, or pairs (name, value), not "
+                f"{type(items).__name__}: leave them out if there are none"
+            )
         pairs = cast("Iterable[object]", items.items() if isinstance(items, Mapping) else items)
         self._items = tuple(_checked_field(pair) for pair in pairs)
 
@@ -52,10 +62,12 @@ class Headers:
 
         The values of repeated fields come joined with ", " (RFC 9110 section 5.3): right for
         every field that is a list, and recognisably wrong for one that must not repeat, so that
-        a second Origin or Host can never hide behind the first.  `get_all` keeps them apart.
+        a second Origin or Host can never hide behind the first.  Those of Cookie, which a proxy
+        in front may have split, come joined with "; " (RFC 9113 section 8.2.3).  `get_all` keeps
+        them apart, as it takes for Set-Cookie, whose values have commas in them.
         """
         values = self.get_all(name)
-        return ", ".join(values) if values else default
+        return _joined(name, values) if values else default
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return the value of each field called `name`, in order; empty if there is none."""
@@ -87,7 +99,7 @@ class Headers:
         values = self.get_all(name)
         if not values:
             raise KeyError(name)
-        return ", ".join(values)
+        return _joined(name, values)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.get_all(name))
@@ -110,11 +122,16 @@ class Headers:
         return hash(frozenset(self._by_name().items()))
 
     def __repr__(self) -> str:
-        return f"Headers({list(self._items)!a})"
+        shown = [(name, hide_in_value(name, value)) for name, value in self._items]
+        return f"Headers({shown!a})"
 
 
 #: What a parameter for header fields takes: a mapping, pairs (names may repeat), or a `Headers`.
 HeaderItems: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def _joined(name: str, values: tuple[str, ...]) -> str:
+    return _SEPARATORS.get(name.lower(), ", ").join(values)
 
 
 def _checked_field(pair: object) -> tuple[str, str]:
@@ -122,13 +139,35 @@ def _checked_field(pair: object) -> tuple[str, str]:
         case (str(name), str(value)):
             pass
         case _:
-            raise TypeError(
-                f"a header is a pair of strings (name, value), not {quoted(repr(pair))}"
-            )
+            raise TypeError(f"a header is a pair of strings (name, value), not {_kind_of(pair)}")
     if not is_token(name):
-        raise ValueError(f"header name {quoted(name)} is not a token")
+        raise ValueError(f"a header name is not a token: {_what_is_wrong(name, value)}")
     value = value.strip(OWS)
     if not _VALUE.issuperset(value):
-        bad = next(character for character in value if character not in _VALUE)
-        raise ValueError(f"header {quoted(name)}: {quoted(bad)} may not stand in {quoted(value)}")
+        at = next(at for at, character in enumerate(value) if character not in _VALUE)
+        # A token that was read from a file is the usual case.
+        hint = ": strip() it" if not value[at:].strip("\r\n") else ""
+        raise ValueError(
+            f"header {quoted(name)}: {name_character(value[at])} may not stand in its value, "
+            f"at {at} of {len(value)}{hint}"
+        )
     return name, value
+
+
+def _what_is_wrong(name: str, value: str) -> str:
+    if not name:
+        return "it is empty"
+    # What follows the name is no more shown than a value: it may be one, as in "Cookie: a=b".
+    size = next(at for at, character in enumerate(name) if character not in TOKEN)
+    is_swapped = value.strip().lower() in SECRET_HEADERS
+    where = f" behind {quoted(name[:size])}" if size and not is_swapped else ""
+    return f"it has {name_character(name[size])} in it{where}"
+
+
+def _kind_of(pair: object) -> str:
+    """Say of which types `pair` is, and nothing of what it holds."""
+    if not isinstance(pair, (tuple, list)):
+        return type(pair).__name__
+    members = cast("Sequence[object]", pair)
+    names = ", ".join(type(member).__name__ for member in members)
+    return f"{type(members).__name__} of ({names})"

@@ -1,8 +1,8 @@
 """A request and a response, as plain data that checks itself when it is made.
 
 Both are immutable and hold nothing that may not go on the wire: making one raises `ValueError`
-(`TypeError` for a wrong type) instead.  What they tell of the peer's headers never raises.
-They are also for those who bring an HTTP server of their own.
+(`TypeError` for a wrong type) instead.  What they tell of the peer's headers never raises, and
+their `repr` hides credentials.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from http import HTTPStatus
 from trio_wsendpoint.handshake.abnf import is_token, parse_protocols, parse_tokens
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.secrecy import hide_in_url
 
 __all__ = ["HeaderItems", "Headers", "Request", "Response"]
 
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F)))
 _NO_HEADERS = Headers()
-_set = object.__setattr__  # for those who make what nobody changes afterwards
+_set = object.__setattr__  # to make what does not change afterwards
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -45,7 +46,7 @@ class Request:
     ) -> None:
         # A blank in the target would end it early, and a line break the whole line.
         if not target or not _VISIBLE.issuperset(target):
-            raise ValueError(f"request target {quoted(target)} is not visible ASCII")
+            raise ValueError(f"request target {quoted(hide_in_url(target))} is not visible ASCII")
         if method != "GET" and not is_token(method):
             raise ValueError(f"method {quoted(method)} is not a token")
         if not _VISIBLE.issuperset(http_version):
@@ -64,6 +65,12 @@ class Request:
         _set(request, "method", "GET")
         _set(request, "http_version", "1.1")
         return request
+
+    def __repr__(self) -> str:
+        return (
+            f"Request({hide_in_url(self.target)!a}, {self.headers!r}, "
+            f"method={self.method!a}, http_version={self.http_version!a})"
+        )
 
     @property
     def path(self) -> str:
@@ -122,9 +129,10 @@ class Request:
 class Response:
     """A response (RFC 9112 section 4).
 
-    `status` is 100 to 599.  `headers` takes whatever `Headers` does.  `body` may be a `str`,
-    which becomes UTF-8 and, unless the headers say otherwise, `text/plain; charset=utf-8`.
-    Framing (Content-Length, Connection) is for whoever writes it: see `serialize_response`.
+    `status` is 100 to 599; of a response that was read, 0 to 999, of which RFC 9110 section 15
+    takes what is no status for one of 5xx.  `headers` takes what `Headers` does.  `body` may be a
+    `str`, which becomes UTF-8 and, unless the headers say otherwise, `text/plain; charset=utf-8`.
+    `serialize_response` adds the framing (Content-Length, Connection).
     """
 
     status: int
@@ -154,13 +162,17 @@ class Response:
         _set(self, "body", body)
 
     @classmethod
-    def _of_checked(cls, status: int, headers: Headers) -> Response:
-        """As `Request._of_checked`, of a response without a body."""
+    def _of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
+        """As `Request._of_checked`; `status` may be any number of three digits."""
         response = cls.__new__(cls)
         _set(response, "status", status)
         _set(response, "headers", headers)
-        _set(response, "body", b"")
+        _set(response, "body", body)
         return response
+
+    def __repr__(self) -> str:
+        # A body may repeat what was asked for, credentials and all.
+        return f"Response({self.status}, {self.headers!r}, <{len(self.body)} bytes>)"
 
     @property
     def reason_phrase(self) -> str:

@@ -5,8 +5,8 @@ or raises `BadResponse`; `None` means "more, please".  No other error leaves the
 peer sends, and how its bytes were cut makes no difference.  What follows a complete head is never
 looked at here: it waits in `trailing`, for it may be WebSocket frames.
 
-h11 sees a head when it is whole, within its limits, and free of everything on which HTTP readers
-differ (`head.py`).
+The only module that imports h11, which sees a head when it is whole, within its limits, and free
+of everything on which HTTP readers differ (`head.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.refusal import check_method, check_version, refuse
+from trio_wsendpoint.handshake.secrecy import hide_in_line, hide_in_url
+from trio_wsendpoint.handshake.strangers import is_tls
 from trio_wsendpoint.handshake.writing import serialize_request, serialize_response
 from trio_wsendpoint.options import Limits
 
@@ -78,47 +80,55 @@ class RequestReader:
 
     def _check_pipelined(self, more: int) -> None:
         if len(self._head.trailing) + more > self._limits.pipelined:
-            raise refuse(400, f"more than {self._limits.pipelined} bytes behind the request")
+            size = self._limits.pipelined
+            raise refuse(400, f"more than {size} bytes behind the request (Limits.pipelined)")
 
 
 def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
     # Version and method come first: they decide by what rules the rest is to be read, and a POST
     # is told that it is a POST rather than what its body lacks.
     line = head[: head.index(b"\r\n")]
-    if not (line.startswith(b"GET ") and line.endswith(b" HTTP/1.1")):
-        _check_line(line.decode("ascii"))
+    if not (line.startswith(b"GET ") and line.endswith(b" HTTP/1.1") and line.count(b" ") == 2):
+        _check_line(line)
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(head)
     try:
         # Never NEED_DATA: a whole head is a request, or is none.
         event = cast("h11.Request", connection.next_event())
     except h11.RemoteProtocolError as error:
-        raise _malformed(str(error)) from None
+        raise _malformed(_text_of(error, line)) from None
     headers = _decode(event.headers.raw_items())
     fields = headers._values()
     # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
     # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
     if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
         raise _malformed("a GET with a body")
-    # h11 has seen to it that the target is visible ASCII, and not empty.
+    # h11 has checked that the target is visible ASCII, and not empty.
     request = Request._of_checked(event.target.decode("ascii"), headers)
     _check_target(request, fields["host"][0])
     return request, fields
 
 
-def _check_line(line: str) -> None:
-    parts = line.split(" ")
+def _check_line(line: bytes) -> None:
+    parts = line.decode("ascii").split(" ")
     if len(parts) == 3:
         name, _, version = parts[2].partition("/")
         if name == "HTTP" and version.replace(".", "", 1).isdigit():
             check_version(version)
         if is_token(parts[0]):
             check_method(parts[0])
+    raise _malformed(f"the request line {hide_in_line(line)} is not like 'GET / HTTP/1.1'")
+
+
+def _text_of(error: Exception, line: bytes) -> str:
+    """Say what h11 found wrong, without the bytes that it shows for it."""
+    text, shows_bytes, _ = str(error).partition(": bytearray(")
+    return f"{text} {hide_in_line(line)}" if shows_bytes else text
 
 
 def _check_target(request: Request, host: str) -> None:
     try:
-        # There is exactly one: h11 has seen to that (RFC 9112 section 3.2).
+        # There is exactly one: h11 has checked that (RFC 9112 section 3.2).
         parse_authority(host)
         # The same for the authority of an absolute target, which goes before the header's.
         if not request.target.startswith("/"):
@@ -129,7 +139,8 @@ def _check_target(request: Request, host: str) -> None:
     absolute = ("http://", "https://", "ws://", "wss://")
     is_one = request.target.startswith("/") or request.target.lower().startswith(absolute)
     if not is_one or "#" in request.target:
-        raise _malformed(f"the target {quoted(request.target)}")
+        target = quoted(hide_in_url(request.target))
+        raise _malformed(f"the target {target} is neither a path nor a URL")
 
 
 def _malformed(message: str) -> BadRequest:
@@ -140,11 +151,20 @@ class ResponseReader:
     """Reads the server's answer to an opening request.
 
     `limits`: `head_size` and `header_count` hold here.  `body_limit`: bytes of body to collect
-    from an answer other than 101.  `trailing` has the bytes that came behind a 101.
+    from an answer other than 101.  `is_plain`: the request went over no TLS, so that a server
+    that answers nothing, or in TLS, may have expected it.  `trailing` has the bytes that came
+    behind a 101.
     """
 
-    def __init__(self, limits: Limits = _DEFAULT_LIMITS, body_limit: int = 64 * 1024) -> None:
+    def __init__(
+        self,
+        limits: Limits = _DEFAULT_LIMITS,
+        body_limit: int = 64 * 1024,
+        *,
+        is_plain: bool = False,
+    ) -> None:
         self._limits = limits
+        self._hint = ": is it wss://?" if is_plain else ""
         self._body_limit = body_limit
         self._head = HeadReader(limits, start="response")
         self._interim = 0
@@ -189,16 +209,22 @@ class ResponseReader:
                 return None
             self._returned = True
             return self.partial()
+        raise self.cut_short("the server closed the connection")
+
+    def cut_short(self, what: str) -> BadResponse:
+        """Return what to raise when `what` happened before there was a whole head."""
         if self._size == 0:
-            raise BadResponse("the server closed the connection before answering")
-        came = f"{self._size} bytes: {quoted(self._head.held)}"
-        raise BadResponse(f"the server closed the connection after {came}")
+            return BadResponse(f"{what} before answering{self._hint}")
+        return BadResponse(
+            f"{what} after {self._size} bytes of an answer: {hide_in_line(self._head.held)}"
+        )
 
     def partial(self) -> Response | None:
         """Return what has come of the response, None before its head: for a passed deadline."""
-        if self._response is None or self._body is None:
-            return self._response
-        return Response(self._response.status, self._response.headers, self._body.body)
+        response, body = self._response, self._body
+        if response is None or body is None:
+            return response
+        return Response._of_checked(response.status, response.headers, body.body)
 
     def _receive_head(self, data: bytes) -> bytes:
         """Feed the head, and the next one after each interim one; return what lies behind."""
@@ -207,10 +233,7 @@ class ResponseReader:
             try:
                 head = self._head.receive_data(data)
             except BadHead as error:
-                came = quoted(self._head.held)
-                raise BadResponse(
-                    f"the server's answer is not good HTTP: {error}: {came}"
-                ) from None
+                raise BadResponse(self._explain(error)) from None
             if head is None:
                 return b""
             data = self._head.trailing
@@ -222,25 +245,30 @@ class ResponseReader:
             self._head = HeadReader(self._limits, start="response")
             self._size -= len(data)
 
+    def _explain(self, error: BadHead) -> str:
+        came = self._head.held
+        if is_tls(came):
+            return f"the server's answer is not HTTP: {error}{self._hint}"
+        return f"the server's answer is not good HTTP: {error}: {hide_in_line(came)}"
+
     def _parse(self, head: bytes) -> bool:
         """Set the response; return False for an interim one, of which nothing is kept."""
         try:
-            event = _parse_response(head)
-            if event.status_code < 200 and event.status_code != 101:
-                return False
-            headers = _decode(event.headers.raw_items())
-            # May refuse a status of 600 or more, which h11 lets through.
-            self._response = Response(event.status_code, headers)
-        except (h11.RemoteProtocolError, ValueError) as error:
-            message = f"{error}"[:200]
-            raise BadResponse(f"the server's answer is not good HTTP: {message}") from None
-        if event.status_code == 101:
+            event, status = _parse_response(head)
+        except h11.RemoteProtocolError as error:
+            text = _text_of(error, head)
+            raise BadResponse(f"the server's answer is not good HTTP: {text}") from None
+        if 100 <= status < 200 and status != 101:
+            return False
+        headers = _decode(event.headers.raw_items())
+        self._response = Response._of_checked(status, headers)
+        if status == 101:
             # RFC 9110 section 7.8: there is no Upgrade in HTTP/1.0.
             if event.http_version != b"1.1":
                 version = quoted(bytes(event.http_version))
                 raise BadResponse(f"the server switched protocols in HTTP version {version}")
             return True
-        empty = event.status_code in (204, 304)
+        empty = status in (204, 304)
         length = "0" if empty else headers.get("Content-Length")
         self._body = BodyReader(
             chunked="Transfer-Encoding" in headers and not empty,
@@ -250,20 +278,27 @@ class ResponseReader:
         return True
 
 
-def _parse_response(head: bytes) -> h11.Response | h11.InformationalResponse:
+def _parse_response(head: bytes) -> tuple[h11.Response | h11.InformationalResponse, int]:
+    """Return what h11 reads, and the status; raises `h11.RemoteProtocolError`."""
+    # RFC 9110 section 15: a status over 599, or under 100, is to be taken for one of 5xx.  h11
+    # takes the former, and the latter for a malformed interim response.
+    digits = head[9:12]
+    if digits.startswith(b"0") and digits.isdigit():
+        head = head[:9] + b"500" + head[12:]
     # h11 reads a response only to a request it knows, and a 101 only if that one asked for it.
     connection = h11.Connection(h11.CLIENT)
     fields = [("Host", "server"), ("Connection", "Upgrade"), ("Upgrade", "websocket")]
     connection.send(h11.Request(method="GET", target="/", headers=fields))
     connection.send(h11.EndOfMessage())
     connection.receive_data(head)
-    return cast("h11.Response | h11.InformationalResponse", connection.next_event())
+    event = cast("h11.Response | h11.InformationalResponse", connection.next_event())
+    return event, int(digits)
 
 
 def _decode(items: Iterable[tuple[bytes, bytes]]) -> Headers:
     # ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to
-    # treat what is not ASCII as opaque.  `head.py` has seen to what a name and a value may hold,
-    # and h11 to the blanks around them.
+    # treat what is not ASCII as opaque.  `head.py` has checked what a name and a value may hold,
+    # and h11 has taken off the blanks around them.
     return Headers._of_checked(
         [(name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items]
     )

@@ -6,7 +6,9 @@ never carries a peer's line breaks or terminal escapes.  Never raises.
 
 from __future__ import annotations
 
-__all__ = ["quoted"]
+from collections.abc import Sequence
+
+__all__ = ["quoted", "tell_header"]
 
 
 def quoted(value: str | bytes, limit: int = 100) -> str:
@@ -19,3 +21,9 @@ def quoted(value: str | bytes, limit: int = 100) -> str:
     room = 2 * limit - 3
     cut = len(value) > limit or len(literal) > room
     return f"{literal[:room]}..." if cut else literal
+
+
+def tell_header(name: str, values: Sequence[str], expected: str) -> str:
+    """Say of which value the header `name` is, and which one is expected."""
+    found = f"is {quoted(', '.join(values))}" if values else "is missing"
+    return f"{name} header {found}: expected {expected}"

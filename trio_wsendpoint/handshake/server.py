@@ -1,8 +1,8 @@
 """The server's side of the opening handshake, headers in, headers out (RFC 6455 section 4.2).
 
 `ServerHandshake.answer` returns the 101 or raises `BadRequest` with the answer to write instead;
-no other error comes of what a client sends.  It does no HTTP parsing, so it serves those who have
-an HTTP server of their own as well as `http1.py`.
+no other error comes of what a client sends.  It does no HTTP parsing, so that it serves an app
+with an HTTP server of its own as well as `http1.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, check_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_subprotocols
 from trio_wsendpoint.handshake.origin import OriginPolicy, Origins
+from trio_wsendpoint.handshake.quoting import tell_header
 from trio_wsendpoint.handshake.refusal import (
     check_method,
     check_version,
@@ -32,13 +33,14 @@ from trio_wsendpoint.options import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trio_wsendpoint.handshake.errors import BadRequest
     from trio_wsendpoint.handshake.headers import HeaderItems
     from trio_wsendpoint.protocol.extension import ExtensionNegotiator, MessageExtension
 
 __all__ = ["ServerHandshake"]
 
 _DEFAULT_LIMITS = Limits()
-_RESERVED = frozenset({"connection", "upgrade"})
+_RESERVED = {"connection": "", "upgrade": ""}
 _FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 _T = TypeVar("_T")
@@ -51,9 +53,10 @@ class ServerHandshake:
     """Answers one opening request.
 
     `subprotocols`: those we speak; the first one of the *client's* list that is among them is
-    chosen, and none is no error.  `origins`: see `OriginPolicy`, one of which may be given too, to
-    check the list but once for a whole server.  `headers`: further ones for the 101.
-    `extensions`: those we are willing to use.  `limits`: `list_items` holds here.
+    chosen, and none is no error, unless `subprotocol_required`.  `origins`: see `OriginPolicy`,
+    one of which may be given too, to check the list but once for a whole server.  `headers`:
+    further ones for the 101.  `extensions`: those we are willing to use.  `limits`: `list_items`
+    holds here.
 
     After `answer`, `subprotocol` and `extension` tell what was agreed; both may be None.
     Raises `ValueError` (`TypeError`) for options that can never make a correct answer.
@@ -63,6 +66,7 @@ class ServerHandshake:
         self,
         *,
         subprotocols: Sequence[str] = (),
+        subprotocol_required: bool = False,
         origins: Origins | OriginPolicy = "same",
         headers: HeaderItems = (),
         extensions: Sequence[ExtensionNegotiator] = (),
@@ -70,26 +74,31 @@ class ServerHandshake:
     ) -> None:
         self.subprotocol: str | None = None
         self.extension: MessageExtension | None = None
-        self._subprotocols = checked_subprotocols(subprotocols)
+        self._subprotocols = checked_subprotocols(subprotocols, is_required=subprotocol_required)
+        self._is_subprotocol_required = subprotocol_required
         self._origins = origins if isinstance(origins, OriginPolicy) else OriginPolicy(origins)
         self._headers = checked_headers(headers, _RESERVED)
         self._extensions = tuple(extensions)
         self._limit = limits.list_items
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request, *, is_secure: bool = False) -> Response:
         """Return the 101 that opens the WebSocket (RFC 6455 section 4.2.2).
 
-        Raises `BadRequest` with a response of 400 (malformed), 403 (origin), 405 (not GET), 426
-        (no upgrade to version 13 asked for), 431 (a list over its limit) or 505 (not HTTP/1.1).
+        `is_secure`: whether the request came over TLS that ends here; see `OriginPolicy`.
+        Raises `BadRequest` with a response of 400 (malformed, or no subprotocol in common), 403
+        (origin), 405 (not GET), 426 (no upgrade to version 13 asked for), 431 (a list over its
+        limit) or 505 (not HTTP/1.1), whose body names the header that is wrong, and its value.
         """
         self.subprotocol = self.extension = None
         check_version(request.http_version)
         check_method(request.method)
-        agreed = self._agree(request, request.headers._values())
+        agreed = self._agree(request, request.headers._values(), is_secure=is_secure)
         response, self.subprotocol, self.extension = agreed
         return response
 
-    def _agree(self, request: Request, fields: dict[str, list[str]]) -> Agreement:
+    def _agree(
+        self, request: Request, fields: dict[str, list[str]], *, is_secure: bool
+    ) -> Agreement:
         """Return what `answer` does, and what was agreed; for a server, which asks one for all.
 
         `fields` are those of the `request`, a GET in HTTP/1.1, by their names in lower case.
@@ -98,18 +107,19 @@ class ServerHandshake:
         key = _only_key(fields.get("sec-websocket-key", []))
         origin = fields.get("origin", [])
         try:
-            self._origins.check(origin, request.host if origin else None)
+            self._origins.check(origin, request.host if origin else None, is_secure=is_secure)
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
         offered = self._parse(parse_tokens, fields, "Sec-WebSocket-Protocol")
+        subprotocol = next((name for name in offered if name in self._subprotocols), None)
+        if subprotocol is None and self._is_subprotocol_required:
+            raise self._no_subprotocol(fields.get("sec-websocket-protocol", []))
         offers = self._parse(parse_extensions, fields, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
         answer = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
-        subprotocol = extension = None
-        if offered:
-            subprotocol = next((name for name in offered if name in self._subprotocols), None)
-            if subprotocol is not None:
-                answer.append(("Sec-WebSocket-Protocol", subprotocol))
+        extension = None
+        if subprotocol is not None:
+            answer.append(("Sec-WebSocket-Protocol", subprotocol))
         if offers:
             extensions, extension = self._negotiate(offers)
             if extensions is not None:
@@ -123,15 +133,21 @@ class ServerHandshake:
         if fields.get("upgrade") != ["websocket"] or fields.get("connection") != ["Upgrade"]:
             protocols = self._parse(parse_protocols, fields, "Upgrade")
             options = self._parse(parse_tokens, fields, "Connection")
+            if "websocket" not in map(str.lower, protocols):
+                raise _upgrade_required(fields, "Upgrade", "websocket")
             # RFC 9110 section 7.8: an Upgrade that Connection does not list is not meant for us.
-            if not (
-                "websocket" in map(str.lower, protocols) and "upgrade" in map(str.lower, options)
-            ):
-                raise upgrade_required("this is a WebSocket: an Upgrade to websocket is required")
-        # "13, 8" on one line is two versions, and so are two lines: RFC 6455 section 4.1, item 9
-        # has exactly one, and 4.4 a server tell what it knows.
+            # A proxy in front may have taken it out.
+            if "upgrade" not in map(str.lower, options):
+                raise _upgrade_required(fields, "Connection", "Upgrade")
+        # "13, 8" on one line is two versions, and so are two lines: by RFC 6455 section 4.1, item
+        # 9, there is exactly one, and by 4.4 a server tells which it knows.
         if fields.get("sec-websocket-version") != ["13"]:
-            raise upgrade_required("Sec-WebSocket-Version must be 13")
+            raise _upgrade_required(fields, "Sec-WebSocket-Version", "13")
+
+    def _no_subprotocol(self, offered: list[str]) -> BadRequest:
+        expected = f"one of {', '.join(self._subprotocols)}"
+        told = tell_header("Sec-WebSocket-Protocol", offered, expected)
+        return refuse(400, f"no subprotocol in common: the {told}")
 
     def _parse(
         self, parser: Callable[..., list[_T]], fields: dict[str, list[str]], name: str
@@ -159,10 +175,16 @@ class ServerHandshake:
         return None, None
 
 
+def _upgrade_required(fields: dict[str, list[str]], name: str, expected: str) -> BadRequest:
+    told = tell_header(name, fields.get(name.lower(), []), expected)
+    return upgrade_required(f"this is a WebSocket: the {told}")
+
+
 def _only_key(keys: list[str]) -> str:
+    if len(keys) != 1:
+        told = tell_header("Sec-WebSocket-Key", keys, "one, of 16 bytes in base64")
+        raise refuse(400, f"bad request: the {told}")
     try:
-        if len(keys) != 1:
-            raise ValueError(f"{len(keys)} of them")
         check_key(keys[0])
     except ValueError as error:
         raise refuse(400, f"bad request: Sec-WebSocket-Key: {error}") from None

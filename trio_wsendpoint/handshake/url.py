@@ -1,8 +1,8 @@
-"""A WebSocket URL, taken apart for whoever connects (RFC 6455 section 3, RFC 3986).
+"""A WebSocket URL, taken apart (RFC 6455 section 3, RFC 3986).
 
 `WebSocketURL.parse` returns one or raises `InvalidURL`, which says what is wrong and what is
-expected.  Nothing is repaired on the way: a URL that needs guessing is one that two programs
-guess differently.  For `client.py` and whoever opens the socket.
+expected, and shows neither user information nor the query.  Nothing is repaired on the way: a URL
+that needs guessing is one that two programs guess differently.
 """
 
 from __future__ import annotations
@@ -14,25 +14,30 @@ from urllib.parse import unquote_to_bytes
 
 from trio_wsendpoint.errors import InvalidURL
 from trio_wsendpoint.handshake.authority import parse_authority
+from trio_wsendpoint.handshake.hosts import ascii_host
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.secrecy import hide_in_url, name_character
 
 __all__ = ["WebSocketURL"]
 
 _SCHEMES = {"ws": False, "wss": True}
 _VISIBLE = frozenset(map(chr, range(0x21, 0x7F)))
-# What a resolver takes; `_` is in use, whatever RFC 952 says.
-_NAME = frozenset(ascii_letters + digits + "-._")
 # userinfo of RFC 3986 section 3.2.1: unreserved, sub-delims, ":", and the "%" of pct-encoded.
 _USERINFO = frozenset(ascii_letters + digits + "-._~" + "!$&'()*+,;=" + ":%")
+# RFC 3986 section 3.1, of a length that schemes have.
+_SCHEME = frozenset(ascii_letters + digits + "+-.")
+_MAX_SCHEME = 20
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketURL:
     """Where to connect and what to ask for; made by `parse`.
 
-    `secure`: whether to speak TLS.  `host`: a name or an address, no brackets.  `target`: the
-    path and the query, for the request line.  `authorization`: the value of an Authorization
-    header for the URL's userinfo, None without one; it is not shown by `repr`.
+    `secure`: whether to speak TLS.  `host`: where to connect, a name in ASCII (IDNA 2008 with
+    UTS 46) or an address, no brackets; an IPv6 address may have a zone, as `fe80::1%eth0`, which
+    a URL spells `[fe80::1%25eth0]` (RFC 6874).  `target`: the path and the query, for the request
+    line.  `authorization`: the value of an Authorization header for the URL's userinfo, None
+    without one.  `repr` shows neither this nor the values of the query.
     """
 
     secure: bool
@@ -53,7 +58,12 @@ class WebSocketURL:
         end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
         authority, target = rest[:end], rest[end:]
         userinfo, at_sign, address = authority.rpartition("@")
-        host, port = _parse_address(address)
+        parsed, problem = _try_address(address)
+        if parsed is None:
+            # Then `address` may end in the middle of a password.
+            is_shown = "@" not in target
+            raise InvalidURL(problem if is_shown else f"the host or its port is none{_ENCODE}")
+        host, port = parsed
         return cls(
             secure=secure,
             host=host,
@@ -64,51 +74,76 @@ class WebSocketURL:
 
     @property
     def host_header(self) -> str:
-        """The Host header: an IPv6 address in brackets, the port unless it is the default."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The Host header: an IPv6 address in brackets, the port unless it is the default.
+
+        A zone is left out: it means something on this machine only (RFC 6874 section 1).
+        """
+        host = self.host.partition("%")[0]
+        host = f"[{host}]" if ":" in host else host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """The host as a certificate has it: without a zone, and without a dot at its end."""
+        return self.host.partition("%")[0].removesuffix(".")
+
+    def __repr__(self) -> str:
+        return (
+            f"WebSocketURL(secure={self.secure}, host={self.host!a}, port={self.port}, "
+            f"target={hide_in_url(self.target)!a})"
+        )
+
+
+_ENCODE = ": percent-encode a /, ? or # of the user or the password"
 
 
 def _wrong_scheme(scheme: str | None) -> str:
-    if scheme is None:
-        return "a URL starts with ws:// or wss://"
+    # What stands before "://" may be anything, if that is in the query.
+    if not scheme or len(scheme) > _MAX_SCHEME or not _SCHEME.issuperset(scheme):
+        return "there is no scheme: a URL starts with ws:// or wss://"
     hints = {"http": "ws", "https": "wss"}
     hint = hints.get(scheme.lower(), "ws:// or wss")
     return f"the scheme {quoted(scheme)} is not a WebSocket's: use {hint}://"
 
 
+def _try_address(address: str) -> tuple[tuple[str, int | None] | None, str]:
+    """Return host and port, and else what is wrong; what it raised may not be shown."""
+    try:
+        return _parse_address(address), ""
+    except ValueError as error:
+        return None, str(error)
+
+
 def _parse_address(address: str) -> tuple[str, int | None]:
-    if not address.startswith("["):
+    zone = ""
+    if address.startswith("["):
+        literal, bracket, rest = address.partition("]")
+        literal, percent, encoded = literal.partition("%")
+        if percent:
+            zone = f"%{_parse_zone(encoded)}"
+        address = literal + bracket + rest
+    else:
         if address.count(":") > 1:
-            raise InvalidURL(f"the host {quoted(address)}: an IPv6 address stands in brackets")
+            raise ValueError(f"the host {quoted(address)}: an IPv6 address stands in brackets")
         name, colon, port_text = address.partition(":")
-        address = _ascii_name(name) + colon + port_text
+        address = ascii_host(name) + colon + port_text
     try:
         host, port = parse_authority(address)
     except ValueError as error:
-        raise InvalidURL(f"the host: {error}") from None
+        raise ValueError(f"the host: {error}") from None
     if port == 0:
-        raise InvalidURL("the port must be 1 to 65535, not 0")
-    return host, port
+        raise ValueError("the port must be 1 to 65535, not 0")
+    return host + zone, port
 
 
-def _ascii_name(name: str) -> str:
-    """Return the name as DNS takes it; internationalised names through IDNA (RFC 3490)."""
-    if not name:
-        raise InvalidURL("there is no host")
-    ascii_name = name
-    if not name.isascii():
-        try:
-            ascii_name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise InvalidURL(f"the host {quoted(name)} is not a domain name") from None
-    if not _NAME.issuperset(ascii_name):
-        raise InvalidURL(f"the host {quoted(name)} is not a domain name")
-    # RFC 1035 section 2.3.4.  Checked here because `getaddrinfo` has only UnicodeError to say so.
-    labels = ascii_name.removesuffix(".").split(".")
-    if len(ascii_name) > 254 or not all(0 < len(label) < 64 for label in labels):
-        raise InvalidURL(f"the host {quoted(name)} has an empty or overlong part")
-    return ascii_name
+def _parse_zone(encoded: str) -> str:
+    """Return the zone that follows `%` in an address of a URL (RFC 6874 section 2)."""
+    zone = unquote_to_bytes(encoded.removeprefix("25")).decode("iso-8859-1")
+    if not encoded.startswith("25") or not zone or not _VISIBLE.issuperset(zone) or "%" in zone:
+        raise ValueError(
+            f"the host: the zone {quoted(zone)} of an IPv6 address is written [fe80::1%25eth0]"
+        )
+    return zone
 
 
 def _checked_target(target: str) -> str:
@@ -118,7 +153,7 @@ def _checked_target(target: str) -> str:
         raise InvalidURL("a WebSocket URL has no fragment: percent-encode the # as %23")
     if not _VISIBLE.issuperset(target):
         bad = next(character for character in target if character not in _VISIBLE)
-        raise InvalidURL(f"the path or query has {quoted(bad)} in it: percent-encode it")
+        raise InvalidURL(f"the path or query has {name_character(bad)} in it: percent-encode it")
     return target if target.startswith("/") else f"/{target}"
 
 

@@ -1,11 +1,13 @@
 """Writes the opening handshake's HTTP/1.1 (RFC 9112): a request or a response, as bytes.
 
-The bytes depend on the arguments alone, there is no Date, and they cannot fail to be one message:
-`Request` and `Response` have checked all they hold.  Found as `http1.serialize_request` too.
+The bytes depend on the arguments alone, of which one is the time of day, and they cannot fail to
+be one message: `Request` and `Response` have checked all they hold.  Found as
+`http1.serialize_request` too.
 """
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,17 +27,22 @@ def serialize_request(request: Request) -> bytes:
     return _serialize(line, request.headers.items())
 
 
-def serialize_response(response: Response, request: Request | None = None) -> bytes:
+def serialize_response(
+    response: Response, request: Request | None = None, *, now: float | None = None
+) -> bytes:
     """Return the response as it goes on the wire, framed so that nothing can follow it.
 
     A 101 is its head alone.  Any other response gets `Connection: close` and a Content-Length in
     place of whatever framing its own headers claim: a proxy that sees a failed upgrade may keep
     the connection as a tunnel.  `request`: what is answered; an answer to HEAD has no body.
+    `now`: the time of day, in seconds since the epoch, for a Date header (RFC 9110 section 6.6.1)
+    unless the response has its own; None adds none.
     """
     line = f"HTTP/1.1 {response.status} {response.reason_phrase}"
     if response.status == 101:
-        return _serialize(line, response.headers.items())
+        return _serialize(line, [*response.headers.items(), *_date(response, now)])
     items = [item for item in response.headers.items() if item[0].lower() not in _FRAMING]
+    items += _date(response, now)
     # The other options that Connection lists stay, as the Upgrade of a 426; only whether the
     # connection persists is decided here.
     options = ",".join(response.headers.get_all("Connection")).split(",")
@@ -51,6 +58,12 @@ def serialize_response(response: Response, request: Request | None = None) -> by
     if response.status == 304 or (request is not None and request.method == "HEAD"):
         body = b""
     return _serialize(line, items) + body
+
+
+def _date(response: Response, now: float | None) -> list[tuple[str, str]]:
+    if now is None or "Date" in response.headers:
+        return []
+    return [("Date", formatdate(now, usegmt=True))]
 
 
 def _serialize(line: str, items: Iterable[tuple[str, str]]) -> bytes:

@@ -165,12 +165,30 @@ class Closing:
         return CloseCause.LOCAL if code is None else _CAUSES.get(code, CloseCause.LOCAL)
 
     def explain(self) -> str:
-        """Say in one line who closed, with which code and reason, and what went wrong."""
-        facts: list[str] = []
-        if self.error is not None:
-            facts.append(str(self.error))
-        if self.received is not None:
-            facts.append(f"the peer closed with {self.received}")
-        if self.sent is not None:
-            facts.append(f"we closed with {self.sent}")
+        """Say in one line what went wrong, who closed first, with what, and what was answered.
+
+        An answer that repeats code and reason is not spelled out again, nor is a reason of ours
+        that repeats the error.
+        """
+        facts = [] if self.error is None else [str(self.error)]
+        sides = [("the peer", self.received), ("we", self.sent)]
+        if self.began is Event.WE_CLOSE or self.began is Event.WE_FAIL:
+            sides.reverse()
+        first: CloseFrame | None = None
+        for side, frame in sides:
+            if frame is None:
+                continue
+            if first is None:
+                facts.append(f"{side} closed with {self._describe(frame)}")
+                first = frame
+            elif frame.code == first.code and frame.reason in {first.reason, ""}:
+                facts.append(f"{side} confirmed it")
+            else:
+                facts.append(f"{side} answered with {self._describe(frame)}")
         return "; ".join(facts) or "the connection is open"
+
+    def _describe(self, frame: CloseFrame) -> str:
+        # Our Close frame for an error has as much of the error's text for a reason as fits.
+        if frame is self.sent and frame.reason and str(self.error).startswith(frame.reason):
+            return str(CloseFrame(frame.code))
+        return str(frame)

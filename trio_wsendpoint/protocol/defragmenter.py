@@ -99,7 +99,7 @@ class Defragmenter:
     @property
     def message_size(self) -> int:
         """The most bytes of payload that a message may have."""
-        return self._limits.message_size
+        return self._limits.most_in_message
 
     @property
     def in_message(self) -> bool:
@@ -204,7 +204,7 @@ class Defragmenter:
 
     def _check_limits(self) -> None:
         limits = self._limits
-        most = limits.message_size
+        most = limits.most_in_message
         if self._decoder is not None:
             # Data that does not compress grows: by 4 % with the least memory that zlib takes
             # (memLevel 1; with ours by 5 bytes in 2 KiB), and by up to 10 bytes at each flush,
@@ -214,7 +214,7 @@ class Defragmenter:
         if self._received + self._size > most:
             raise MessageTooBig(
                 f"a message of {self._received + self._size} bytes or more, "
-                f"the limit is {limits.message_size} bytes (Limits.message_size)"
+                f"the limit is {limits.most_in_message} bytes (Limits.message_size)"
             )
         if self._count > limits.fragments + (self._received + self._replaced) // 32:
             raise PolicyViolation(
@@ -255,7 +255,7 @@ class Defragmenter:
         """Decode a part of what was fed, at most 64 KiB; return whether there may be more."""
         if self._decoder is None:
             return False
-        room = self._limits.message_size - self._taken - self.partial_size
+        room = self._limits.most_in_message - self._taken - self.partial_size
         # One byte more than there is room for shows that the message is too big: no more of it
         # is decoded.
         piece = self._decoder.read(min(_INFLATE_STEP, room + 1))
@@ -265,7 +265,7 @@ class Defragmenter:
         self._traffic.plain_received += len(piece)
         if len(piece) > room:
             raise MessageTooBig(
-                f"a message that inflates to more than {self._limits.message_size} bytes, "
+                f"a message that inflates to more than {self._limits.most_in_message} bytes, "
                 "the limit (Limits.message_size)"
             )
         if piece:

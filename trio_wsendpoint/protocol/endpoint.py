@@ -594,6 +594,11 @@ class Endpoint:
         """How far the closing handshake has come."""
         return self.closing.state
 
+    def __repr__(self) -> str:
+        waiting = self.get_write_queue_size()
+        frames = f", {waiting} frame{'s'[: waiting != 1]} to write" if waiting else ""
+        return f"<{type(self).__name__} {self.state.value}{frames}>"
+
 
 def _cut_reason(text: str) -> str:
     """Cut a reason to the bytes that fit, between two characters."""

@@ -124,7 +124,8 @@ class HeaderRules:
         """Check the length that a header declares."""
         if self.max_frame_size is not None and length > self.max_frame_size:
             raise MessageTooBig(
-                f"a frame of {length} bytes, the limit is {self.max_frame_size} bytes"
+                f"a frame of {length} bytes, "
+                f"the limit is {self.max_frame_size} bytes (max_frame_size)"
             )
 
     def _check_first(self, first: int) -> type[Frame]:

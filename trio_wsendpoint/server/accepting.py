@@ -2,13 +2,18 @@
 
 `open_as_server`, or `ServerOpening.run` for a server, which may `drop` it, returns a `Connection`
 whose tasks have not been started, or raises `HandshakeError` (a cancelled one, `Cancelled`); then
-the stream is closed, and the client was told why.  Imported by `server`, `serving` and `testing`.
+the stream is closed, and the client was told why.  Whatever else a stream, an option or a callback
+raises comes out as it is, and the stream is closed then too.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, TypeVarTuple, Unpack
+from enum import Enum, auto
+from functools import partial
+from typing import TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
 
@@ -27,14 +32,17 @@ from trio_wsendpoint.handshake import (
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
+from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.transport.lingering import say_and_close
 from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
-#: Bytes of a refused client that are read and dropped, so that it can read why.
-MAX_PASSED = 65536
+_WITHOUT_TLS = "does the client speak TLS, or is its URL ws:// instead of wss://?"
+#: The answer to a client that speaks plain HTTP where TLS is spoken.
+_USE_TLS = Response(400, body="bad request: this port speaks TLS: use wss:// (or https://)\n")
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -44,13 +52,23 @@ async def open_as_server(stream: trio.abc.Stream, settings: AcceptSettings) -> C
     """Read a request from `stream`, and accept it or answer it otherwise."""
     try:
         handshake = make_handshake(settings)
-        opening = ServerOpening(
-            stream, settings, make_logger(stream, settings.logger, settings.random_bytes), handshake
-        )
+        logger = make_logger(stream, settings.logger, settings.random_bytes)
+        # The caller gets the error, so it is the caller's to show.
+        opening = ServerOpening(stream, settings, logger, handshake, RefusalLog(is_shown=False))
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
     return await opening.run()
+
+
+class _Stage(Enum):
+    """How far an opening has come."""
+
+    BEFORE_TLS = auto()  # nothing can be answered yet
+    REQUEST = auto()  # its request is being read
+    PROCESS = auto()  # its request is complete, and the app looks at it
+    ANSWER = auto()  # a part of the 101 has left
+    REFUSED = auto()  # it will be no connection; the client is told why
 
 
 class ServerOpening:
@@ -62,14 +80,16 @@ class ServerOpening:
     """
 
     __slots__ = (
-        "_can_answer",
+        "_drop_reason",
         "_handshake",
-        "_is_dropped",
-        "_is_processing",
+        "_is_over_limit",
         "_logger",
         "_reader",
+        "_refusals",
+        "_request",
         "_scope",
         "_settings",
+        "_stage",
         "_transport",
         "_until",
         "stream",
@@ -81,22 +101,32 @@ class ServerOpening:
         settings: AcceptSettings,
         logger: ConnectionLogger,
         handshake: ServerHandshake,
+        refusals: RefusalLog,
     ) -> None:
         self.stream = stream
         self._transport = non_blocking(stream)
         self._settings = settings
         self._logger = logger
         self._handshake = handshake
-        self._can_answer = False
-        self._is_processing = False
-        self._is_dropped = False
+        self._refusals = refusals
+        self._stage = _Stage.BEFORE_TLS
+        self._drop_reason: str | None = None  # once the server has dropped it
+        self._is_over_limit = False  # the reason is a limit, not the end of the server
         self._reader = RequestReader(settings.limits)
+        self._request: Request | None = None  # once it is complete
         self._until = trio.current_time() + settings.timeouts.open
         self._scope: trio.CancelScope | None = None  # while it waits
 
-    def drop(self) -> None:
+    @property
+    def has_request(self) -> bool:
+        """Whether its request is complete and not refused: it waits for us, not for the client."""
+        return self._stage in {_Stage.PROCESS, _Stage.ANSWER}
+
+    def drop(self, reason: str = "the server stops", *, is_over_limit: bool = False) -> None:
         """End it with a refusal, unless its answer has left: the server cannot go on with it."""
-        self._is_dropped = True
+        if self._drop_reason is None:
+            self._drop_reason = reason
+            self._is_over_limit = is_over_limit
         if self._scope is not None:
             self._scope.cancel()
 
@@ -104,35 +134,56 @@ class ServerOpening:
         """Read the request, and accept it or answer it otherwise; or raise, as the module says."""
         try:
             return await self._open()
-        except (BadRequest, RequestAnswered) as error:
-            self._logger.debug("no connection: %s", error)
-            tell_refusal(self._settings.instruments, error, self._logger.address, self._logger)
-            await _answer_and_close(self.stream, error.response, self._settings)
-            raise
         except BaseException as error:
-            if isinstance(error, HandshakeError):
-                tell_refusal(self._settings.instruments, error, self._logger.address, self._logger)
-            await trio.aclose_forcefully(self.stream)
+            try:
+                if isinstance(error, HandshakeError):
+                    await self._refuse(error)
+            finally:
+                await trio.aclose_forcefully(self.stream)
             raise
+
+    async def _refuse(self, error: HandshakeError) -> None:
+        """Tell the log, the instruments and the client why there will be no connection."""
+        self._stage = _Stage.REFUSED
+        is_ours = None if self._drop_reason is None else self._is_over_limit
+        self._refusals.write(error, self._logger, self._request, is_ours=is_ours)
+        tell_refusal(self._settings.instruments, error, self._logger.address, self._logger)
+        stream, answer, now = self.stream, b"", self._settings.wall_clock()
+        if isinstance(error, (BadRequest, RequestAnswered)):
+            answer = serialize_response(error.response, now=now)
+        elif not isinstance(error.__cause__, ssl.SSLError):
+            return  # the client has gone, or says nothing
+        elif error.__cause__.reason == "HTTP_REQUEST" and isinstance(stream, _TLS_STREAMS):
+            # TLS has failed, and said nothing of its own: the stream below is as it was.
+            stream = cast("AnyTLSStream", stream).transport_stream
+            answer = serialize_response(_USE_TLS, now=now)
+        try:
+            await say_and_close(stream, answer, seconds=self._settings.timeouts.linger)
+        except Exception as failure:
+            with contextlib.suppress(Exception):
+                self._logger.debug("the client could not be told", exc_info=failure)
 
     async def _open(self) -> Connection:
         settings = self._settings
         await trio.lowlevel.checkpoint_if_cancelled()
         if _is_tls(self.stream):
-            await self._wait(do_tls, self.stream)
-        self._can_answer = True
-        request = await self._read_request()
-        fields = self._reader.fields
+            await self._wait(do_tls, self.stream, _WITHOUT_TLS)
+        self._stage = _Stage.REQUEST
+        if self._drop_reason is not None:
+            raise self._too_late()
+        request = self._request = await self._read_request()
+        self._stage = _Stage.PROCESS
+        agree = partial(
+            self._handshake._agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
+        )
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.
-        agreed = self._handshake._agree(request, fields) if request.is_upgrade else None
+        agreed = agree() if request.is_upgrade else None
         if settings.process_request is not None:
-            self._is_processing = True
             await self._wait(self._process, request, settings.process_request)
-            self._is_processing = False
-        response, subprotocol, extension = agreed or self._handshake._agree(request, fields)
+        response, subprotocol, extension = agreed or agree()
         endpoint = self._make_endpoint(extension)
-        await self._send(serialize_response(response, request))
+        await self._send(serialize_response(response, request, now=settings.wall_clock()))
         # Only now: RFC 6455 section 4.1 has a client wait for the answer.
         endpoint.receive_data(self._reader.trailing)
         tasks = make_tasks(self.stream, self._transport, endpoint, settings, self._logger)
@@ -141,7 +192,7 @@ class ServerOpening:
     async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
         """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
         with trio.CancelScope(deadline=self._until) as self._scope:
-            if self._is_dropped:
+            if self._drop_reason is not None:
                 self._scope.cancel()
             return await wait(*args)
         raise self._too_late()
@@ -176,8 +227,9 @@ class ServerOpening:
         return data
 
     async def _send(self, data: bytes) -> None:
-        if self._is_dropped:
+        if self._drop_reason is not None:
             raise self._too_late()
+        self._stage = _Stage.ANSWER
         transport = self._transport
         if transport is not None:
             try:
@@ -194,7 +246,8 @@ class ServerOpening:
         try:
             answer = await process_request(request)
             if answer is not None and not isinstance(answer, Response):
-                raise TypeError(f"process_request returns a Response or None, not {answer!r}")
+                # Its type alone: what it holds may be a cookie.
+                raise TypeError(f"process_request returns a Response or None, not {type(answer)}")
             if answer is not None and answer.status < 200:
                 # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
                 raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
@@ -207,14 +260,14 @@ class ServerOpening:
     def _too_late(self) -> HandshakeError:
         """Return what to raise when time is up, or when the server has dropped the opening."""
         within = f"within {self._settings.timeouts.open:g} s"
-        if not self._can_answer:
-            return TLSFailed("the opening was dropped" if self._is_dropped else f"no TLS {within}")
-        if self._is_dropped:
-            return BadRequest(
-                "the opening was dropped: the server stops, or has too many of them",
-                _unavailable(self._settings),
-            )
-        if self._is_processing:
+        dropped = None if self._drop_reason is None else f"dropped: {self._drop_reason}"
+        if self._stage is _Stage.BEFORE_TLS:
+            return TLSFailed(dropped or f"no TLS {within}")
+        if self._stage is _Stage.ANSWER:
+            return HandshakeError(dropped or f"the client did not take the answer {within}")
+        if dropped is not None:
+            return BadRequest(dropped, _unavailable(self._settings))
+        if self._stage is _Stage.PROCESS:
             return BadRequest("process_request took too long", _unavailable(self._settings))
         return BadRequest(f"no request {within}", Response(408))
 
@@ -223,6 +276,7 @@ def make_handshake(settings: AcceptSettings) -> ServerHandshake:
     """Return what answers requests; raises `ValueError` or `TypeError` for options."""
     return ServerHandshake(
         subprotocols=settings.subprotocols,
+        subprotocol_required=settings.subprotocol_required,
         origins=settings.origins,
         headers=settings.headers,
         extensions=settings.extensions,
@@ -240,35 +294,21 @@ def _unavailable(settings: AcceptSettings) -> Response:
 async def refuse_stream(
     stream: trio.abc.Stream, response: Response, settings: AcceptSettings
 ) -> None:
-    """Answer `response` to whatever was asked over `stream`, and close it; raises nothing.
+    """Answer `response` to whatever was asked over `stream`, and close it.
 
-    Over TLS, where an answer costs a handshake first, there is none.
+    Over TLS, where an answer costs a handshake first, there is none.  A stream that breaks is no
+    error; whatever else it raises is.
     """
-    if not _is_tls(stream):
-        await _answer_and_close(stream, response, settings)
-    await trio.aclose_forcefully(stream)
+    if _is_tls(stream):
+        await trio.aclose_forcefully(stream)
+        return
+    data = serialize_response(response, now=settings.wall_clock())
+    await say_and_close(stream, data, seconds=settings.timeouts.linger)
+
+
+_TLS_STREAMS = (TLSTransport, trio.SSLStream)
 
 
 def _is_tls(stream: trio.abc.Stream) -> bool:
     # The first question is most streams', and costs little.
-    return type(stream) is not AcceptedSocket and isinstance(stream, (TLSTransport, trio.SSLStream))
-
-
-async def _answer_and_close(
-    stream: trio.abc.Stream, response: Response, settings: AcceptSettings
-) -> None:
-    """Write an HTTP answer and see that it arrives, then close."""
-    try:
-        with trio.move_on_after(settings.timeouts.linger):
-            await stream.send_all(serialize_response(response))
-            if isinstance(stream, trio.abc.HalfCloseableStream):
-                # Closing with unread bytes would reset the connection, and the answer with it.
-                await stream.send_eof()
-                passed = 0
-                while passed < MAX_PASSED and (data := await stream.receive_some(CHUNK)):
-                    passed += len(data)
-            await stream.aclose()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
-    finally:
-        await trio.aclose_forcefully(stream)
+    return type(stream) is not AcceptedSocket and isinstance(stream, _TLS_STREAMS)

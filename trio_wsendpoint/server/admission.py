@@ -1,12 +1,13 @@
-"""Whom a server lets in: how many connections, openings, and how fast from one address.
+"""Which streams a server takes: how many of them, and how many and how fast from one address.
 
 `Admission` decides and counts; it does no I/O.  `admit` returns None, or in a few words why not,
-which a client is told with 503.  Only `server` imports this module.
+which a client is told with 503.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import AddressValueError, IPv6Address
 
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.session.rates import RateLimit
@@ -18,7 +19,11 @@ _SWEEP = 1024
 
 
 class Admission:
-    """Counts the streams that a server holds, per address where they have one."""
+    """Counts the streams that a server holds, per address where they have one.
+
+    Addresses are compared as addresses: an IPv4-mapped one is the IPv4 address, and IPv6 ones
+    that share the first `ServerLimits.ipv6_prefix` bits are one, for a single host has them all.
+    """
 
     def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
@@ -31,14 +36,17 @@ class Admission:
         """Count a stream from `address` that was accepted at `now`, or say why not."""
         limits = self._limits
         if self._count >= limits.connections:
-            return "the server has as many connections as it takes"
+            return "the server has as many connections as it takes (ServerLimits.connections)"
         if address is not None:
+            key = self._key(address)
             of_one = limits.connections_per_address
-            if of_one is not None and self._by_address[address] >= of_one:
-                return "too many connections from your address"
-            if limits.opening_rate is not None and not self._allow(address, now):
-                return "too many connections a second from your address"
-            self._by_address[address] += 1
+            if of_one is not None and self._by_address[key] >= of_one:
+                return (
+                    "too many connections from your address (ServerLimits.connections_per_address)"
+                )
+            if limits.opening_rate is not None and not self._allow(key, now):
+                return "too many connections a second from your address (ServerLimits.opening_rate)"
+            self._by_address[key] += 1
         self._count += 1
         return None
 
@@ -46,16 +54,31 @@ class Admission:
         """Count a stream that was admitted no longer."""
         self._count -= 1
         if address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+            key = self._key(address)
+            self._by_address[key] -= 1
+            if not self._by_address[key]:
+                del self._by_address[key]
 
-    def _allow(self, address: str, now: float) -> bool:
+    def _key(self, address: str) -> str:
+        """Return what stands for all addresses that are counted as `address` is."""
+        if ":" not in address:
+            return address
+        try:
+            ip = IPv6Address(address)
+        except AddressValueError:
+            return address
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        # A link-local address is one of its link, which the zone names (RFC 4007 section 6).
+        bits = self._limits.ipv6_prefix
+        return f"{int(ip) >> (128 - bits):x}/{bits}%{ip.scope_id or ''}"
+
+    def _allow(self, key: str, now: float) -> bool:
         if len(self._rates) >= self._sweep_at:
             # A flood from many addresses must not become a leak; nor a sweep for each of them.
-            self._rates = {key: rate for key, rate in self._rates.items() if not rate.is_idle(now)}
+            self._rates = {one: rate for one, rate in self._rates.items() if not rate.is_idle(now)}
             self._sweep_at = max(_SWEEP, 2 * len(self._rates))
-        rate = self._rates.get(address)
+        rate = self._rates.get(key)
         if rate is None:
-            rate = self._rates[address] = RateLimit(self._limits.opening_rate or 0)
+            rate = self._rates[key] = RateLimit(self._limits.opening_rate or 0)
         return rate.allow(now)

@@ -1,53 +1,109 @@
-"""What a server listens on: TCP ports opened, addresses told, and streams accepted for ever.
-
-Imported by `server` and `serving`.
-"""
+"""What a server listens on: TCP ports opened, addresses told, and streams accepted for ever."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from logging import INFO, WARNING
 from typing import Any, cast
 
 import trio
 
+from trio_wsendpoint.connection.peer import plain_address
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
-from trio_wsendpoint.transport.tls import TLSListener
 
 __all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Seconds to wait when it is, and seconds between two lines about it in the log.
+#: Errors that say that the machine does not have an address, or no address of its family.
+_MISSING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+#: Of the `OSError`s, those that tell of one stream; every other tells of the listener.
+_OF_ONE_STREAM = (ConnectionError, TimeoutError, ssl.SSLError)
+#: Seconds to wait in a shortage, and seconds between two lines about it in the log.
 _BACK_OFF = 0.1
 _LOG_INTERVAL = 1.0
+#: Streams that may fail one after another before accepting slows down: a listener that raises
+#: always, and waits for nothing, must not take the whole processor.
+_FAILURES_IN_A_ROW = 16
 
 
 async def open_tcp_listeners(
-    port: int, host: str | None, backlog: int | None
+    port: int, host: str | None, backlog: int | None, logger: Logger
 ) -> list[trio.SocketListener]:
-    """Open `port` on every address of `host`; for port 0, one free port for all of them."""
+    """Open `port` on every address of `host`, once on each; for port 0, one free port for all.
+
+    An address that the machine does not have is passed over if another one was opened, as the
+    ::1 of `localhost` in a container without IPv6; `logger` is told.  Raises `OSError`, which
+    names the host and the address that failed.
+    """
     attempts = 10 if port == 0 else 1
     while True:
         attempts -= 1
         try:
-            listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
-            ports = {listener.socket.getsockname()[1] for listener in listeners}
-            if len(ports) == 1:
-                return listeners
-            for listener in listeners:
-                listener.socket.close()  # not `aclose`, which can be cancelled between two
-            return await trio.open_tcp_listeners(min(ports), host=host, backlog=backlog)
+            return await _open_each(port, host, backlog, logger)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE and attempts > 0:
-                continue
-            where = "every address" if host is None else host
-            raise OSError(
-                error.errno, f"cannot listen on port {port} of {where}: {error.strerror or error}"
-            ) from error
+            # The port that was free on one address may be taken on another.
+            if error.errno != errno.EADDRINUSE or not attempts:
+                raise
+
+
+async def _open_each(
+    port: int, host: str | None, backlog: int | None, logger: Logger
+) -> list[trio.SocketListener]:
+    opened: list[trio.SocketListener] = []
+    missing: list[OSError] = []
+    chosen = port
+    try:
+        for address in await _resolve(host, port):
+            try:
+                opened += await trio.open_tcp_listeners(chosen, host=address, backlog=backlog)
+            except OSError as error:
+                failed = _listen_error(error, port, host, address)
+                if error.errno not in _MISSING:
+                    raise failed from error
+                missing.append(failed)
+            else:
+                chosen = opened[-1].socket.getsockname()[1]
+        if not opened:
+            raise missing[0] from missing[0].__cause__
+        for failed in missing:
+            # That is how many machines are, and nothing of the operator's.
+            level = INFO if host in {None, "localhost"} else WARNING
+            logger.log(level, "%s; the other addresses are listened on", failed.strerror)
+    except BaseException:
+        for listener in opened:
+            listener.socket.close()  # not `aclose`, which can be cancelled between two
+        raise
+    return opened
+
+
+async def _resolve(host: str | None, port: int) -> Sequence[str]:
+    """Return the IP addresses of `host`, each of them once; of any host, those of all hosts."""
+    try:
+        found = await trio.socket.getaddrinfo(
+            host, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise _listen_error(error, port, host, host) from error
+    # /etc/hosts may name an address twice, or once more as an IPv6 address (::ffff:127.0.0.1).
+    return list(dict.fromkeys(plain_address(str(where[0])) for *_, where in found))
+
+
+def _listen_error(error: OSError, port: int, host: str | None, address: str | None) -> OSError:
+    """Return what to raise: of the kind of `error`, with the host and the address in its text."""
+    where = "every address" if host is None else host
+    if address != host:
+        where = f"{where} ({address})"
+    text = f"cannot listen on port {port} of {where}: {error.strerror or error}"
+    kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
+    return kind(error.errno, text)
 
 
 def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[tuple[str, int]]:
@@ -72,6 +128,7 @@ def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[st
         scheme = "wss" if isinstance(listener, (TLSListener, trio.SSLListener)) else "ws"
         for host, port in found:
             name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
+            name = name.replace("%", "%25")  # before a zone (RFC 6874 section 2)
             url = f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
             if url not in urls:
                 urls.append(url)
@@ -105,8 +162,8 @@ class _SpareDescriptor:
 class _Accepter:
     """Accepts from a listener; from a `trio.SocketListener` in fewer steps than that takes itself.
 
-    Most connections come one by one, and have to be waited for: the first try of its `accept` is
-    nearly always in vain.
+    Most connections come one by one, and have to be waited for: the first try of its `accept`
+    nearly always fails.
     """
 
     def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
@@ -119,24 +176,114 @@ class _Accepter:
                 self._waits_on = listener.socket
                 # The same descriptor, which stays the listener's own: see `let_go`.
                 self._socket = socket.socket(fileno=number)
+                # `socket.setdefaulttimeout()` would have it wait, and the whole program with it,
+                # for a client that another process, which listens here too, has accepted first.
+                self._socket.setblocking(False)
 
     async def accept(self) -> trio.abc.Stream:
         """Wait for the next stream; raises as the listener's `accept`."""
         if self._waits_on is not None and self._socket is not None:
             await trio.lowlevel.wait_readable(self._waits_on)
             try:
-                # If it was closed meanwhile, the number may be somebody else's by now.
+                # If it was closed meanwhile, the number may be another file's by now.
                 accepted = self._socket.accept()[0] if self._waits_on.fileno() >= 0 else None
             except OSError:  # which is for Trio to judge, and not to be raised for every client
                 accepted = None
             if accepted is not None:
-                return AcceptedSocket(accepted)
+                return _stream_of(accepted)
         return await self._listener.accept()
 
     def let_go(self) -> None:
         """Leave the descriptor to the listener."""
         if self._socket is not None:
             self._socket.detach()
+
+
+def _stream_of(accepted: socket.socket) -> AcceptedSocket:
+    """Return the stream of an accepted socket; raises `trio.BrokenResourceError`."""
+    try:
+        return AcceptedSocket(accepted)
+    except BaseException as error:
+        accepted.close()
+        if isinstance(error, OSError):
+            raise trio.BrokenResourceError(f"an accepted socket is no good: {error}") from error
+        raise
+
+
+class _Accepting:
+    """Accepts from one listener for ever, whatever happens to a single stream."""
+
+    def __init__(
+        self,
+        listener: trio.abc.Listener[trio.abc.Stream],
+        take: Callable[[trio.abc.Stream], object],
+        logger: Logger,
+    ) -> None:
+        self._listener = listener
+        self._take = take
+        self._logger = logger
+        self._logged = -_LOG_INTERVAL  # when a line was written last
+        self._failures = 0  # in a row
+        self._spare = _SpareDescriptor()
+        self._accepter = _Accepter(listener)
+
+    async def run(self) -> None:
+        """Accept until cancelled or the listener is closed; raises what tells of the listener."""
+        try:
+            while True:
+                try:
+                    stream = await self._accepter.accept()
+                except trio.ClosedResourceError:
+                    return
+                except Exception as error:  # noqa: BLE001 - most of them are one stream's
+                    await self._pass_over(error)
+                else:
+                    await self._hand_over(stream)
+        finally:
+            self._accepter.let_go()
+            self._spare.give_up()
+
+    async def _hand_over(self, stream: trio.abc.Stream) -> None:
+        try:
+            self._take(stream)
+        except Exception as error:  # noqa: BLE001 - this stream's
+            self._log("a stream could not be served: %r", error)
+            with contextlib.suppress(Exception):
+                await trio.aclose_forcefully(stream)
+        else:
+            self._failures = 0
+
+    async def _pass_over(self, error: Exception) -> None:
+        """Go on after `error`, unless it tells of the listener: then raise it."""
+        if isinstance(error, OSError) and error.errno in _SHORTAGES:
+            self._log("cannot accept connections: %s", error, traceback=False)
+            await self._shed()
+            await trio.sleep(_BACK_OFF)
+            return
+        if isinstance(error, OSError) and not isinstance(error, _OF_ONE_STREAM):
+            raise error
+        self._log("a stream could not be accepted: %r", error)
+        self._failures += 1
+        await trio.sleep(_BACK_OFF if self._failures > _FAILURES_IN_A_ROW else 0)
+
+    def _log(self, text: str, error: Exception, traceback: bool = True) -> None:
+        """Write a record about `error`, one a second at most."""
+        now = trio.current_time()
+        if now - self._logged >= _LOG_INTERVAL:
+            self._logged = now
+            with contextlib.suppress(Exception):  # a logger that raises is the user's as well
+                self._logger.error(text, error, exc_info=error if traceback else None)
+
+    async def _shed(self) -> None:
+        """Accept a connection with the spare descriptor, and drop it."""
+        self._spare.give_up()
+        try:
+            with trio.move_on_after(_BACK_OFF):
+                await trio.aclose_forcefully(await self._listener.accept())
+        except Exception:  # noqa: BLE001 - nothing waits any more, or it is gone already
+            return
+        finally:
+            self._spare.keep()
 
 
 async def accept_streams(
@@ -147,37 +294,8 @@ async def accept_streams(
     """Accept streams and give each to `take`, until cancelled or `listener` is closed.
 
     When the machine is short of descriptors or memory, it drops what waits, tries again ten
-    times a second, and says so in the log once a second.  Any other `OSError` is raised.
+    times a second, and says so in the log once a second.  Any other `OSError` tells of the
+    listener, and is raised, except those of a connection and of TLS.  Those, and whatever else
+    `accept` or `take` raises, are the failure of one stream: it is closed, and the log says so.
     """
-    logged = -_LOG_INTERVAL
-    spare = _SpareDescriptor()
-    accepter = _Accepter(listener)
-    try:
-        while True:
-            try:
-                take(await accepter.accept())
-            except trio.ClosedResourceError:
-                return
-            except OSError as error:
-                if error.errno not in _SHORTAGES:
-                    raise
-                if trio.current_time() - logged >= _LOG_INTERVAL:
-                    logged = trio.current_time()
-                    logger.error("cannot accept connections: %s", error)
-                await _shed(listener, spare)
-                await trio.sleep(_BACK_OFF)
-    finally:
-        accepter.let_go()
-        spare.give_up()
-
-
-async def _shed(listener: trio.abc.Listener[trio.abc.Stream], spare: _SpareDescriptor) -> None:
-    """Accept a connection with the spare descriptor, and drop it."""
-    spare.give_up()
-    try:
-        with trio.move_on_after(_BACK_OFF):
-            await trio.aclose_forcefully(await listener.accept())
-    except (OSError, trio.ClosedResourceError):
-        return  # somebody else has taken it: there is nothing to be done
-    finally:
-        spare.keep()
+    await _Accepting(listener, take, logger).run()

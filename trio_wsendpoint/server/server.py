@@ -30,6 +30,7 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.accepting import ServerOpening, refuse_stream
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
+from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
@@ -38,6 +39,10 @@ __all__ = ["EndpointServer", "Handler"]
 
 #: What a server runs for each connection.
 Handler = Callable[[Connection], Awaitable[object]]
+
+
+class _NotOpened(Exception):
+    """An opening that came to nothing, of which the log has been told."""
 
 
 class EndpointServer:
@@ -70,6 +75,7 @@ class EndpointServer:
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         self._admission = Admission(settings.server_limits)
+        self._refusals = RefusalLog(is_shown=True)
         self._accepted = self._opened = self._failed = 0
         self._refused = self._refusing = self._listening = 0
 
@@ -107,6 +113,18 @@ class EndpointServer:
             failed=self._failed,
             refused=self._refused,
         )
+
+    def __repr__(self) -> str:
+        if self._closed.is_set():
+            return "<EndpointServer closed>"
+        if self._farewell is not None:
+            where = "closing"
+        else:
+            try:
+                where = " ".join(self.urls) or f"{len(self.listeners)} listener(s)"
+            except OSError:  # a listener was closed from outside
+                where = "a listener that is closed"
+        return f"<EndpointServer {where}, connections: {len(self._connections)}>"
 
     # ---- its end -----------------------------------------------------------------------------
 
@@ -239,7 +257,9 @@ class EndpointServer:
             self._nursery.start_soon(self._serve, stream, logger)
             return
         self._note_refusal()
-        tell_refusal(self._settings.instruments, HandshakeError(why), address, logger)
+        error = HandshakeError(why)
+        self._refusals.write(error, logger, is_ours=True)
+        tell_refusal(self._settings.instruments, error, address, logger)
         self._nursery.start_soon(self._refuse, stream, why if self._can_say_no else None)
 
     def _note_refusal(self) -> None:
@@ -322,38 +342,48 @@ class EndpointServer:
             self._block.cancel()
 
     async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        opening = ServerOpening(stream, self._settings, logger, self._handshake)
-        self._openings[opening] = None
-        if self._farewell is not None:
-            opening.drop()
-        elif len(self._openings) > self._settings.server_limits.openings:
-            self._drop_oldest()
+        """Open a connection over `stream`; raises `_NotOpened`, which the log knows by then."""
+        opening: ServerOpening | None = None
         try:
+            opening = ServerOpening(stream, self._settings, logger, self._handshake, self._refusals)
+            self._openings[opening] = None
+            if self._farewell is not None:
+                opening.drop()
+            elif len(self._openings) > self._settings.server_limits.openings:
+                self._drop_one(opening)
             connection = await opening.run()
+        except HandshakeError as error:
+            raise _NotOpened from error
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                logger.error("the opening failed", exc_info=error)
+            raise _NotOpened from error
         finally:
-            if self._openings.pop(opening, self) is self:
+            if opening is None:
+                await trio.aclose_forcefully(stream)
+            elif self._openings.pop(opening, self) is self:
                 self._refusing -= 1  # it was dropped
         self._opened += 1
         return connection
 
-    def _drop_oldest(self) -> None:
-        """Refuse an opening for a newer one: that which has had the most time.
+    def _drop_one(self, newest: ServerOpening) -> None:
+        """Refuse an opening for `newest`: of those without a request, the oldest.
 
-        So a flood of silent ones ends up dropping itself.
+        So a flood of silent ones ends up dropping itself.  One whose request is complete waits
+        for us, not for its client; if all are like that, `newest` itself is refused.
         """
-        opening = next(iter(self._openings))
+        opening = next((one for one in self._openings if not one.has_request), newest)
         del self._openings[opening]
         self._note_refusal()
-        opening.drop()
+        opening.drop("the server has too many openings", is_over_limit=True)
         if self._nursery is not None and not self._can_say_no:
             self._nursery.start_soon(trio.aclose_forcefully, opening.stream)
 
     def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
+        if isinstance(error, _NotOpened):
+            return
         if connection is None:
-            if isinstance(error, HandshakeError):
-                logger.debug("no connection: %s", error)
-            else:
-                logger.error("the opening failed", exc_info=error)
+            logger.error("the opening failed", exc_info=error)
             return
         # A handler need not catch what the end of its connection raises: that is no failure.
         if is_the_end(error, connection.endpoint.closing):

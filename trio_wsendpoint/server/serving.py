@@ -1,7 +1,4 @@
-"""The ways in for servers: `serve_endpoint`, `run_endpoint`, `accept_endpoint`.
-
-Nothing imports this module but the package itself.
-"""
+"""The ways in for servers: `serve_endpoint`, `run_endpoint`, `accept_endpoint`."""
 
 from __future__ import annotations
 
@@ -12,9 +9,14 @@ from typing import Literal, Unpack
 
 import trio
 
+from trio_wsendpoint._words import ACCEPT_WORDS, SERVER_WORDS
+from trio_wsendpoint.connection.arguments import check_async_function, check_stream
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.connection.option_texts import check_options, tell_options
+from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.server.accepting import make_handshake, open_as_server
 from trio_wsendpoint.server.listening import open_tcp_listeners
@@ -25,30 +27,34 @@ from trio_wsendpoint.server.settings import (
     ServeOptions,
     ServeSettings,
 )
-from trio_wsendpoint.transport.tls import TLSListener
+from trio_wsendpoint.transport.contexts import has_certificate
+from trio_wsendpoint.transport.listeners import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 
 
+@tell_options(AcceptSettings, ConnectionOptions, AcceptOptions)
 def accept_endpoint(
     stream: trio.abc.Stream, **options: Unpack[AcceptOptions]
 ) -> AbstractAsyncContextManager[Connection]:
     """Be the server of one accepted `stream` for the length of an `async with` block.
 
     For use in `trio.serve_tcp`, `trio.serve_listeners`, or a test; a `trio.SSLStream` does its
-    handshake first.  The options are those of `AcceptOptions`.
+    handshake first.
 
-    Entering raises `ValueError` or `TypeError` for options; `HandshakeError` if there will be no
-    connection, after the client was told why (`BadRequest`, or `RequestAnswered` when
-    `process_request` gave another answer) and the stream was closed.  If cancelled, the stream is
-    closed.  Leaving closes the connection: see `ConnectionContext`.
+    Raises `ValueError` or `TypeError` for arguments; entering does for those that could make no
+    answer.  Entering raises `HandshakeError` if there will be no connection, after the client was
+    told why (`BadRequest`, or `RequestAnswered` when `process_request` gave another answer).  When
+    entering raises, or is cancelled, the stream is closed.  Leaving closes the connection: see
+    `ConnectionContext`.
     """
+    check_options("accept_endpoint()", options, AcceptSettings, ACCEPT_WORDS, "stream")
+    check_stream("stream", stream)
     settings = AcceptSettings(**options)
-    return ConnectionContext(
-        lambda: open_as_server(stream, settings), instruments=settings.instruments
-    )
+    return _Accepting(lambda: open_as_server(stream, settings), instruments=settings.instruments)
 
 
+@tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
 def serve_endpoint(
     handler: Handler, port: int | None = None, **options: Unpack[ServeOptions]
 ) -> AbstractAsyncContextManager[EndpointServer]:
@@ -57,40 +63,21 @@ def serve_endpoint(
     `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
     task of its own for each connection, which is closed when it returns.  If it raises, the
     connection is closed with 1011 and the error is logged once; the end of its connection, a
-    `ConnectionClosed`, is no error.  The options are those of `ServeOptions`; with `listeners=`
-    there is no port.
+    `ConnectionClosed`, is no error.  With `listeners=` there is no port.
 
     With `on_handler_error="raise"` the error is not logged: it cancels the block, the server
     closes gracefully, and the error comes out of the block as itself; in a group if there are
     two, one of which may have been raised by another handler meanwhile, or by the block.
 
-    Entering raises `OSError` if an address cannot be listened on, `ValueError` or `TypeError`
-    for options.  Leaving, or being cancelled, closes the server gracefully, within
-    `Timeouts.grace` seconds: see `EndpointServer.aclose`, and docs/closing.md for goodbyes.
+    Raises `ValueError` or `TypeError` for arguments; entering raises `OSError` if an address
+    cannot be listened on, and warns in the log of an `ssl_context` without a certificate.
+    Leaving, or being cancelled, closes the server gracefully, within `Timeouts.grace` seconds:
+    see `EndpointServer.aclose`, and docs/closing.md for goodbyes.
     """
-    settings = ServeSettings(**options)
-    if (port is None) is (settings.listeners is None):
-        raise TypeError("serve_endpoint() takes a port, or listeners: one of them")
-    if port is not None and not isinstance(port, int):
-        raise TypeError(f"a port is an int, not {port!r}")
-    if port is not None and not 0 <= port <= 65535:
-        raise ValueError(f"a port is 0 to 65535, not {port}")
-    if not callable(handler):
-        raise TypeError(f"the handler must be an async function, not {handler!r}")
-    # Options that could never make an answer are refused now, not with the first client.
-    handshake = make_handshake(settings)
-
-    async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
-        opened = settings.listeners
-        if opened is None:
-            opened = await open_tcp_listeners(port or 0, settings.host, settings.backlog)
-        if settings.ssl_context is None:
-            return opened
-        return [TLSListener(listener, settings.ssl_context) for listener in opened]
-
-    return _Serving(handler, settings, handshake, open_listeners)
+    return _make_server("serve_endpoint", handler, port, options)
 
 
+@tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
 async def run_endpoint(
     handler: Handler,
     port: int | None = None,
@@ -103,13 +90,60 @@ async def run_endpoint(
     Takes and raises what `serve_endpoint` does.  When cancelled it still takes up to
     `Timeouts.grace` seconds to close the connections in order.  Returns if the server is closed.
     """
-    async with serve_endpoint(handler, port, **options) as server:
+    async with _make_server("run_endpoint", handler, port, options) as server:
         task_status.started(server)
         await server.wait_closed()
 
 
-class _Serving(AbstractAsyncContextManager[EndpointServer]):
+def _make_server(
+    function: str, handler: Handler, port: int | None, options: ServeOptions
+) -> _Serving:
+    """Check what `function` was called with, and return what is to be entered."""
+    check_options(f"{function}()", options, ServeSettings, SERVER_WORDS, "handler", "port")
+    settings = ServeSettings(**options)
+    if (port is None) is (settings.listeners is None):
+        raise TypeError(f"{function}() takes a port, or listeners: one of them")
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
+        raise TypeError(f"a port is an int, not {port!r}; the address to listen on is host=")
+    if port is not None and not 0 <= port <= 65535:
+        raise ValueError(f"a port is 0 to 65535, not {port}")
+    check_async_function("handler", handler, "connection")
+    # Options that could never make an answer are refused now, not with the first client.
+    handshake = make_handshake(settings)
+
+    async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
+        opened = settings.listeners
+        if opened is None:
+            opened = await open_tcp_listeners(
+                port or 0, settings.host, settings.backlog, settings.logger
+            )
+        if settings.ssl_context is None:
+            return opened
+        if not has_certificate(settings.ssl_context):
+            settings.logger.warning(
+                "ssl_context has no certificate, so no client can verify this server: "
+                "load_cert_chain(...) of it reads one"
+            )
+        return [TLSListener(listener, settings.ssl_context) for listener in opened]
+
+    return _Serving(handler, settings, handshake, open_listeners)
+
+
+class _Accepting(AsyncWithOnly, ConnectionContext):
+    """What `accept_endpoint` returns."""
+
+    function = "accept_endpoint"
+    instead = "`async with accept_endpoint(stream) as connection:`"
+
+
+class _Serving(AsyncWithOnly, AbstractAsyncContextManager[EndpointServer]):
     """What `serve_endpoint` returns."""
+
+    function = "serve_endpoint"
+    instead = (
+        "`async with serve_endpoint(handler, port) as server:`, or, for a server that is a task "
+        "of a nursery, `server = await nursery.start(run_endpoint, handler, port)`"
+    )
 
     def __init__(
         self,

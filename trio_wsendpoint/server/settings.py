@@ -7,16 +7,19 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import trio
 
+from trio_wsendpoint.connection.arguments import check_async_function
 from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
 from trio_wsendpoint.handshake import OriginPolicy, Origins, Request, Response
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.protocol.endpoint import ServerEndpoint
+from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["AcceptOptions", "AcceptSettings", "ProcessRequest", "ServeOptions", "ServeSettings"]
 
@@ -25,23 +28,28 @@ ProcessRequest = Callable[[Request], Awaitable[Response | None]]
 
 
 class AcceptOptions(ConnectionOptions, total=False):
-    """What a server may be told beside.
+    """What a server may be told in addition to `ConnectionOptions`.
 
     `process_request`: an async function that is given each `Request`, WebSocket or not, before
     it is accepted; a `Response` that it returns is the answer, None goes on.
     `origins`: which Origins may connect; by default those of the same host and port, and clients
     that send none.  See `OriginPolicy`.
+    `wall_clock`: returns the time of day in seconds since the epoch, for the Date of each answer;
+    all else goes by Trio's clock.
     """
 
     process_request: ProcessRequest | None
     origins: Origins | OriginPolicy
+    wall_clock: Callable[[], float]
 
 
 class ServeOptions(AcceptOptions, total=False):
-    """What `serve_endpoint` and `run_endpoint` may be told beside.
+    """What `serve_endpoint` and `run_endpoint` may be told in addition to `AcceptOptions`.
 
     `host`: which addresses to listen on; by default this machine only, None for all.
-    `ssl_context`: speak TLS.  `backlog`: connections that the system lets wait.
+    `ssl_context`: speak TLS with this one, as `ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)`
+    returns after `load_cert_chain(...)`.
+    `backlog`: connections that the system lets wait until they are accepted.
     `listeners`: use these instead of opening a port; they are closed at the end.
     `server_limits`: how many connections to take on, see `ServerLimits`.
     `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
@@ -62,10 +70,15 @@ class AcceptSettings(ConnectionSettings):
 
     process_request: ProcessRequest | None = None
     origins: Origins | OriginPolicy = "same"
+    wall_clock: Callable[[], float] = field(default=time.time, metadata={"default": "time.time"})
 
     def __post_init__(self) -> None:
         ConnectionSettings.__post_init__(self)
         self.check_endpoint_class(ServerEndpoint)
+        if not callable(self.wall_clock):
+            raise TypeError(f"wall_clock is a function, as time.time, not {self.wall_clock!r}")
+        if self.process_request is not None:
+            check_async_function("process_request", self.process_request, "request")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +94,22 @@ class ServeSettings(AcceptSettings):
 
     def __post_init__(self) -> None:
         AcceptSettings.__post_init__(self)
+        if self.ssl_context is not None:
+            check_ssl_context(self.ssl_context, server_side=True)
+        if self.listeners is not None:
+            self._make_listeners()
         if not isinstance(self.server_limits, ServerLimits):
             raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
         if self.on_handler_error not in {"log", "raise"}:
             raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')
+
+    def _make_listeners(self) -> None:
+        """Keep the listeners as a tuple: they may come from an iterator."""
+        value: object = self.listeners
+        if isinstance(value, trio.abc.Listener):
+            raise TypeError("listeners must be a list: put the listener in []")
+        entries = list(cast("Iterable[object]", value)) if isinstance(value, Iterable) else [value]
+        for entry in entries:
+            if not isinstance(entry, trio.abc.Listener):
+                raise TypeError(f"listeners must be a list of trio.abc.Listener, not of {entry!r}")
+        object.__setattr__(self, "listeners", tuple(entries))

@@ -208,14 +208,19 @@ class Intake:
         # A Close frame that is one too many is the last in any case.
         if not self._control_rate.allow(now) and self._endpoint.held is None:
             self._endpoint.refuse(
-                PolicyViolation(f"more than {self._control_rate.limit} control frames in a second")
+                PolicyViolation(
+                    f"more than {self._control_rate.limit} control frames in a second "
+                    "(Limits.control_rate)"
+                )
             )
 
     def _is_in_rate(self, now: float) -> bool:
         rate = self._message_rate
         if rate is None or rate.allow(now):
             return True
-        self._endpoint.refuse(RateExceeded(f"more than {rate.limit} messages in a second"))
+        self._endpoint.refuse(
+            RateExceeded(f"more than {rate.limit} messages in a second (Limits.message_rate)")
+        )
         return False
 
     def spare(self, seconds: float) -> None:

@@ -3,35 +3,32 @@
 `cancel_at_every_checkpoint` runs a scenario again and again on schedules that come from seeds,
 and strikes at the first chance, at the second, and so on to the last.  What must hold after each
 run, whatever the scenario, is checked here; what the scenario is about, it checks itself.
-
-Imported through `trio_wsendpoint.testing`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
-import os
-import signal
-import sys
 import traceback
-import warnings
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from trio_wsendpoint.testing.injector import KINDS, Injection, Kind
 from trio_wsendpoint.testing.runs import Fault, Run, Scenario
 from trio_wsendpoint.testing.schedules import run_with_schedule
+from trio_wsendpoint.testing.surroundings import (
+    interrupts_allowed,
+    note_complaints,
+    note_records,
+    open_descriptors,
+    quiet_collector,
+)
 
 __all__ = ["KINDS", "CheckpointFailure", "Kind", "Report", "cancel_at_every_checkpoint"]
 
 #: Chances of one scenario after which it is taken for one that never ends.
 MAX_CHANCES = 10_000
-#: Where this process's open file descriptors are listed, if anywhere.
-DESCRIPTORS = "/proc/self/fd"
 #: What can be wrong with a run.
 CATEGORIES = ("corrupt", "hung", "leaked", "swallowed", "logged")
 
@@ -132,7 +129,7 @@ def cancel_at_every_checkpoint(
     in the report.
     """
     harness = _Harness(scenario, nonblocking, deadline, keep_going)
-    with _quiet_collector(), _interrupts_allowed():
+    with quiet_collector(), interrupts_allowed():
         if replay is not None:
             (kind,) = inject
             harness.run(Injection(kind, *replay))
@@ -186,9 +183,9 @@ class _Harness:
 
 def _check_run(run: Run, scenario: Scenario, deadline: float) -> None:
     """Do one run; raises what the scenario raises, and `Fault`."""
-    descriptors = _open_descriptors()
+    descriptors = open_descriptors()
     complaints: list[str] = []
-    with _records(run), _complaints(complaints):
+    with note_records(run.records), note_complaints(complaints):
         try:
             run_with_schedule(
                 run.supervise,
@@ -200,7 +197,7 @@ def _check_run(run: Run, scenario: Scenario, deadline: float) -> None:
         except BaseException as error:
             is_ours = run.injector.is_injected and run.injection.kind == "interrupt"
             if isinstance(error, Exception) or not is_ours:
-                raise  # perhaps somebody wants all of this to end
+                raise  # perhaps a Ctrl-C is to end all of this
             raise Fault("corrupt", f"it came out of the scenario: {error!r}") from error
         gc.collect()
     loud = [record.getMessage() for record in run.records if record.levelno > logging.INFO]
@@ -208,75 +205,5 @@ def _check_run(run: Run, scenario: Scenario, deadline: float) -> None:
         raise Fault("logged", "; ".join(loud))
     if complaints:
         raise Fault("leaked", "; ".join(complaints))
-    if _open_descriptors() != descriptors:
-        raise Fault("leaked", f"{_open_descriptors() - descriptors} file descriptors")
-
-
-def _open_descriptors() -> int:
-    """Count this process's file descriptors, where the system tells."""
-    return len(os.listdir(DESCRIPTORS)) if os.path.isdir(DESCRIPTORS) else 0
-
-
-@contextlib.contextmanager
-def _records(run: Run) -> Generator[None]:
-    """Record what the library logs, and what Trio does about a broken instrument."""
-    handler = _Recorder(run.records)
-    loggers = [logging.getLogger("trio_wsendpoint"), logging.getLogger("trio")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-
-
-class _Recorder(logging.Handler):
-    def __init__(self, records: list[logging.LogRecord]) -> None:
-        super().__init__()
-        self._records = records
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._records.append(record)
-
-
-@contextlib.contextmanager
-def _complaints(complaints: list[str]) -> Generator[None]:
-    """Collect what Python warns of, and what is raised where nobody can catch it."""
-
-    def note(unraisable: Any) -> None:  # of a type that exists for type checkers only
-        complaints.append(f"unraisable: {unraisable.exc_value!r} in {unraisable.object!r}")
-
-    hook = sys.unraisablehook
-    sys.unraisablehook = note
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-        complaints.extend(f"{warning.category.__name__}: {warning.message}" for warning in caught)
-    finally:
-        sys.unraisablehook = hook
-
-
-@contextlib.contextmanager
-def _quiet_collector() -> Generator[None]:
-    """Let the garbage collector pass over what there is already, so that a run costs little."""
-    is_ours = gc.get_freeze_count() == 0
-    gc.collect()
-    if is_ours:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if is_ours:
-            gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _interrupts_allowed() -> Generator[None]:
-    """Let Trio handle SIGINT, which it does only where Python's own handler is set."""
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    if open_descriptors() != descriptors:
+        raise Fault("leaked", f"{open_descriptors() - descriptors} file descriptors")

@@ -13,8 +13,9 @@ from trio.abc import Instrument
 
 from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.testing.streams import MemoryStream, os_error
+from trio_wsendpoint.testing.watchdog import Killed
 
-__all__ = ["KINDS", "Injection", "Injector", "Killed", "Kind"]
+__all__ = ["KINDS", "Injection", "Injector", "Kind"]
 
 Kind = Literal[
     "cancel", "interrupt", "client error", "server error", "reader", "writer", "heartbeat", "closer"
@@ -26,10 +27,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_STEPS = 50_000
 #: Times that a cancelled victim may wait where its cancellation is delivered, while it unwinds.
 UNWINDING = 64
-
-
-class Killed(BaseException):
-    """What the tasks of a run that hangs in spite of its cancellation are ended with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class MemoryNetwork:
         """
         if address in self._listeners:
             raise os_error(errno.EADDRINUSE)
-        listener = MemoryListener(self, address, backlog)
+        listener = MemoryListener(address, backlog, on_close=self._listeners.pop)
         self._listeners[address] = listener
         return listener
 
@@ -136,9 +136,6 @@ class MemoryNetwork:
         for stream in self.open_streams:
             stream.reset()
 
-    def _forget(self, listener: MemoryListener) -> None:
-        del self._listeners[listener.address]
-
 
 class MemoryListener(trio.abc.Listener[MemoryStream]):
     """Accepts connections of a `MemoryNetwork`, in the order in which they were made.
@@ -147,7 +144,7 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
     as the system does, and lets `accept()` raise `trio.ClosedResourceError`.
     """
 
-    def __init__(self, network: MemoryNetwork, address: str, backlog: int) -> None:
+    def __init__(self, address: str, backlog: int, *, on_close: Callable[[str], object]) -> None:
         if backlog < 1:
             raise ValueError(f"backlog must be at least 1, not {backlog}")
         self.address = address
@@ -155,7 +152,7 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
         self.is_closed = False
         self.waiting: deque[MemoryStream] = deque()
         self.room = ParkingLot()
-        self._network = network
+        self._on_close = on_close  # is told the address
         self._arrivals = ParkingLot()
 
     async def accept(self) -> MemoryStream:
@@ -176,16 +173,20 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
 
     async def aclose(self) -> None:
         """Stop listening, at once even if cancelled."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Stop listening, as `aclose()` does, without a checkpoint."""
         if not self.is_closed:
             self.is_closed = True
-            self._network._forget(self)
+            self._on_close(self.address)
             for stream in self.waiting:
                 stream.reset()
-                stream._close()
+                stream.close()
             self.waiting.clear()
             self._arrivals.unpark_all()
             self.room.unpark_all()
-        await trio.lowlevel.checkpoint()
 
     def __repr__(self) -> str:
         return f"<MemoryListener {self.address}{' closed' if self.is_closed else ''}>"

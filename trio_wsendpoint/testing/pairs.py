@@ -1,7 +1,4 @@
-"""Two connections over memory streams, and two endpoints on a fake wire.
-
-Imported through `trio_wsendpoint.testing`.
-"""
+"""Two connections over memory streams, and two endpoints on a fake wire."""
 
 from __future__ import annotations
 
@@ -15,11 +12,13 @@ from typing import Any, NamedTuple, cast
 import trio
 import trio.testing
 
+from trio_wsendpoint._words import ACCEPT_WORDS, CLIENT_WORDS
 from trio_wsendpoint.client.opening import open_as_client
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
+from trio_wsendpoint.connection.option_texts import check_options
 from trio_wsendpoint.handshake import ClientHandshake, Request, Response
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.accepting import open_as_server
@@ -60,12 +59,15 @@ def connection_pair(
 
     Entering raises what these two raise.  Leaving closes both.
     """
+    client, server = client or {}, server or {}
+    check_options("connection_pair(client=...)", client, ConnectSettings, CLIENT_WORDS)
+    check_options("connection_pair(server=...)", server, AcceptSettings, ACCEPT_WORDS)
     return _ConnectionPairContext(
         handshake,
         streams or trio.testing.memory_stream_pair(),
         url,
-        ConnectSettings(**(client or {})),
-        AcceptSettings(**(server or {})),
+        ConnectSettings(**client),
+        AcceptSettings(**server),
     )
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, TypeVarTuple, cast
 
-import outcome
 import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
-from trio_wsendpoint.testing.injector import Injection, Injector, Killed
+from trio_wsendpoint.testing.injector import Injection, Injector
 from trio_wsendpoint.testing.network import MemoryNetwork
 from trio_wsendpoint.testing.pairs import seeded_bytes
+from trio_wsendpoint.testing.watchdog import watch
 
 __all__ = ["Fault", "Run", "Scenario", "VictimEnd"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-#: Virtual seconds that pass between two attempts to end what hangs.
-PATIENCE = 60.0
 
 
 class Fault(Exception):
@@ -143,6 +138,9 @@ class Run:
     def _note(self, fault: Fault) -> None:
         self._fault = self._fault or fault
 
+    def _note_hang(self, text: str) -> None:
+        self._note(Fault("hung", text))
+
     # ---- for the harness ---------------------------------------------------------------------
 
     @property
@@ -163,7 +161,9 @@ class Run:
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
                 self._injector.on_busy = scope
-                nursery.start_soon(self._watch, scope, deadline, name="watchdog")
+                nursery.start_soon(
+                    watch, self._main, scope, self.network, deadline, self._note_hang
+                )
                 try:
                     await scenario(self)
                 except trio.Cancelled:
@@ -189,44 +189,6 @@ class Run:
         if left:
             raise Fault("leaked", f"left open: {left}")
 
-    async def _watch(self, scope: trio.CancelScope, deadline: float) -> None:
-        """End what does not end by itself: by asking, by breaking its streams, by force."""
-        own = trio.lowlevel.current_task()
-        await trio.sleep(deadline)
-        self._note(Fault("hung", f"no end after {deadline:g} virtual s:\n{_describe(self._main)}"))
-        scope.cancel()
-        await trio.sleep(PATIENCE)
-        self.network.reset()
-        while True:
-            await trio.sleep(PATIENCE)
-            for task in reversed([*_tasks_below(self._main)]):
-                # One that is about to run need not, and cannot, be woken.
-                with contextlib.suppress(AssertionError):
-                    if task is not own:
-                        trio.lowlevel.reschedule(task, outcome.Error(Killed()))
-
 
 #: What is run once for every injection.
 Scenario = Callable[[Run], Awaitable[object]]
-
-
-def _tasks_below(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
-    """Yield a task and all that it and they have started."""
-    if task is None:
-        return
-    yield task
-    for nursery in task.child_nurseries:
-        for child in nursery.child_tasks:
-            yield from _tasks_below(child)
-
-
-def _describe(task: trio.lowlevel.Task | None) -> str:
-    """Say where a task and all below it wait."""
-    lines: list[str] = []
-    for each in _tasks_below(task):
-        where = [
-            f"{os.path.basename(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
-            for frame, line in each.iter_await_frames()
-        ]
-        lines.append(f"  {each.name}: {' > '.join(where[-6:-1])}")
-    return "\n".join(lines)

@@ -55,12 +55,14 @@ def run_with_schedule(
     *args: *Ts,
     seed: int,
     instruments: Sequence[Instrument] = (),
+    autojump_threshold: float = 0,
 ) -> T:
     """Run `async_fn(*args)` as `trio.run` does, in the order that `seed` gives; return its result.
 
-    The clock is a `trio.testing.MockClock` that jumps when everything waits.  The same seed gives
-    the same order of steps, as long as the code itself draws nothing (see `seeded_bytes`) and
-    waits for no real I/O.
+    The clock is a `trio.testing.MockClock` that jumps when everything has waited for
+    `autojump_threshold` real seconds: more than 0 is for programs that wait for real sockets.
+    The same seed gives the same order of steps, as long as the code itself draws nothing (see
+    `seeded_bytes`) and waits for no real I/O.
 
     Raises what `async_fn` raises, and `ScheduleUnavailable`.
     """
@@ -68,7 +70,7 @@ def run_with_schedule(
         return trio.run(
             async_fn,
             *args,
-            clock=trio.testing.MockClock(autojump_threshold=0),
+            clock=trio.testing.MockClock(autojump_threshold=autojump_threshold),
             instruments=instruments,
         )
 

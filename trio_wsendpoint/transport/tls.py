@@ -2,10 +2,7 @@
 
 `over_tls` makes a `TLSTransport` of a stream that has a non-blocking form, and a `trio.SSLStream`
 of any other.  OpenSSL works in memory here: it never sees a descriptor, so none can be closed
-behind somebody's back, and what of its bytes the system has not taken yet is ours to keep.
-
-Imported by `peer` and `listening`, which look through it, and by `opening`, `serving` and
-`client`, which speak it.
+while it uses it, and what of its bytes the system has not taken yet is ours to keep.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ import trio
 from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
 from trio_wsendpoint.transport.waiters import Waiter
 
-__all__ = ["AnyTLSStream", "TLSListener", "TLSTransport", "over_tls"]
+__all__ = ["AnyTLSStream", "TLSTransport", "over_tls"]
 
 #: Bytes of plaintext in a TLS record at most.
 RECORD = 16384
@@ -133,7 +130,7 @@ class TLSTransport(NonBlockingStream):
         return True
 
     def _answer(self) -> None:
-        """Send what TLS has to say to what has come, and let a sender that waited for it go on."""
+        """Send what TLS answers to what has come, and wake a sender that waited for it."""
         if self._outgoing.pending:
             self._try_to_flush()
             if len(self._backlog) > MAX_ANSWERS:
@@ -158,7 +155,7 @@ class TLSTransport(NonBlockingStream):
                 written = self._tls.write(piece)
                 if not self._flush():
                     # It is all encrypted, and will be written; not before that is it counted,
-                    # or nobody would come and see to it.
+                    # or the caller would not come again with the rest.
                     self._held = written
                     break
                 sent += written
@@ -213,7 +210,7 @@ class TLSTransport(NonBlockingStream):
             await self._transport.wait_writable()
 
     def interrupt(self) -> None:
-        """Wake those who wait."""
+        """Wake the tasks that wait."""
         self._answers.wake()
         self._transport.interrupt()
 
@@ -240,7 +237,7 @@ class TLSTransport(NonBlockingStream):
             while not self._is_ready and not self._feed():
                 await self._transport.wait_readable()
 
-    # ---- what a stream is asked for beside ---------------------------------------------------
+    # ---- the other methods of a stream -------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
@@ -275,23 +272,49 @@ class TLSTransport(NonBlockingStream):
         finally:
             self._is_sending = False
 
-    async def aclose(self) -> None:
-        """Say that nothing follows (close_notify), if that takes no waiting, and close."""
-        self._end()
-        await self._transport.aclose()
+    async def end(self) -> None:
+        """Say that nothing follows (close_notify), and wait until that is sent.
 
-    def close_nowait(self) -> bool:
-        """Close as `aclose` does; False if the stream below has to wait for it."""
-        self._end()
-        return self._transport.close_nowait()
+        The peer's bytes have not ended by that, but only the stream below can still read them.
+        """
+        self._write_end()
+        while not self._flush():
+            await self._transport.wait_writable()
 
-    def _end(self) -> None:
+    def _write_end(self) -> None:
         if not self._is_closed and self._failure is None:
             with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet, for one
                 self._tls.unwrap()
-            self._try_to_flush()
-        self._is_closed = True
-        self._answers.wake()
+
+    async def aclose(self) -> None:
+        """Say that nothing follows (close_notify), if that takes no waiting, and close.
+
+        The stream below is closed whatever it raises when it is written to.
+        """
+        try:
+            self._end()
+        finally:
+            await self._transport.aclose()
+
+    def close_nowait(self) -> bool:
+        """Close as `aclose` does; False if the stream below has to wait for it."""
+        try:
+            self._end()
+        except BaseException:
+            self._transport.close_nowait()
+            raise
+        return self._transport.close_nowait()
+
+    def _end(self) -> None:
+        try:
+            # What goes wrong with the last word is told by nobody: there is no later call.
+            with contextlib.suppress(Exception):
+                self._write_end()
+                if not self._is_closed:
+                    self._flush()
+        finally:
+            self._is_closed = True
+            self._answers.wake()
 
 
 def _is_end(error: ssl.SSLError) -> bool:
@@ -311,7 +334,13 @@ def over_tls(
     server_side: bool = False,
     server_hostname: str | None = None,
 ) -> AnyTLSStream:
-    """Return one end of TLS over `stream`; raises `ValueError` for a context of the other end."""
+    """Return one end of TLS over `stream`; raises `ValueError` for a context of the other end.
+
+    `server_hostname` is verified and sent (SNI) without the dot that ends a fully qualified name,
+    which is none of a certificate's (RFC 6066 section 3).
+    """
+    if server_hostname is not None:
+        server_hostname = server_hostname.removesuffix(".")
     transport = non_blocking(stream)
     if transport is not None:
         return TLSTransport(
@@ -325,26 +354,3 @@ def over_tls(
         server_hostname=server_hostname,
         https_compatible=True,
     )
-
-
-class TLSListener(trio.abc.Listener[AnyTLSStream]):
-    """Accepts streams of `transport_listener`, and is the server's end of TLS over each."""
-
-    def __init__(
-        self, transport_listener: trio.abc.Listener[trio.abc.Stream], context: ssl.SSLContext
-    ) -> None:
-        self.transport_listener = transport_listener
-        self._context = context
-
-    async def accept(self) -> AnyTLSStream:
-        """Accept a stream; its TLS handshake is the caller's to do."""
-        stream = await self.transport_listener.accept()
-        try:
-            return over_tls(stream, self._context, server_side=True)
-        except BaseException:  # a context that is not a server's, for one
-            await trio.aclose_forcefully(stream)
-            raise
-
-    async def aclose(self) -> None:
-        """Close the listener."""
-        await self.transport_listener.aclose()

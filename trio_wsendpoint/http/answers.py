@@ -1,0 +1,189 @@
+"""Writes an answer (RFC 9112): its head, its body as it comes, its end.
+
+What the head promises is kept: a body is as long as its Content-Length, and what must have no
+body has none.  The app's own framing and hop-by-hop headers never reach the wire, nor does a
+reason phrase of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import TypeAlias
+
+from trio_wsendpoint.handshake.abnf import OWS
+from trio_wsendpoint.handshake.headers import HeaderItems, Headers
+from trio_wsendpoint.handshake.http import Response
+from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.handshake.refusal import upgrade_required
+from trio_wsendpoint.http.errors import BodyMismatch
+
+__all__ = ["Answer", "Buffer", "HttpDate", "answer_without_handler"]
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+# RFC 9110 section 7.6.1: what is between us and the next hop is ours to say.
+_OURS = frozenset(
+    {"connection", "content-length", "keep-alive", "proxy-connection", "trailer"}
+    | {"transfer-encoding"}
+)
+
+
+# Of a Content-Length: any size.
+_MAX_DIGITS = 18
+
+
+class HttpDate:
+    """The time as a Date header has it (RFC 9110 section 6.6.1), made once a second.
+
+    `clock` returns seconds since 1970; one object serves a whole server.
+    """
+
+    __slots__ = ("_clock", "_second", "_text")
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._second = -1
+        self._text = ""
+
+    def __str__(self) -> str:
+        second = int(self._clock())
+        if second != self._second:
+            self._second = second
+            self._text = formatdate(second, usegmt=True)
+        return self._text
+
+
+class Answer:
+    """One final answer on its way.
+
+    `status` is 200 to 599.  `headers` may have a Content-Length, which the body must keep, a Date,
+    and `Connection: close`.  `length`: bytes of the body if they are known.  `method` and
+    `version` are the request's.  `close`: whether the connection ends with this answer; it also
+    does if only its end can end the body, or the headers say so.
+
+    Raises `ValueError` (`TypeError`) for a status or headers that may not go on the wire, and
+    `BodyMismatch` if `length` is another than the headers declare.
+    """
+
+    __slots__ = ("_has_body", "_left", "closes", "head", "is_chunked")
+
+    def __init__(
+        self,
+        status: int,
+        headers: HeaderItems = (),
+        *,
+        length: int | None = None,
+        method: str = "GET",
+        version: str = "1.1",
+        close: bool = False,
+        date: object = None,
+    ) -> None:
+        response = Response(status, headers)
+        if response.status < 200:
+            raise ValueError(f"status {response.status} is no final one (200 to 599)")
+        fields = response.headers
+        declared = _declared_length(fields)
+        # RFC 9110 sections 15.3.5, 15.3.6, 15.4.5 and 9.3.2.
+        self._has_body = status not in {204, 205, 304} and method != "HEAD"
+        if declared is not None:
+            if self._has_body and length not in {None, declared}:
+                raise BodyMismatch(f"a body of {length} bytes, declared as {declared}")
+            length = declared
+        elif status == 304:
+            length = None  # of what the client has in its cache, which the app has not told
+        if status == 205:
+            length = 0
+        self._left = length
+        #: Whether the body leaves in chunks; or would, to another method than HEAD.
+        self.is_chunked = length is None and version != "1.0" and status not in {204, 304}
+        options = _options(fields)
+        #: Whether the connection ends with this answer.
+        self.closes = (
+            close
+            or "close" in map(str.lower, options)
+            or (self._has_body and length is None and not self.is_chunked)
+        )
+        items = [(name, value) for name, value in fields.items() if name.lower() not in _OURS]
+        if date is not None and "Date" not in fields:
+            items.append(("Date", str(date)))
+        # RFC 9110 section 8.6: no Content-Length in a 204.
+        if length is not None and status != 204:
+            items.append(("Content-Length", str(length)))
+        elif self.is_chunked:
+            items.append(("Transfer-Encoding", "chunked"))
+        items += _connection(options, closes=self.closes)
+        #: The bytes of the head.
+        self.head = _serialize(response, items)
+
+    def write(self, data: Buffer) -> bytes:
+        """Return `data` as it goes on the wire; nothing if the answer has no body.
+
+        Raises `BodyMismatch` for more than was declared, `TypeError` for what is no bytes.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"the body of an answer is bytes, not {type(data).__name__}")
+        # An empty chunk would be the last one.
+        if not self._has_body or not (piece := bytes(data)):
+            return b""
+        if self.is_chunked:
+            return b"%x\r\n%b\r\n" % (len(piece), piece)
+        if self._left is not None:
+            if len(piece) > self._left:
+                raise BodyMismatch(f"{len(piece) - self._left} bytes more than declared")
+            self._left -= len(piece)
+        return piece
+
+    def finish(self) -> bytes:
+        """Return the end of the body; raises `BodyMismatch` if it is shorter than declared."""
+        if not self._has_body:
+            return b""
+        if self._left:
+            raise BodyMismatch(f"{self._left} bytes fewer than declared")
+        return b"0\r\n\r\n" if self.is_chunked else b""
+
+
+def answer_without_handler(method: str, target: str) -> Response:
+    """Return what a server that serves WebSockets alone says to a plain request.
+
+    426 to GET and HEAD, 204 to `OPTIONS *`, 405 to anything else.
+    """
+    if (method, target) == ("OPTIONS", "*"):
+        return Response(204, {"Allow": "GET, HEAD"})
+    if method in {"GET", "HEAD"}:
+        return upgrade_required("this is a WebSocket endpoint").response
+    text = f"{quoted(method)} is not served: this is a WebSocket endpoint\n"
+    return Response(405, {"Allow": "GET, HEAD"}, text)
+
+
+def _declared_length(headers: Headers) -> int | None:
+    value, *more = headers.get_all("Content-Length") or (None,)
+    if value is None:
+        return None
+    if more or not (value.isascii() and value.isdigit()):
+        shown = quoted(", ".join([value, *more]))
+        raise ValueError(f"Content-Length must be one number, not {shown}")
+    if len(value) > _MAX_DIGITS:
+        raise ValueError(f"Content-Length {quoted(value)} is out of range")
+    return int(value)
+
+
+def _options(headers: Headers) -> list[str]:
+    """Return the options of the app's Connection header."""
+    listed = ",".join(headers.get_all("Connection")).split(",")
+    return [option for part in listed if (option := part.strip(OWS))]
+
+
+def _connection(options: list[str], *, closes: bool) -> list[tuple[str, str]]:
+    # The other options stay, as the Upgrade of a 426.
+    kept = [option for option in options if option.lower() not in {"close", "keep-alive"}]
+    if closes:
+        kept.append("close")
+    return [("Connection", ", ".join(kept))] if kept else []
+
+
+def _serialize(response: Response, items: list[tuple[str, str]]) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {response.reason_phrase}"]
+    lines += [f"{name}: {value}" for name, value in items]
+    return "\r\n".join([*lines, "", ""]).encode("iso-8859-1")
