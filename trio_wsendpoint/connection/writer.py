@@ -118,7 +118,7 @@ class Writer:
         sent = self._offer(transport, data)
         self.writing = Writing.IDLE
         if sent == len(data):
-            session.outbox.note_sent(sent)
+            session.outbox.note_sent(len(data))
         elif sent is not None:
             self._keep(data, sent)
 
