@@ -97,12 +97,20 @@ def foreign_writes(source: Source) -> list[str]:
             owner, name = target
             if _is_own(owner) or (isinstance(owner, ast.Name) and owner.id in made):
                 continue
-            is_scope = isinstance(owner, ast.Attribute) and _is_own(owner.value)
-            if is_scope and name in OF_A_SCOPE and last_name(owner) in scopes:
-                continue
+            if name in OF_A_SCOPE and isinstance(owner, ast.Attribute):
+                is_scope = _is_own(owner.value) and owner.attr in scopes
+                if is_scope or _is_of_own_nursery(owner):
+                    continue
             line = getattr(node, "lineno", 0)
             found.append(f"{source.path}:{line}: {ast.unparse(owner)}.{name} is set from outside")
     return found
+
+
+def _is_of_own_nursery(owner: ast.Attribute) -> bool:
+    """Tell whether `owner` is the cancel scope of a nursery that `self` holds."""
+    nursery = owner.value
+    is_held = isinstance(nursery, ast.Attribute) and _is_own(nursery.value)
+    return owner.attr == "cancel_scope" and is_held
 
 
 def _written(node: ast.AST) -> tuple[ast.expr, str] | None:
@@ -199,7 +207,11 @@ def private_uses(source: Source) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names if _is_private(alias.name)]
             parts = [part for part in (node.module or "").split(".") if _is_private(part)]
-            is_ours = (node.module or "").startswith(PACKAGE) and "__init__" in source.path
+            # A private module at the top of the package is for all of the package.
+            module = node.module or ""
+            is_ours = module.startswith(PACKAGE) and (
+                "__init__" in source.path or module.startswith(f"{PACKAGE}._")
+            )
             used = "" if is_ours and not names else ", ".join(parts + names)
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -23,7 +23,10 @@ from tests.connection.helpers import (
 )
 from trio_wsendpoint import (
     BinaryFrame,
+    ClientEndpoint,
     CloseFrame,
+    ConnectionClosed,
+    ConnectionEnded,
     ConnectionLost,
     ControlFrame,
     DataFrame,
@@ -293,3 +296,27 @@ async def test_a_peer_that_sends_more_than_it_may() -> None:
         with pytest.raises(ConnectionLost, match="more than 5 control frames in a second"):
             await connection.receive()
         assert (await peer.expect_close())[0] == 1008
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+async def test_a_callback_that_sees_the_close_is_told_of_it(
+    side: str, autojump_clock: object
+) -> None:
+    told: list[Exception] = []
+
+    base: type[Any] = ClientEndpoint if side == "client" else ServerEndpoint
+
+    class Answering(base):  # type: ignore[misc]
+        def on_close(self, frame: CloseFrame) -> None:
+            try:
+                (pair.client if side == "client" else pair.server).send_nowait("too late")
+            except ConnectionClosed as error:
+                told.append(error)
+
+    options: dict[str, Any] = {side: {"endpoint_class": Answering}}
+    async with connection_pair(**options) as pair:
+        one, other = (pair.client, pair.server) if side == "client" else (pair.server, pair.client)
+        await other.aclose(1001, "bye")
+        with pytest.raises(ConnectionEnded):
+            await one.receive()
+    assert [type(error) for error in told] == [ConnectionLost]

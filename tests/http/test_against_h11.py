@@ -192,7 +192,8 @@ def kind_of(data, size):
         assert found == expected
         return ""
     if found is None:
-        assert expected is None
+        # Empty lines before a request are passed over (RFC 9112 section 2.2); h11 refuses two.
+        assert expected is None or not data.strip(b"\r\n")
         return ""
     if not isinstance(expected, tuple):
         return ""  # h11 refuses it as well, or cannot tell yet

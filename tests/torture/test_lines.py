@@ -13,35 +13,12 @@ from trio_wsendpoint.testing.surroundings import interrupts_allowed, quiet_colle
 #: Of so many lines one is struck; the first of a program are all struck.
 EVERY = 331
 FIRST = 4
-#: The programs that a Ctrl-C still breaks at one of these lines.
-BROKEN = {
-    "accept",
-    "accept_and_leave",
-    "client_closes",
-    "client_fails",
-    "client_is_cancelled",
-    "client_leaves",
-    "client_opens",
-    "client_opens_compressed",
-    "client_talks",
-    "close_a_server",
-    "ping",
-    "serve",
-    "serve_nobody",
-    "streams",
-    "tls_client",
-}
 
 
-def programs() -> list[object]:
-    mark = pytest.mark.xfail(strict=True, reason="a Ctrl-C hangs, leaks or is lost at some lines")
-    return [
-        pytest.param(name, number % 2 == 0, marks=[mark] if name in BROKEN else [], id=name)
-        for number, name in enumerate(PROGRAMS)
-    ]
-
-
-@pytest.mark.parametrize(("name", "nonblocking"), programs())
+@pytest.mark.parametrize(
+    ("name", "nonblocking"),
+    [pytest.param(name, number % 2 == 0, id=name) for number, name in enumerate(PROGRAMS)],
+)
 def test_struck_at_some_lines(name: str, nonblocking: bool) -> None:
     outcomes: list[Outcome] = []
     for twice in (False, True):

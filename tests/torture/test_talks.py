@@ -12,35 +12,15 @@ from tests.torture import talks
 from tests.torture.parties import Party
 from tests.torture.speaking import Came, Sent
 from tests.torture.talks import Talk, check
-from tests.torture.wires import FORMS, MEMORY, Wire
+from tests.torture.wires import FORMS, Wire
 from trio_wsendpoint import ConnectionEnded, ConnectionLost
 from trio_wsendpoint.protocol.closing import Closing
 
-SEEDS = range(50)
-#: The seeds in which something does not hold yet, and what.
-BROKEN: dict[int, str] = {
-    **dict.fromkeys(
-        (2, 24, 27, 29, 35), "send_nowait() of a callback that sees the Close raises EndpointClosed"
-    ),
-    **dict.fromkeys((736, 1769), "what a callback sends is forgotten, and all behind it"),
-    227: "ConnectionEnded, though the message that we left unfinished has ended it",
-    2035: "what was committed is dropped without a word while the peer reads slowly",
-}
+#: Fifty, and those of others that have found something.
+SEEDS = (*range(50), 227, 736, 1769, 2035)
 
 
-def seeds() -> list[object]:
-    return [pytest.param(seed, marks=marks(seed)) for seed in sorted({*SEEDS, *BROKEN})]
-
-
-def marks(seed: int) -> list[pytest.MarkDecorator]:
-    if seed not in BROKEN:
-        return []
-    # Over sockets the system has its part in what happens.
-    is_exact = Talk.plan(seed).wire.form in MEMORY
-    return [pytest.mark.xfail(strict=is_exact, reason=BROKEN[seed])]
-
-
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", SEEDS)
 def test_talks(seed: int) -> None:
     assert check(seed) == ""
 

@@ -35,10 +35,13 @@ class ConnectionClosed(WebSocketError):
     `received` are the Close frames, or None.
     """
 
-    def __init__(self, message: str | None, closing: Closing) -> None:
+    def __init__(
+        self, message: str | None, closing: Closing, cause: BaseException | None = None
+    ) -> None:
         # None: what `closing` says, which will not change.  It is put into words when it is asked
         # for: most ends of connections nobody reads about.
         super().__init__(*([] if message is None else [message]))
+        self.__cause__ = cause
         self._closing: Closing | None = closing  # None: in a copy, which concerns no connection
         self.code = closing.code
         self.sent: CloseFrame | None = closing.sent
@@ -86,9 +89,7 @@ _CLASSES = {
 
 def closed_by(outcome: Outcome, closing: Closing) -> ConnectionClosed:
     """Return the exception that tells of `outcome`."""
-    made = _CLASSES[outcome.how](outcome.text, closing)
-    made.__cause__ = outcome.cause
-    return made
+    return _CLASSES[outcome.how](outcome.text, closing, outcome.cause)
 
 
 class PingTimeout(ConnectionLost, trio.TooSlowError):

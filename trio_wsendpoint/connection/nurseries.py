@@ -43,7 +43,7 @@ class BlockNursery:
         try:
             await self._manager.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
-            only, *others = cast("BaseExceptionGroup[BaseException]", group).exceptions
+            only, *others = group.exceptions
             return group if others else only
         except BaseException as error:  # noqa: BLE001 - without strict groups it comes as it is
             return error
@@ -53,11 +53,18 @@ class BlockNursery:
 def raise_beside(exc: BaseException | None, error: BaseException | None) -> None:
     """Raise `error`, which came up while the block's `exc` was on its way out, or nothing.
 
-    Two real errors leave in a group.  A cancellation is none.
+    Two real errors leave in a group.  A cancellation is none.  A Ctrl-C leaves as it is, in no
+    group: the other one is its context, or a second Ctrl-C.
     """
     if error is None or error is exc:
         return
-    if exc is None or is_cancellation(exc) or is_cancellation(error):
+    if exc is None or is_cancellation(exc):
+        raise error
+    if is_cancellation(error):
+        if not isinstance(exc, Exception):
+            return
+        raise error
+    if not isinstance(error, Exception):
         raise error
     raise BaseExceptionGroup("the block failed, and what follows it", [exc, error])
 

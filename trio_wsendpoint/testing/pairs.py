@@ -55,11 +55,14 @@ def connection_pair(
     `handshake`: go through the opening handshake, rather than begin with an open connection.
     `streams`: what to connect them with, the client's first; by default
     `trio.testing.memory_stream_pair()`, which holds any amount.  `url`: what the client asks for.
-    `client`, `server`: options as for `connect_endpoint` and `accept_endpoint`.
+    `client`, `server`: options as for `connect_endpoint` and `accept_endpoint`; by default their
+    `random_bytes` are `seeded_bytes(1)` and `seeded_bytes(2)`, so that each run of a test is the
+    same.
 
     Entering raises what these two raise.  Leaving closes both.
     """
-    client, server = client or {}, server or {}
+    client = {"random_bytes": seeded_bytes(1), **(client or {})}
+    server = {"random_bytes": seeded_bytes(2), **(server or {})}
     check_options("connection_pair(client=...)", client, ConnectSettings, CLIENT_WORDS)
     check_options("connection_pair(server=...)", server, AcceptSettings, ACCEPT_WORDS)
     return _ConnectionPairContext(
@@ -115,7 +118,9 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         handshake = ClientHandshake(
             self._url,
             subprotocols=self._client.subprotocols,
+            subprotocol_required=self._client.subprotocol_required,
             origin=self._client.origin,
+            host_header=self._client.host_header,
             headers=self._client.headers,
             extensions=self._client.extensions,
             random_bytes=self._client.random_bytes,
