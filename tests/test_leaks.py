@@ -154,8 +154,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         ("test_a_descriptor", "a descriptor: "),
         ("test_a_descriptor_instead_of_another", "-> /dev/null"),
-        ("test_a_connection", "a connection: <Connection / closed>"),
-        ("test_a_connection_of_an_async_test", "a connection: <Connection / closed>"),
+        ("test_a_connection", "a connection: <Connection #"),
+        ("test_a_connection_of_an_async_test", "a connection: <Connection #"),
         ("test_a_task", "a task: test_file.test_a_task.<locals>.linger"),
         ("test_a_task_of_an_async_test", "a task: lingerer"),
         ("test_a_task_of_a_run_that_fails", "a task: lingerer"),

@@ -116,7 +116,7 @@ class ClientHandshake:
         if not refusal.body:
             return text
         # A server may say what it did not like: a token, or the whole of the target.
-        secrets = secrets_of(self.url.target, self._request.headers)
+        secrets = secrets_of(self.url.target, self._request.headers.items())
         body = hide_secrets(refusal.body.decode("utf-8", "replace"), secrets)
         return f"{text}: {quoted(body, 120)}"
 

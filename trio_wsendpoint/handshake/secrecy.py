@@ -8,13 +8,10 @@ text in which `...` stands for each of these.  They take any text, and never rai
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 from trio_wsendpoint.handshake.quoting import quoted
-
-if TYPE_CHECKING:
-    from trio_wsendpoint.handshake.headers import Headers
 
 __all__ = [
     "SECRET_HEADERS",
@@ -82,13 +79,13 @@ def name_character(character: str) -> str:
     return "a character that is not ASCII" if not character.isascii() else quoted(character)
 
 
-def secrets_of(target: str, headers: Headers) -> frozenset[str]:
+def secrets_of(target: str, headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the secret words of a request, which a server may repeat in its answer."""
     words: set[str] = set()
     for pair in target.partition("?")[2].split("&"):
         name, equals, value = pair.partition("=")
         words |= {value, unquote(value)} if equals else {name}
-    for name, value in headers.items():
+    for name, value in headers:
         if name.lower() in SECRET_HEADERS:
             scheme, _, credentials = value.partition(" ")
             words |= {value, credentials}

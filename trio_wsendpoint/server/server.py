@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from trio_wsendpoint.connection.closed import is_the_end
+from trio_wsendpoint.connection.closed import ConnectionLost, is_the_end
 from trio_wsendpoint.connection.connection import Connection, tasks_of
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
@@ -401,5 +401,6 @@ async def _close_connection(connection: Connection, code: int, reason: str, good
         with trio.move_on_after(goodbye):
             await connection.wait_closed()
     # Shielded: when the grace is over its handler is cancelled, and ends it with a goodbye.
-    with trio.CancelScope(shield=True):
+    # What could not be sent is logged.
+    with trio.CancelScope(shield=True), contextlib.suppress(ConnectionLost):
         await connection.aclose(code, reason)
