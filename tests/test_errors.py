@@ -27,6 +27,7 @@ from trio_wsendpoint import (
     WebSocketError,
 )
 from trio_wsendpoint.connection import closed
+from trio_wsendpoint.http import BodyCutShort, BodyTooLarge, OutOfTime, Unauthorized
 from trio_wsendpoint.protocol.closing import Closing, Event
 from trio_wsendpoint.testing import CheckpointFailure, connection_pair
 from trio_wsendpoint.testing.injector import Injection
@@ -66,7 +67,18 @@ def told_by(error):
     """All that can be asked of `error`, except what Python itself does not carry over."""
     return {
         name: getattr(error, name)
-        for name in ("code", "reason", "sent", "received", "response", "status", "close_code")
+        for name in (
+            "code",
+            "reason",
+            "sent",
+            "received",
+            "response",
+            "status",
+            "close_code",
+            "limit",
+            "size",
+            "challenge",
+        )
         if hasattr(error, name)
     }
 
@@ -78,6 +90,12 @@ def make(made):
         closing.received = closing.sent = CloseFrame(4001, "why")
         closing.error = ProtocolError("which may be anything")
         return made(None, closing)
+    if made is Unauthorized:
+        return made("no", "Basic")
+    if made is OutOfTime:
+        return made(408, "too late")
+    if issubclass(made, (BodyCutShort, BodyTooLarge)):
+        return made(7)
     if issubclass(made, (BadRequest, HandshakeRefused, RequestAnswered)):
         return made("no", Response(403, {"X-Why": "you"}, "go away"))
     if made is CheckpointFailure:

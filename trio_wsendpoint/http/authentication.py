@@ -52,9 +52,6 @@ class Unauthorized(BadRequest):
         )
         self.challenge = challenge
 
-    def __reduce__(self) -> tuple[type[Unauthorized], tuple[str, str]]:
-        return type(self), (str(self), self.challenge)
-
 
 def are_equal(one: str | bytes, other: str | bytes) -> bool:
     """Tell whether two secrets are equal, in a time that does not tell how far they are.

@@ -21,9 +21,6 @@ class BodyTooLarge(BadRequest):
         super().__init__(message, Response(413, body=f"{message}\n"))
         self.limit = limit
 
-    def __reduce__(self) -> tuple[type[BodyTooLarge], tuple[int]]:
-        return type(self), (self.limit,)
-
 
 class BodyCutShort(BadRequest):
     """The bytes of the client ended within the body of its request; 400.
@@ -37,18 +34,12 @@ class BodyCutShort(BadRequest):
         super().__init__(message, Response(400, body=f"{message}\n"))
         self.size = size
 
-    def __reduce__(self) -> tuple[type[BodyCutShort], tuple[int]]:
-        return type(self), (self.size,)
-
 
 class OutOfTime(BadRequest):
     """A deadline has passed: 408 if the client was too slow, 503 if the handler was."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message, Response(status, body=f"{message}\n"))
-
-    def __reduce__(self) -> tuple[type[OutOfTime], tuple[int, str]]:
-        return type(self), (self.response.status, str(self))
 
 
 class WrongOrder(LocalError, RuntimeError):
