@@ -31,13 +31,18 @@ class Deadlines:
     The one for writing is looked at lazily.  Progress moves no deadline, for that would cost a
     call of the heartbeat for each write: when the deadline has passed, `is_stalled` compares it
     with the last progress, and plans the next look if the peer is not late.
+
+    `is_writing`: the stream has not taken all that it was given; set by `note_rest`, and until
+    `note_written`.
     """
 
-    __slots__ = ("_patience", "_progress_at", "_running")
+    __slots__ = ("_patience", "_progress_at", "_running", "is_writing")
 
     def __init__(self, patience: float, now: float) -> None:
         self._patience = patience  # `Timeouts.write`, in seconds
-        self._progress_at = now  # when the stream last took a byte
+        # When the stream last took a byte, or was first given what it has not taken.
+        self._progress_at = now
+        self.is_writing = False
         self._running: dict[Due, float] = {}
 
     def __contains__(self, due: Due) -> bool:
@@ -70,16 +75,15 @@ class Deadlines:
 
     def note_rest(self, count: int, now: float) -> bool:
         """Note that the stream took `count` bytes, and not all; return as `set` does."""
-        if Due.WRITE not in self._running:
+        if count or not self.is_writing:
             self._progress_at = now
-            return self.set(Due.WRITE, now + self._patience)
-        if count:
-            self._progress_at = now  # to take a byte is progress
-        return False
+        self.is_writing = True
+        # If it runs, for something that was written before, it is looked at then.
+        return Due.WRITE not in self._running and self.set(Due.WRITE, now + self._patience)
 
-    def note_written(self, now: float) -> None:
-        """Note that the stream took all that it was given."""
-        self._progress_at = now
+    def note_written(self) -> None:
+        """Note that the stream took the rest."""
+        self.is_writing = False
 
     def is_stalled(self, now: float) -> bool:
         """Tell whether the stream has taken nothing for too long; plan the next look if not."""

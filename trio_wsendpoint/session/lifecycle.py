@@ -277,6 +277,7 @@ class Lifecycle:
             self.wakes |= Wake.PINGS
         for due in self._deadlines.passed(now):
             self._act_on(due, now)
+        self._settle(now)  # the app may have closed the endpoint itself
         if self.phase is _OPEN and self._beat.due <= now:
             self.guard(self._beat.beat, self.intake, self._paused_since is not None, now)
         self._settle(now)

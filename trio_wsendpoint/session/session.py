@@ -50,7 +50,8 @@ class Session(Lifecycle):
     the owner's clock; all other times are by the same one.  `logger`: where a failure is logged.
 
     What it holds: `inbox`, `outbox`, `intake`, `pings`.  How far it is: `phase`, `owner`,
-    `failure` (what a callback raised, which ended it).
+    `failure` (what a callback raised, which ended it).  Raises `ValueError` for an endpoint made
+    without `hold_end=True`.
     """
 
     __slots__ = ("_sees_data", "ended_at", "farewell", "opened_at", "owner")
@@ -66,6 +67,11 @@ class Session(Lifecycle):
         half_closes: bool = True,
         logger: Logger | None = None,
     ) -> None:
+        if not endpoint.holds_end:
+            raise ValueError(
+                f"a Session needs an endpoint made with hold_end=True, which this "
+                f"{type(endpoint).__name__} was not"
+            )
         super().__init__(
             endpoint,
             now=now,
@@ -160,9 +166,11 @@ class Session(Lifecycle):
     def next_batch(self, now: float) -> Batch | None:
         """Return what is to be written next, or None; `note_sent` tells what became of it.
 
-        The next batch may be asked for when all of this one was taken.
+        Raises `RuntimeError` before all of the last batch was taken.
         """
         self._now = now
+        if self.outbox.unsent:
+            raise RuntimeError("the stream has not taken all of the last batch: note_sent() first")
         if self.outbox.is_failed:
             return None
         batch = self.outbox.next_batch()
@@ -178,7 +186,8 @@ class Session(Lifecycle):
             if self._deadlines.note_rest(count, now):
                 self.wakes |= Wake.DEADLINE
             return
-        self._deadlines.note_written(now)
+        if self._deadlines.is_writing:
+            self._deadlines.note_written()
         self.wakes |= Wake.SENDERS
         if self.phase is not _OPEN:
             self._settle(now)
