@@ -113,8 +113,11 @@ class Lifecycle:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages may go both ways."""
-        return self.phase is _OPEN
+        """Whether messages may go both ways.
+
+        The phase follows the endpoint at the end of a step; a callback in it asks for both.
+        """
+        return self.phase is _OPEN and self.endpoint.closing.state is State.OPEN
 
     @property
     def ending(self) -> Ending:
