@@ -9,6 +9,7 @@ import trio
 from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.writer import Writing
+from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
@@ -81,7 +82,10 @@ class Sending:
             or get_ident() != self._thread
         ):
             return False
-        data = self._endpoint.encode_message(value, compress=compress)
+        try:
+            data = self._endpoint.encode_message(value, compress=compress)
+        except EndpointClosed:
+            return False  # the app has closed the endpoint itself: `send` tells how it ended
         if data is None:
             return False
         # Answers to messages that came together leave together (1.7 times cheaper with 32 in

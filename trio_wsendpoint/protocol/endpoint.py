@@ -351,6 +351,11 @@ class Endpoint:
             self.fail(held)
 
     @property
+    def holds_end(self) -> bool:
+        """Whether the peer's close or violation waits for `release_end()`: `hold_end`."""
+        return self._hold_end
+
+    @property
     def control_frames(self) -> int:
         """How many control frames have come."""
         return self.traffic.control_received

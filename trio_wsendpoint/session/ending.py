@@ -11,6 +11,8 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 __all__ = ["How", "Outcome", "tell_loss", "tell_outcome"]
 
 _CLEAN = frozenset({CloseCode.SUCCESS, CloseCode.ENDPOINT_UNAVAILABLE, CloseCode.NO_STATUS})
+#: What our own Close frame says when something went wrong, whatever the peer says.
+_FAILED = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.INTERNAL_ERROR})
 
 
 class How(Enum):
@@ -71,8 +73,9 @@ def _explain(
 
 def _is_clean(closing: Closing) -> bool:
     """Tell whether the peer closed, and for no error."""
-    # A peer that is given up for its silence may still answer 1000 to our 1002.
-    was_failed = closing.sent is not None and closing.sent.code == CloseCode.PROTOCOL_ERROR
+    # A peer may answer 1000 to the 1002 that gives it up for its silence, and close with 1000
+    # while our 1011 is on its way.
+    was_failed = closing.sent is not None and closing.sent.code in _FAILED
     # Whether our answer could be written is nothing to a caller that receives.
     is_orderly = closing.error is None or closing.began is Event.PEER_CLOSES
     return is_orderly and not was_failed and closing.received is not None and closing.code in _CLEAN

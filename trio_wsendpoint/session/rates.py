@@ -1,6 +1,6 @@
 """How often something may happen: a count in a window of one second.
 
-Pure arithmetic on the times that it is given; imported by `admission` and `reader`.
+Pure arithmetic on the times that it is given.
 """
 
 from __future__ import annotations

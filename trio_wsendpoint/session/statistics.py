@@ -1,7 +1,6 @@
 """What connections and servers tell about themselves, as immutable objects.
 
 Nothing here counts: the endpoint does (`protocol.traffic`), and the tasks of a connection do.
-Imported by `connection`, which fills one in, and `server`, which adds them up.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tests of one connection at work, without I/O."""

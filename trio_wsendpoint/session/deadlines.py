@@ -1,0 +1,94 @@
+"""The deadlines of `Timeouts` that run for one connection, as data."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Deadlines", "Due"]
+
+
+class Due(Enum):
+    """What is due when a deadline of `Timeouts` has passed.
+
+    `ANSWER`: the peer's Close or violation that is held takes effect.  `WRITE`: the peer has
+    accepted nothing, and is given up.  `DRAIN`: what was committed has not left, and the peer is
+    given up.  `CLOSE`: the peer has not closed, and `LINGER`: has not ended its bytes; the stream
+    is closed.
+    """
+
+    __hash__ = object.__hash__
+
+    ANSWER = "answer"
+    WRITE = "write"
+    DRAIN = "drain"
+    CLOSE = "close"
+    LINGER = "linger"
+
+
+class Deadlines:
+    """Which of `Due` run, and until when, in seconds.
+
+    The one for writing is looked at lazily.  Progress moves no deadline, for that would cost a
+    call of the heartbeat for each write: when the deadline has passed, `is_stalled` compares it
+    with the last progress, and plans the next look if the peer is not late.
+
+    `is_writing`: the stream has not taken all that it was given; set by `note_rest`, and until
+    `note_written`.
+    """
+
+    __slots__ = ("_patience", "_progress_at", "_running", "is_writing")
+
+    def __init__(self, patience: float, now: float) -> None:
+        self._patience = patience  # `Timeouts.write`, in seconds
+        # When the stream last took a byte, or was first given what it has not taken.
+        self._progress_at = now
+        self.is_writing = False
+        self._running: dict[Due, float] = {}
+
+    def __contains__(self, due: Due) -> bool:
+        return due in self._running
+
+    def set(self, due: Due, when: float) -> bool:
+        """Plan `due` for `when`; return whether that is earlier than it was planned for."""
+        before = self._running.get(due)
+        self._running[due] = when
+        return before is None or when < before
+
+    def drop(self, due: Due) -> None:
+        """Forget `due`, if it runs."""
+        self._running.pop(due, None)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._running.clear()
+
+    @property
+    def earliest(self) -> float:
+        """When the next one has passed; `inf` if none runs."""
+        return min(self._running.values(), default=float("inf"))
+
+    def passed(self, now: float) -> list[Due]:
+        """Return those that have passed at `now`."""
+        return [due for due, when in self._running.items() if when <= now]
+
+    # ---- progress of writing -----------------------------------------------------------------
+
+    def note_rest(self, count: int, now: float) -> bool:
+        """Note that the stream took `count` bytes, and not all; return as `set` does."""
+        if count or not self.is_writing:
+            self._progress_at = now
+        self.is_writing = True
+        # If it runs, for something that was written before, it is looked at then.
+        return Due.WRITE not in self._running and self.set(Due.WRITE, now + self._patience)
+
+    def note_written(self) -> None:
+        """Note that the stream took the rest."""
+        self.is_writing = False
+
+    def is_stalled(self, now: float) -> bool:
+        """Tell whether the stream has taken nothing for too long; plan the next look if not."""
+        due = self._progress_at + self._patience
+        if due <= now:
+            return True
+        self.set(Due.WRITE, due)
+        return False

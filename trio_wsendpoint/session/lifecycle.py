@@ -1,0 +1,306 @@
+"""How far a connection has come, what is due when, and the one guard of callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple, Unpack
+
+from trio_wsendpoint.errors import PeerTooSlow, UnexpectedEOF
+from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
+from trio_wsendpoint.protocol.closing import State
+from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.frames import Frame, PingFrame, PongFrame
+from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.beat import Beat
+from trio_wsendpoint.session.deadlines import Deadlines, Due
+from trio_wsendpoint.session.ending import tell_loss
+from trio_wsendpoint.session.held import HeldEnd
+from trio_wsendpoint.session.inbox import Inbox
+from trio_wsendpoint.session.intake import Intake
+from trio_wsendpoint.session.outbox import Outbox
+from trio_wsendpoint.session.phases import TRANSITIONS, Change, Phase
+from trio_wsendpoint.session.pings import Pings
+from trio_wsendpoint.session.signals import Ending, Wake
+
+__all__ = ["Lifecycle", "Logger"]
+
+_T = TypeVar("_T")
+_Args = TypeVarTuple("_Args")
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+_OPEN = Phase.OPEN
+
+
+class Lifecycle:
+    """The parts of a `Session`, and how they go from one phase to the next.
+
+    The arguments and attributes are those of `Session`.
+    """
+
+    __slots__ = (
+        "_beat",
+        "_deadlines",
+        "_half_closes",
+        "_held",
+        "_is_aborted",
+        "_is_in_step",
+        "_is_ours_ended",
+        "_logger",
+        "_now",
+        "_paused_since",
+        "_timeouts",
+        "endpoint",
+        "failure",
+        "inbox",
+        "intake",
+        "outbox",
+        "phase",
+        "pings",
+        "wakes",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        now: float,
+        limits: Limits,
+        timeouts: Timeouts,
+        heartbeat: Heartbeat | None,
+        half_closes: bool,
+        logger: Logger | None,
+    ) -> None:
+        self.endpoint = endpoint
+        self._timeouts = timeouts
+        self._half_closes = half_closes
+        self._logger = logger or logging.getLogger("trio_wsendpoint")
+        # ---- the parts
+        self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
+        self.intake = Intake(endpoint, self.inbox, limits, now)
+        self.outbox = Outbox(endpoint, limits, self._shift)
+        self.pings = Pings()
+        self._beat = Beat(endpoint, heartbeat, now)
+        self._held = HeldEnd(self.inbox, timeouts)
+        endpoint.listen_to_pongs(self._take_pong)
+        # ---- how far it is
+        self.phase = Phase.OPEN
+        self.failure: Exception | None = None
+        self._is_aborted = False  # by `_abort_with`: the stream is to be closed at once
+        self._is_ours_ended = False  # by `note_ours_ended`: our bytes have ended
+        # ---- time
+        self._now = now  # of the call that runs
+        self._deadlines = Deadlines(timeouts.write, now)
+        self._paused_since: float | None = None  # nothing is read until the app takes something
+        # ---- what it tells
+        self.wakes = 0
+        self._is_in_step = False  # a callback of the user may be running
+
+    # ---- what to do next ---------------------------------------------------------------------
+
+    def take_wakes(self) -> int:
+        """Return the bits of `Wake` that were set since the last call; 0 within a callback."""
+        if self._is_in_step:
+            return 0
+        wakes, self.wakes = self.wakes, 0
+        return wakes
+
+    def notice(self, now: float) -> None:
+        """Look at what the app has done to `endpoint` itself: queued a frame, or closed."""
+        if not self._is_in_step:
+            self._settle(now)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may go both ways.
+
+        The phase follows the endpoint at the end of a step; a callback in it asks for both.
+        """
+        return self.phase is _OPEN and self.endpoint.closing.state is State.OPEN
+
+    @property
+    def ending(self) -> Ending:
+        """Return what is to be done with the stream now."""
+        if self.phase is Phase.OVER:
+            return Ending.NOTHING
+        if self._is_aborted:
+            return Ending.ABORT
+        if self.phase is not Phase.ENDING:
+            return Ending.NOTHING
+        if self.intake.is_eof or self.outbox.error is not None:
+            return Ending.CLOSE
+        is_failed = self.endpoint.state is State.FAILED
+        # The server ends its bytes first (RFC 6455 section 7.1.1); so does a side that fails.
+        if self._is_ours_ended or (self.endpoint.masks and not is_failed):
+            return Ending.READ
+        if self._half_closes:
+            return Ending.END_OURS
+        # No bytes of the peer's can follow its Close frame: there is nothing to wait for.
+        return Ending.READ if is_failed else Ending.CLOSE
+
+    # ---- callbacks ---------------------------------------------------------------------------
+
+    def guard(self, step: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T | None:
+        """Run a step in which callbacks of the user may be called; return its value.
+
+        The one place that guards them.  If one raises, returns None: the connection then ends
+        with 1011, and only this one.
+        """
+        outer, self._is_in_step = self._is_in_step, True
+        try:
+            return step(*args)
+        except Exception as error:  # noqa: BLE001 - the user's, whatever it is
+            self.fail_internally(error)
+            return None
+        finally:
+            self._is_in_step = outer
+
+    def fail_internally(self, error: Exception) -> None:
+        """End this connection with 1011: a callback of the user's, or our own code, has raised."""
+        if self.failure is None:
+            self.failure = error
+            # A logger that raises is the user's as well.
+            with contextlib.suppress(Exception):
+                self._logger.error("the connection fails with an internal error", exc_info=error)
+        if self.endpoint.is_open:
+            # What a callback raises now is a second error of a connection that ends already.
+            with contextlib.suppress(Exception):
+                self.endpoint.close(CloseCode.INTERNAL_ERROR)
+        self.wakes |= Wake.WRITER | Wake.PHASE
+
+    def _shift(self) -> Frame | None:
+        frame = self.guard(self._shift_queue)
+        if frame is None and self.endpoint.get_write_queue_size():
+            frame = self.guard(self._shift_queue)  # a callback raised; its frame is next
+        if isinstance(frame, PingFrame):
+            self.pings.leave(frame.payload, self._now)
+        return frame
+
+    def _shift_queue(self) -> Frame | None:
+        return self.endpoint.shift_write_queue(copy=False)
+
+    def _take_pong(self, frame: PongFrame) -> None:
+        if self.pings.waiting:
+            self.pings.answer(frame, self._now)
+            self.wakes |= Wake.PINGS
+
+    # ---- how far it is -----------------------------------------------------------------------
+
+    def _abort_with(self, error: UnexpectedEOF, now: float) -> None:
+        if self.phase is Phase.OVER:
+            return
+        self._is_aborted = True
+        self._fail_with(error)
+        self._settle(now)
+        self.wakes |= Wake.PHASE
+
+    def _fail_with(self, lost: UnexpectedEOF) -> None:
+        """Fail the endpoint, after what the peer said last has taken effect."""
+        if self.endpoint.held is not None:
+            self.guard(self.endpoint.release_end)
+        self.guard(self.endpoint.fail, lost)
+        self.intake.end()
+
+    def note_ours_ended(self, now: float) -> None:
+        """Note that our bytes have ended."""
+        self._is_ours_ended = True
+        self._set(Due.LINGER, now + self._timeouts.linger)
+
+    def stop(self) -> None:
+        """Note that no byte comes or goes any more: the stream is about to be closed."""
+        closing = self.endpoint.closing
+        if not closing.is_over:
+            why = "our answer to its close was lost"
+            if self.outbox.error is not None:
+                why = tell_loss(self.outbox.error)
+            elif closing.received is None:
+                why = "the peer did not close in time"
+            self.guard(self.endpoint.fail, UnexpectedEOF(why))
+        self.outbox.fail()
+        self.intake.end()
+
+    def _settle(self, now: float) -> None:
+        """Follow the table as far as what has happened leads."""
+        endpoint, outbox = self.endpoint, self.outbox
+        if endpoint.has_frames:
+            self.wakes |= Wake.WRITER
+        if self.phase is _OPEN:
+            if endpoint.closing.state is State.OPEN and not outbox.is_failed:
+                return
+            self._move(Change.CLOSE_BEGINS, now)
+        if self.phase is Phase.CLOSING:
+            self._limit_closing(now)
+            if outbox.is_done and not endpoint.closing.expects_frames:
+                self._move(Change.FRAMES_END, now)
+
+    def _limit_closing(self, now: float) -> None:
+        """Set the deadline of the closing: for what is to be written, then for the peer.
+
+        A peer that has been given up, or has broken a rule, gets no more time to read.
+        """
+        closing = self.endpoint.closing
+        if self.outbox.is_done or closing.is_given_up or closing.state is State.FAILED:
+            self._deadlines.drop(Due.DRAIN)
+            if Due.CLOSE not in self._deadlines:
+                self._set(Due.CLOSE, now + self._timeouts.close)
+        elif Due.DRAIN not in self._deadlines:
+            self._set(Due.DRAIN, now + self._timeouts.drain)
+
+    def _move(self, change: Change, now: float) -> None:
+        following = TRANSITIONS[self.phase].get(change)
+        if following is None:
+            return
+        self.phase = following
+        self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
+        if following is Phase.ENDING and self.ending is Ending.READ:
+            self._set(Due.LINGER, now + self._timeouts.linger)
+
+    # ---- time --------------------------------------------------------------------------------
+
+    def _set(self, due: Due, when: float) -> None:
+        if self._deadlines.set(due, when):
+            self.wakes |= Wake.DEADLINE
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is to be called next, in seconds; `inf` if never."""
+        if self.phase is Phase.OVER:
+            return float("inf")
+        earliest = self._deadlines.earliest
+        if self.phase is _OPEN:
+            earliest = min(earliest, self._beat.due)
+        return min(earliest, self.pings.due) if self.pings.waiting else earliest
+
+    def tick(self, now: float) -> None:
+        """Do what is due at `now`."""
+        self._now = now
+        if self.pings.waiting and self.pings.due <= now:
+            self.pings.expire(now)
+            self.wakes |= Wake.PINGS
+        for due in self._deadlines.passed(now):
+            self._act_on(due, now)
+        self._settle(now)  # the app may have closed the endpoint itself
+        if self.phase is _OPEN and self._beat.due <= now:
+            self.guard(self._beat.beat, self.intake, self._paused_since is not None, now)
+        self._settle(now)
+
+    def _act_on(self, due: Due, now: float) -> None:
+        if due is Due.ANSWER:
+            if self.endpoint.held is not None and self._held.due > now:
+                self._set(due, self._held.due)
+                return
+            self.guard(self.endpoint.release_end)
+            self.wakes |= Wake.READER
+        elif due is Due.WRITE and self.outbox.unsent:  # else it has all been taken
+            if not self._deadlines.is_stalled(now):
+                return
+            late = f"the peer accepted nothing for {self._timeouts.write:g} s"
+            self._abort_with(PeerTooSlow(late), now)
+        elif due is Due.DRAIN:
+            late = f"the peer did not accept all within {self._timeouts.drain:g} s"
+            self._abort_with(PeerTooSlow(late), now)
+        elif due is Due.CLOSE or due is Due.LINGER:
+            self._is_aborted = True
+            self.wakes |= Wake.PHASE
+        self._deadlines.drop(due)
