@@ -92,8 +92,8 @@ class NonBlockingStream(trio.abc.Stream):
 class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     """The non-blocking form of a `trio.SocketStream`, over the same file descriptor.
 
-    The descriptor stays the stream's own: whoever closes that, nothing is read from a number that
-    has been given to somebody else since.
+    The descriptor stays the stream's own.  After any task has closed the stream, nothing is read
+    from the number, which may be another file's by then.
     """
 
     __slots__ = ("_descriptor", "_made", "_socket", "_waiting")
@@ -107,7 +107,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
         self._waiting = 0  # tasks that wait
 
     # `os.read` and `os.write`, not a second socket object: that would close the descriptor when
-    # it is collected, and by then it may be somebody else's.
+    # it is collected, and by then it may be another file's.
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the system has received, `b""` at the end, or None."""
@@ -180,7 +180,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     def interrupt(self) -> None:
         """Wake those who wait."""
-        # To tell the system that nobody waits is as dear as to tell it that somebody does.
+        # To tell the system costs the same whether or not a task waits.
         if self._waiting and self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._descriptor)
 
