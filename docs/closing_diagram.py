@@ -1,26 +1,34 @@
-"""Draws the picture and the table of docs/closing.md from the table that the library runs by.
+"""Draws the pictures and the table of docs/closing.md from the tables that the library runs by.
 
 Run it: python docs/closing_diagram.py          (rewrites the page)
         python docs/closing_diagram.py --check  (only says whether the page is up to date)
 """
 
 import sys
+from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
+from typing import TypeVar
 
-from trio_wsendpoint.protocol.closing import TRANSITIONS, Event, State
+from trio_wsendpoint.protocol.closing import TRANSITIONS, Event
+from trio_wsendpoint.session import phases
 
 PAGE = Path(__file__).with_name("closing.md")
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of {} -->\n"
 
 
-def diagram() -> str:
-    """Return the state diagram, as Mermaid draws it."""
+_State = TypeVar("_State", bound=Enum)
+_Event = TypeVar("_Event", bound=Enum)
+
+
+def draw(transitions: Mapping[_State, Mapping[_Event, _State]]) -> str:
+    """Return the diagram of a table, as Mermaid draws it; the first state is where it begins."""
     lines = ["```mermaid", "stateDiagram-v2"]
-    lines += [f"    {state.name}: {state.value}" for state in State]
-    lines += [f"    [*] --> {State.OPEN.name}"]
-    for state, row in TRANSITIONS.items():
+    lines += [f"    {state.name}: {state.value}" for state in transitions]
+    lines += [f"    [*] --> {next(iter(transitions)).name}"]
+    for state, row in transitions.items():
         # One arrow for all the events that lead to the same place.
-        events: dict[State, list[str]] = {}
+        events: dict[_State, list[str]] = {}
         for event, following in row.items():
             events.setdefault(following, []).append(event.value)
         lines += [
@@ -51,7 +59,11 @@ def refusal(event: Event) -> str:
 
 def render(page: str) -> str:
     """Return the page with what is generated in its places."""
-    for name, content in (("diagram", diagram()), ("table", table())):
+    for name, content in (
+        ("diagram", draw(TRANSITIONS)),
+        ("table", table()),
+        ("phases", draw(phases.TRANSITIONS)),
+    ):
         before, begin, rest = page.partition(BEGIN.format(name))
         _, end, after = rest.partition(END.format(name))
         if not begin or not end:

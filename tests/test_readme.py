@@ -205,11 +205,15 @@ def test_the_closing_page_shows_the_table_that_the_library_runs_by(
     page = (ROOT / "docs" / "closing.md").read_text()
     assert page == closing_diagram.render(page), "run docs/closing_diagram.py"
     assert "OPEN --> CLOSE_SENT: we close" in page
+    assert "ENDING --> OVER: the stream is closed" in page
 
 
 def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> None:
     page = (ROOT / "docs" / "closing.md").read_text()
     wrong = page.replace("OPEN --> CLOSE_SENT: we close", "OPEN --> CLOSED: we close")
+    assert wrong != page
+    assert closing_diagram.render(wrong) == page
+    wrong = page.replace("ENDING --> OVER", "ENDING --> OPEN")
     assert wrong != page
     assert closing_diagram.render(wrong) == page
     with pytest.raises(ValueError, match="no place for the table"):

@@ -244,7 +244,7 @@ class Connection(trio.abc.Channel[str | bytes]):
     async def wait_closed(self) -> None:
         """Wait until the connection has ended and its stream is closed, whichever side closes it.
 
-        While messages wait unread, and reading has stopped for it, the peer's end is not seen.
+        While unread messages fill `Limits.receive_buffer`, nothing is read: the end is not seen.
         """
         check_thread(self._thread)
         await self._tasks.wait_ended()

@@ -23,8 +23,8 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     """The scope of one connection: opened by `open_connection`, closed when the block is left.
 
     After the block has ended the connection is closed in order: with 1000, or with 1011 if the
-    block raised.  If it was cancelled (or interrupted), the peer is told 1001, as far as that
-    takes no waiting; until the block is left, a shielded `finally` in it can still send, and
+    block raised.  If it was cancelled (or interrupted), the peer is told 1001, if that takes
+    no waiting; until the block is left, a shielded `finally` in it can still send, and
     close with a code of its own.  An error of the block comes out as it is, in no group.
 
     If messages that were committed could not be sent, leaving raises `ConnectionLost`, unless the
@@ -35,8 +35,8 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     `instruments` are told from when the connection is open until it has ended.
 
-    The tasks of the connection run in `nursery`, looked after by `heartbeat`; by default both are
-    its own.
+    The tasks of the connection run in `nursery`, and `heartbeat` keeps its deadlines; by default
+    both are its own.
     """
 
     def __init__(

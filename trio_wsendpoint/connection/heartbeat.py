@@ -2,8 +2,8 @@
 
 A session knows its deadlines; this task calls `tick` when the earliest has come.  It also makes
 the reader task read where the app has been away for a while: so pings are answered and a close is
-seen, whatever the app does.  One task serves all connections, because an idle connection should
-cost only what it needs.
+seen, whatever the app does.  One task serves all connections, so that an idle connection holds no
+task for its deadlines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["TICK", "Beating", "HeartbeatTask"]
 
-#: Seconds after which the app is looked for: the task reads when it has been away for one to two.
+#: Seconds of a tick: the reader task takes over from an app that was away for one to two ticks.
 TICK = 0.03
 
 
@@ -43,10 +43,10 @@ class Beating(Protocol):
 
 
 class HeartbeatTask:
-    """Keeps the deadlines of those that were `add`ed, until the last was `remove`d.
+    """Keeps the deadlines of the connections that were `add`ed, until the last is `remove`d.
 
-    One that `stays`, for a server with connections that come and go, runs from now to `let_go` at
-    least.  `tick` counts the ticks, while any connection is watched.
+    `stays`: run from now until `let_go`, even while there is no connection, as a server does.
+    `tick` counts the ticks, while any connection is watched.
     """
 
     def __init__(self, nursery: trio.Nursery, *, stays: bool = False) -> None:
@@ -85,12 +85,12 @@ class HeartbeatTask:
             self._planned[connection] = deadline
             self._count += 1
             heapq.heappush(self._plan, (deadline, self._count, connection))
-            # To move a deadline costs less than to wake the task.
+            # The task wakes at the new time; until then it need not run.
             if deadline < self._pause.deadline:  # noqa: PLR1730 - to set it costs more than to look
                 self._pause.deadline = deadline
 
     def remove(self, connection: Beating) -> None:
-        """Keep its deadlines no longer; what was planned is passed over when its time comes."""
+        """Forget a connection; entries of it in the plan are skipped when their time comes."""
         if self._planned.pop(connection, None) is None:
             return
         self._watched.pop(connection, None)
@@ -106,7 +106,7 @@ class HeartbeatTask:
         return self._planned.get(entry[2]) == entry[0]
 
     def let_go(self) -> None:
-        """Stay no longer than there is a connection."""
+        """End with the last connection, or now if there is none."""
         self._stays = False
         if not self._planned:
             self._changed.wake()
@@ -114,8 +114,8 @@ class HeartbeatTask:
     def watch(self, connection: Beating) -> bool:
         """Ask a connection at each tick whether a task reads, until one does; False if it is over.
 
-        An app that was away when a tick began, and still is when it ends, is taken over from.  So
-        nothing has to be told when the app comes back, or goes again within the tick.
+        The reader task takes over from an app that was away for a whole tick.  So an app that comes
+        back, or goes again within the tick, need not tell.
         """
         if connection not in self._planned:
             return False

@@ -129,7 +129,7 @@ def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
 def tell_refusal(
     instruments: Sequence[Instrument], error: HandshakeError, address: str | None, logger: Logger
 ) -> None:
-    """Tell those who listen that there will be no connection."""
+    """Tell the instruments that an opening was refused or has failed."""
     for instrument in instruments:
         if _overrides(instrument, "handshake_refused"):
             try:

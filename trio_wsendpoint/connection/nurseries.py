@@ -51,10 +51,10 @@ class BlockNursery:
 
 
 def raise_beside(exc: BaseException | None, error: BaseException | None) -> None:
-    """Raise `error`, which came up while the block's `exc` was on its way out, or nothing.
+    """Raise `error`, which came up while `exc` of the block was raised; do nothing if it is None.
 
-    Two real errors leave in a group.  A cancellation is none.  A Ctrl-C leaves as it is, in no
-    group: the other one is its context, or a second Ctrl-C.
+    Two errors leave in a group; if one is a cancellation, `error` leaves alone.  A Ctrl-C leaves as
+    it is, in no group: the other one is its context, or a second Ctrl-C.
     """
     if error is None or error is exc:
         return

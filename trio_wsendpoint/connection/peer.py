@@ -32,8 +32,8 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
     """
 
     def __init__(self, logger: Logger, stream: trio.abc.Stream, address: object, id: str) -> None:
-        # Not the base's, which makes a dict for each.  An adapter may stand on another one,
-        # which then has its say too.
+        # Not the base's, which makes a dict for each.  An adapter may wrap another one,
+        # which then adds to the record as well.
         self.logger = cast("logging.Logger", logger)
         self.id = id
         self._address = type(stream) if address is None else address

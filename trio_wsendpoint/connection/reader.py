@@ -27,8 +27,8 @@ __all__ = ["Lease", "Reader"]
 
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
-#: Looks for a message in succession that find none, after which the next `DOUBT` messages are
-#: waited for without a look.  A look costs a fifth of what it costs to wait.
+#: After so many looks in a row that found no message, the next `DOUBT` messages are waited for
+#: without a look.  A look costs a fifth of what it costs to wait.
 LOOKS = 16
 DOUBT = 8
 
@@ -114,7 +114,7 @@ class Reader:
         self._left_in = 0  # the heartbeat's tick in which the app went away
 
     def attend(self, heartbeat: HeartbeatTask) -> None:
-        """Let `heartbeat` watch whether any task reads."""
+        """Use `heartbeat` to notice that no task reads."""
         self._heartbeat = heartbeat
 
     # ---- without waiting ---------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Reader:
     def _read_payload(self, transport: NonBlockingStream) -> str | bytes | None:
         """Read what is here; return the next message's payload if that is all of it.
 
-        What came otherwise is with the session.
+        Anything else that came has been given to the session.
         """
         intake = self._intake
         if intake.is_in_payload:
@@ -259,10 +259,10 @@ class Reader:
     # ---- in receive() ------------------------------------------------------------------------
 
     async def wait(self, wish: Wish, *, quickly: bool = False) -> str | bytes | None:
-        """Wait until there may be what the app wishes for, or the connection has ended.
+        """Wait until there may be what the app asks for, or the connection has ended.
 
-        `quickly`: return a payload that need not pass the inbox, if the app wants no more of a
-        message than that.
+        `quickly`: the app wants the payload alone; if that is one plain frame, return it past the
+        inbox.
         """
         session, transport = self._session, self._transport
         inbox = session.inbox
@@ -357,14 +357,14 @@ class Reader:
             self.note_away()
 
     def interrupt(self) -> None:
-        """Wake the task that reads for the app, which looks again."""
+        """Wake the task of the app that reads; it then checks how far the session is."""
         if self.lease in {Lease.APP, Lease.CLOSER} and self._transport is not None:
             self._transport.interrupt()
 
     # ---- away --------------------------------------------------------------------------------
 
     def note_away(self) -> None:
-        """Note that the app has gone to do something else, from which it may not come back soon."""
+        """Note that no task reads; if that lasts, the heartbeat makes the reader task read."""
         heartbeat = self._heartbeat
         if heartbeat is not None:
             self._left_in = heartbeat.tick
@@ -372,7 +372,7 @@ class Reader:
                 self._is_watched = heartbeat.watch(self._driver)
 
     def is_watch_over(self, tick: int, away: float) -> bool:
-        """Call the task if no task has read since before `tick`; return whether one reads.
+        """Call the reader task if no task has read since before `tick`; return whether one reads.
 
         `away`: seconds that the app has been away then, at most.
         """
@@ -389,7 +389,7 @@ class Reader:
     async def lead_to_the_end(self) -> bool:
         """Read until the stream is closed, if no other task does; return whether it has waited.
 
-        The stream may be open still, for another task to close: look at the phase.
+        Afterwards the stream may still be open, until another task closes it: the phase tells.
         """
         session, transport = self._session, self._transport
         has_waited = False
@@ -424,19 +424,19 @@ class Reader:
     # ---- the task ----------------------------------------------------------------------------
 
     def call(self) -> None:
-        """Let the task read, as soon as no other does."""
+        """Call the reader task, which reads as soon as no other task does."""
         if not self._is_called:
             self._is_called = True
             self._driver.start_task("reader", self.run)
             self._work.wake()
 
     def call_if_idle(self) -> None:
-        """Let the task read if no task does."""
+        """Call the reader task unless a task reads already."""
         if self.lease is Lease.NOBODY:
             self.call()
 
     def wake(self) -> None:
-        """Let the task look again: the app took something, or asks for more."""
+        """Wake the reader task: the app took something, or asks for more."""
         self._work.wake()
 
     async def run(self) -> None:

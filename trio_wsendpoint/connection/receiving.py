@@ -22,7 +22,7 @@ _OPEN = Phase.OPEN
 
 
 def check_thread(thread: int) -> None:
-    """Raise before anything is touched that another thread, even another Trio, must not."""
+    """Raise `RuntimeError` in a thread other than `thread`, which may run a Trio of its own."""
     if get_ident() != thread:
         raise RuntimeError(
             "a connection belongs to the thread that opened it: use trio.from_thread.run"
@@ -143,7 +143,7 @@ class Receiving:
 
     @trio.lowlevel.enable_ki_protection
     async def begin_stream(self) -> str:
-        """Wait until a message has begun, and return its type; until `end_stream` it is ours."""
+        """Wait until a message has begun; return its type.  `end_stream` ends what this begins."""
         self.check()
         await trio.lowlevel.checkpoint_if_cancelled()
         session, inbox = self._session, self._session.inbox
@@ -178,7 +178,7 @@ class Receiving:
         return part
 
     async def take_turns(self) -> None:
-        """Count what needed no wait, and let the other tasks run if it is time to."""
+        """Count a piece that took no wait; after `TURN` of them give the other tasks a turn."""
         self._turn += 1
         if self._turn >= TURN:
             await self._pass_turn()

@@ -117,8 +117,7 @@ class Tasks:
             scope = self._scopes[name] = trio.CancelScope(shield=True)
             self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
-    # A Ctrl-C that came while one of these runs is Trio's to give to the main task: raised here
-    # it would tear the connection that it hits.
+    # A Ctrl-C is for the main task: raised in one of these it would tear a connection.
     @trio.lowlevel.enable_ki_protection
     async def _run(
         self, name: str, scope: trio.CancelScope, body: Callable[[], Awaitable[None]]
@@ -214,7 +213,7 @@ class Tasks:
     # ---- the end -----------------------------------------------------------------------------
 
     def _follow_phase(self) -> None:
-        """Wake all tasks that the phase concerns, and do with the stream what is to be done."""
+        """Wake the tasks that the phase concerns, and do with the stream what `ending` says."""
         session, waits = self.session, self.waits
         if session.outbox.error is not None and session.endpoint.is_open:
             self.reader.read_rest()
@@ -241,7 +240,7 @@ class Tasks:
             self._finishing.cancel()
 
     def _read_on(self) -> None:
-        """Let a task read to the end: the one in `aclose()`, or after a while the reader task."""
+        """Make a task read to the end: the one in `aclose()`, or after a while the reader task."""
         is_awaited = self.waits.ended.count or self.session.pings.waiting
         if self.transport is None or is_awaited or self._end_listener is not None:
             self.reader.call()
@@ -314,7 +313,7 @@ class Tasks:
                 scope.cancel()
 
     def _note_end(self) -> None:
-        """Tell everyone that the stream is closed; called once."""
+        """Wake and tell all that wait for the end of the stream; called once."""
         if self._heartbeat is not None:
             self._heartbeat.remove(self)
         self.waits.ended.wake_all()
@@ -331,7 +330,7 @@ class Tasks:
     def abort(self, why: str = "the connection was aborted") -> None:
         """Close the stream at once.  Safe at any time, in any task.
 
-        A caller that gives up knows that what was not sent is lost: it is told no more.
+        The caller knows that what was not sent is lost: no `ConnectionLost` tells of it again.
         """
         self._is_told = True
         self.session.abort(why, trio.current_time())
@@ -366,7 +365,7 @@ class Tasks:
             await self.waits.wait_for_end()
 
     async def wait_told(self) -> None:
-        """Let what the peer said last be read, if it is here, after writing to it has failed."""
+        """Give a task turns to read what the peer said last, after a write has failed."""
         session = self.session
         for _ in range(LAST_WORD_TURNS):
             if session.phase is not Phase.CLOSING or not session.endpoint.is_open:

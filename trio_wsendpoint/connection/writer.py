@@ -18,14 +18,14 @@ from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["Writer", "Writing"]
 
-#: Batches that `flush` writes before it leaves the rest to the task, which lets others run.
+#: Batches that `flush` writes; the rest is the task's, between whose batches other tasks run.
 FLUSHES = 8
 #: Bytes given at a time to a stream that does not tell how many of them the peer has taken: twice
 #: as many after each piece that was taken soon, half after one that was not.
 FIRST = 1024
 FEWEST = 64
 MOST = 16384
-#: The part of `Timeouts.write` that is soon.
+#: A piece was taken soon if that took no more than this part of `Timeouts.write`.
 SOON = 1 / 32
 
 
@@ -155,14 +155,14 @@ class Writer:
             self.call()
 
     def call(self) -> None:
-        """Let the task write what waits."""
+        """Call the writer task, which writes what waits."""
         if not self.is_called:
             self.is_called = True
             self._driver.start_task("writer", self.run)
             self._work.wake()
 
     def wake(self) -> None:
-        """Let the task look whether anything will follow."""
+        """Wake the writer task, which ends if nothing will follow."""
         self._work.wake()
 
     # ---- the task ----------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Writer:
                 self._driver.act()
                 if self._transport is not None and self.writing is Writing.TASK:
                     self.writing = Writing.IDLE
-                    await trio.lowlevel.checkpoint()  # a peer that takes all starves the others
+                    await trio.lowlevel.checkpoint()  # or a peer that takes all starves the others
                 continue
             self.writing = is_free
             if session.outbox.is_done:

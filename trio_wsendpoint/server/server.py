@@ -4,8 +4,6 @@ The connections live in a shielded scope, so that leaving the block, or cancelli
 tear them: `EndpointServer.aclose` stops accepting, tells every peer 1001, waits `grace` seconds
 for the handlers, then cancels them.  What one connection raises is logged there and stays there,
 unless `on_handler_error="raise"` lets it end the server.
-
-Imported by `serving`, which starts it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ costs a system call instead of a task switch, and it can be done where a user's 
 not tear anything.  A stream that can do so is a `NonBlockingStream`.  `SocketTransport` makes one
 of a Trio socket stream; an `AcceptedSocket` is one by itself.  Any other stream is read and
 written by the connection's tasks, with the methods of `trio.abc.Stream`.
-
-Imported by everything that touches a stream's bytes, and by those who write streams.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ class NonBlockingStream(trio.abc.Stream):
     `wait_writable` are; they may return early, and must be tried again then.  One task at a time
     waits for either: a second gets `trio.BusyResourceError`.  All of them raise
     `trio.BrokenResourceError` when the stream broke and `trio.ClosedResourceError` after we have
-    closed it, which also wakes those who wait.
+    closed it, which also wakes the tasks that wait.
     """
 
     __slots__ = ()
@@ -72,7 +70,7 @@ class NonBlockingStream(trio.abc.Stream):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Wake those who wait in `wait_readable` or `wait_writable`, which return early."""
+        """Wake the tasks in `wait_readable` and `wait_writable`, which then return early."""
 
     def send_eof_nowait(self) -> bool:
         """End our bytes, as `send_eof()` of the stream would; False if only that can.
@@ -92,8 +90,8 @@ class NonBlockingStream(trio.abc.Stream):
 class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     """The non-blocking form of a `trio.SocketStream`, over the same file descriptor.
 
-    The descriptor stays the stream's own: whoever closes that, nothing is read from a number that
-    has been given to somebody else since.
+    The descriptor stays the stream's own.  After any task has closed the stream, nothing is read
+    from the number, which may be another file's by then.
     """
 
     __slots__ = ("_descriptor", "_made", "_socket", "_waiting")
@@ -107,7 +105,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
         self._waiting = 0  # tasks that wait
 
     # `os.read` and `os.write`, not a second socket object: that would close the descriptor when
-    # it is collected, and by then it may be somebody else's.
+    # it is collected, and by then it may be another file's.
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the system has received, `b""` at the end, or None."""
@@ -121,7 +119,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
 
     def receive_into_nowait(self, room: memoryview) -> int | None:
-        """Have the system put there what it has received; return how much, 0 at the end."""
+        """Read into `room` what the system has received; return how much, 0 at the end."""
         self._check_open()
         try:
             return os.readv(self._descriptor, (room,))
@@ -179,8 +177,8 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
             self._waiting -= 1
 
     def interrupt(self) -> None:
-        """Wake those who wait."""
-        # To tell the system that nobody waits is as dear as to tell it that somebody does.
+        """Wake the tasks that wait."""
+        # To tell the system costs the same whether or not a task waits.
         if self._waiting and self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._descriptor)
 
@@ -229,7 +227,7 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
 
 
 class AcceptedSocket(SocketTransport):
-    """The stream of a socket that was accepted just now, which nobody else has.
+    """The stream of a socket that was accepted just now, and that no other object has.
 
     It is a `SocketTransport` without the stream, which is made when it is asked for anything that
     only a `trio.SocketStream` does, and it needs fewer steps for all else.  Raises `OSError` if

@@ -1,8 +1,7 @@
-"""Places where tasks wait to be woken, which cost nothing while nobody does.
+"""Places where tasks wait to be woken, which cost nothing while no task waits.
 
 A connection has several of them and is idle most of the time; a `trio.Event` or `ParkingLot`
-each would be a third of what it holds.  Imported by `inbox`, `reader`, `writer`, `tasks` and
-`heartbeat`.
+each would be a third of what it holds.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ __all__ = ["Waiter", "Waiters"]
 
 
 class Waiter:
-    """Where one task waits until it is woken; a call that nobody waits for is not remembered."""
+    """Where one task waits until it is woken; a wake that no task waits for is forgotten."""
 
     __slots__ = ("_task",)
 
@@ -50,7 +49,7 @@ class Waiters:
         self._is_one_woken = False  # and has not run yet
         self.count = 0
 
-    @trio.lowlevel.enable_ki_protection  # who was woken says so, whatever happens
+    @trio.lowlevel.enable_ki_protection  # a task that was woken notes that it has run
     async def wait(self) -> None:
         """Wait to be woken; `count` is how many do, or have been woken and have not run yet."""
         if self._lot is None:
@@ -72,6 +71,6 @@ class Waiters:
             self._is_one_woken = bool(self._lot.unpark())
 
     def wake_all(self) -> None:
-        """Wake everyone who waits."""
+        """Wake all tasks that wait."""
         if self._lot is not None:
             self._lot.unpark_all()
