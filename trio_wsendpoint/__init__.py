@@ -39,7 +39,12 @@ from trio_wsendpoint.errors import (
 )
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import Headers, Request, Response
-from trio_wsendpoint.handshake.errors import BadRequest, HandshakeRefused, RequestAnswered
+from trio_wsendpoint.handshake.errors import (
+    BadRequest,
+    BadUpgrade,
+    HandshakeRefused,
+    RequestAnswered,
+)
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -76,6 +81,7 @@ from trio_wsendpoint.session.statistics import (
 __all__ = [
     "BadRequest",
     "BadResponse",
+    "BadUpgrade",
     "BinaryFrame",
     "ClientEndpoint",
     "CloseCause",
