@@ -7,8 +7,20 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.client.attempts import (
+    Attempt,
+    GaveUp,
+    NotConnected,
+    ReconnectStatistics,
+    Retry,
+)
+from trio_wsendpoint.client.backoff import Backoff
+from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.reconnecting import ReconnectingConnection, reconnecting_endpoint
+from trio_wsendpoint.client.retries import Row
+from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.broadcasting import broadcast
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
@@ -79,6 +91,8 @@ from trio_wsendpoint.session.statistics import (
 )
 
 __all__ = [
+    "Attempt",
+    "Backoff",
     "BadRequest",
     "BadResponse",
     "BadUpgrade",
@@ -87,6 +101,7 @@ __all__ = [
     "CloseCause",
     "CloseCode",
     "CloseFrame",
+    "Codes",
     "Connection",
     "ConnectionClosed",
     "ConnectionClosedLocally",
@@ -101,6 +116,7 @@ __all__ = [
     "EndpointClosed",
     "EndpointServer",
     "Frame",
+    "GaveUp",
     "HandshakeError",
     "HandshakeRefused",
     "HandshakeTimeout",
@@ -115,6 +131,7 @@ __all__ = [
     "LocalError",
     "Message",
     "MessageTooBig",
+    "NotConnected",
     "Parser",
     "PeerError",
     "PingFrame",
@@ -125,9 +142,14 @@ __all__ = [
     "ProtocolError",
     "RateExceeded",
     "ReceiveStream",
+    "ReconnectState",
+    "ReconnectStatistics",
+    "ReconnectingConnection",
     "Request",
     "RequestAnswered",
     "Response",
+    "Retry",
+    "Row",
     "SendStream",
     "ServerEndpoint",
     "ServerLimits",
@@ -146,6 +168,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",
 ]
