@@ -82,6 +82,7 @@ class Line:
         self._changed = changed
         self._tls = tls
         self._phase: Phase = "credentials"
+        self._is_own_end = False  # `on_connect` has raised the end of its connection
 
     # ---- the app's side ----------------------------------------------------------------------
 
@@ -226,7 +227,12 @@ class Line:
         self._phase = "on_connect"
         if on_connect is not None:
             with trio.move_on_after(limit) as scope:
-                await on_connect(connection, self.attempt)
+                try:
+                    await on_connect(connection, self.attempt)
+                except Exception as error:
+                    # One connection's failure is its own: another one's end is the app's to handle.
+                    self._is_own_end = is_the_end(error) and not connection.is_open
+                    raise
             if scope.cancelled_caught:
                 raise _TookTooLong(f"on_connect took longer than {limit:g} s")
         self._phase = "open"
@@ -297,8 +303,7 @@ class Line:
             return isinstance(error, (OSError, HandshakeError, trio.TooSlowError, *_BROKEN))
         if self._phase == "credentials":
             return isinstance(error, (OSError, trio.TooSlowError, HandshakeError))
-        # One connection's failure is its own: that of another one is the app's to handle.
-        return is_the_end(error) and self.connection is not None and not self.connection.is_open
+        return self._is_own_end
 
     def _cause(self) -> CloseCause | None:
         return None if self.connection is None else self.connection.statistics().close_cause
