@@ -259,10 +259,10 @@ class Line:
 
     async def _take_rest(self, connection: Connection) -> Trouble | None:
         """Keep what the connection has received; return how it ended, None if it has not."""
+        self._is_read = True  # so that the app does not come back
         while self._receive_scope is not None:  # it has a message by now, or gets none
             self._receive_scope.cancel()
             await self._has_left.park()
-        self._is_read = True
         try:
             while True:
                 message = connection.receive_nowait()
