@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import socket
+from typing import Any
 
 import pytest
 import trio
@@ -21,6 +22,7 @@ from trio_wsendpoint import (
     Limits,
     NotConnected,
     ReconnectState,
+    Retry,
     Timeouts,
     connect_endpoint,
     reconnecting_endpoint,
@@ -33,7 +35,7 @@ from trio_wsendpoint.testing import MemoryNetwork
 
 async def test_it_is_a_channel_that_outlives_its_connections(autojump_clock):
     async with world() as served, served.channel() as channel:
-        assert isinstance(channel, trio.abc.Channel)
+        assert issubclass(type(channel), trio.abc.Channel)
         for number in range(5):
             await channel.wait_connected()
             await channel.send(f"{number}")
@@ -224,7 +226,7 @@ async def test_each_send_belongs_to_one_connection(autojump_clock):
 async def test_what_cannot_be_sent_is_refused_at_once(value, autojump_clock):
     async with world() as served, served.channel() as channel:
         served.up = False
-        with pytest.raises(TypeError, match="takes str .* not "):
+        with pytest.raises(TypeError, match=r"takes str .* not "):
             await channel.send(value)
         with pytest.raises(UnicodeEncodeError):
             await channel.send("\ud800")
@@ -322,12 +324,15 @@ async def test_the_block_and_a_function_that_both_fail(autojump_clock):
         async def on_connect(*_):
             raise LookupError("mine")
 
-        with pytest.raises(ExceptionGroup) as caught:
+        async def fail_when_cancelled():
             async with served.channel(on_connect=on_connect):
                 try:
                     await trio.sleep_forever()
                 finally:
                     raise ValueError("the block's")
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await fail_when_cancelled()
         assert [type(error) for error in caught.value.exceptions] == [ValueError, LookupError]
 
 
@@ -424,7 +429,7 @@ async def test_a_service_of_its_own_codes(autojump_clock):
 
         served.handler = close
         async with served.channel(give_up=Codes.preset("discord")) as channel:
-            with pytest.raises(GaveUp, match="row 'codes 4004'.*who are you") as caught:
+            with pytest.raises(GaveUp, match=r"row 'codes 4004'.*who are you") as caught:
                 await channel.receive()
         assert (caught.value.code, caught.value.attempts) == (4004, 3)
 
@@ -450,7 +455,7 @@ async def test_a_function_may_decide(said, tries, autojump_clock):
 async def test_a_function_that_says_nothing_known(autojump_clock):
     async with world() as served:
         served.refuse(401)
-        with pytest.raises(ValueError, match="one of busy, .* not 'never'"):
+        with pytest.raises(ValueError, match=r"one of busy, .* not 'never'"):
             async with served.channel(give_up=lambda error: "never"):
                 await trio.sleep_forever()
 
@@ -459,7 +464,9 @@ async def test_max_failures_and_max_elapsed(autojump_clock):
     async with world() as served:
         served.up = False
         async with served.channel(max_failures=4) as channel:
-            with pytest.raises(GaveUp, match="row 'max-failures'.*ConnectionRefusedError") as caught:
+            with pytest.raises(
+                GaveUp, match=r"row 'max-failures'.*ConnectionRefusedError"
+            ) as caught:
                 await channel.wait_connected()
         assert (caught.value.attempts, caught.value.failures) == (4, 4)
         began = trio.current_time()
@@ -471,7 +478,7 @@ async def test_max_failures_and_max_elapsed(autojump_clock):
 
 async def test_retry_after(autojump_clock):
     async with world() as served:
-        retries = []
+        retries: list[Retry] = []
         served.refuse(503, Retry_After="100")
         served.refuse(429, Retry_After="4000")
         async with served.channel(on_retry=retries.append) as channel:
@@ -556,10 +563,14 @@ async def test_leaving_the_block_closes_in_order(autojump_clock):
     async with world() as served:
         async with served.channel() as channel:
             await channel.send("last")
-        with pytest.raises(LookupError, match="^mine$"):
+
+        async def fail():
             async with served.channel() as channel:
                 await channel.wait_connected()
                 raise LookupError("mine")
+
+        with pytest.raises(LookupError, match=r"^mine$"):
+            await fail()
         with trio.move_on_after(5) as scope:
             async with served.channel() as channel:
                 await channel.wait_connected()
@@ -603,7 +614,7 @@ async def test_options_that_make_no_sense(autojump_clock):
     async def hook(*_):
         raise AssertionError
 
-    for options, error, says in [
+    table: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"url": "http://example.test/"}, InvalidURL, "use ws://"),
         ({"backoff": 3}, TypeError, r"backoff must be Backoff\(...\), not 3"),
         ({"when_away": "keep"}, ValueError, '"wait" or "raise", not \'keep\''),
@@ -614,7 +625,8 @@ async def test_options_that_make_no_sense(autojump_clock):
         ({"waiting_bytes": -1}, ValueError, "waiting_bytes must be at least 0 bytes"),
         ({"hook_timeout": "1"}, TypeError, "hook_timeout must be a number"),
         ({"timeouts": 4}, TypeError, "timeouts must be Timeouts"),
-    ]:
+    ]
+    for options, error, says in table:
         with pytest.raises(error, match=says):
             reconnecting_endpoint(**{"url": URL, **options})
 
@@ -641,9 +653,11 @@ async def test_one_line_is_logged_for_each_change_of_state(caplog, autojump_cloc
 
         served.handler = close
         url = "ws://user:secret@example.test/?ticket=secret"
-        async with served.channel(url) as channel:
+        async with served.channel(url):
             await until(lambda: len(served.connections) == 2)
-        lines = [r.getMessage() for r in caplog.records if "ws://example.test is " in r.getMessage()]
+        lines = [
+            r.getMessage() for r in caplog.records if "ws://example.test is " in r.getMessage()
+        ]
         states = [line.split(" is ")[1].split(":")[0] for line in lines]
         assert states[:4] == ["connected", "waiting", "connecting", "connected"]
         assert states[-1] == "closed"
@@ -700,10 +714,12 @@ async def test_reconnect_now(autojump_clock):
 
 async def test_the_connection_in_use(autojump_clock):
     async with world() as served, served.channel() as channel:
-        assert channel.connection is None
+        before = channel.connection
+        assert before is None
         await channel.wait_connected()
-        assert channel.connection is not None
-        assert await channel.connection.ping() >= 0
+        after = channel.connection
+        assert after is not None
+        assert await after.ping() >= 0
 
 
 async def test_an_opening_that_gets_no_stream(autojump_clock):
@@ -717,7 +733,9 @@ async def test_an_opening_that_gets_no_stream(autojump_clock):
             return await served.open_stream(host, port)
 
         options = {"timeouts": Timeouts(open=3), "backoff": Backoff(rng=random.Random(2))}
-        async with served.channel("ws://other.test:81/", open_stream=open_stream, **options) as channel:
+        async with served.channel(
+            "ws://other.test:81/", open_stream=open_stream, **options
+        ) as channel:
             await channel.wait_connected()
             assert 3.1 <= trio.current_time() <= 4
             assert dict(channel.statistics().decisions) == {"opening-timeout": 1}

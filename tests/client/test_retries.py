@@ -83,7 +83,11 @@ def test_a_name_that_was_known_before():
         ([408, 425, 500, 502, 504, 520, 521, 527, 530], "http-later", "later"),
         ([429, 503], "http-busy", "busy"),
         ([407], "http-proxy", "stop"),
-        ([200, 301, 400, 401, 403, 404, 405, 410, 421, 426, 451, 501, 505, 528], "http-refused", "stop"),
+        (
+            [200, 301, 400, 401, 403, 404, 405, 410, 421, 426, 451, 501, 505, 528],
+            "http-refused",
+            "stop",
+        ),
     ],
 )
 def test_a_status(statuses, name, verdict):
