@@ -22,6 +22,14 @@ from trio_wsendpoint.client.reconnecting import ReconnectingConnection, reconnec
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.broadcasting import broadcast
+from trio_wsendpoint.connection.channels import (
+    Codec,
+    JSONCodec,
+    MessageByteStream,
+    MessageChannel,
+    UndecodableMessage,
+    UnexpectedText,
+)
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,
@@ -101,6 +109,7 @@ __all__ = [
     "CloseCause",
     "CloseCode",
     "CloseFrame",
+    "Codec",
     "Codes",
     "Connection",
     "ConnectionClosed",
@@ -127,9 +136,12 @@ __all__ = [
     "InvalidFrame",
     "InvalidPayload",
     "InvalidURL",
+    "JSONCodec",
     "Limits",
     "LocalError",
     "Message",
+    "MessageByteStream",
+    "MessageChannel",
     "MessageTooBig",
     "NotConnected",
     "Parser",
@@ -160,7 +172,9 @@ __all__ = [
     "TextFrame",
     "Timeouts",
     "TrafficStatistics",
+    "UndecodableMessage",
     "UnexpectedEOF",
+    "UnexpectedText",
     "UnfinishedStream",
     "WebSocketError",
     "__version__",
