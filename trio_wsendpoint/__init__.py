@@ -18,7 +18,8 @@ from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
-from trio_wsendpoint.client.reconnecting import ReconnectingConnection, reconnecting_endpoint
+from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
+from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.broadcasting import broadcast

@@ -610,6 +610,16 @@ async def test_using_it_again_after_the_block(autojump_clock):
             await channel.receive()
 
 
+async def test_a_block_is_entered_once(autojump_clock):
+    async with world() as served:
+        block = served.channel()
+        async with block:
+            pass
+        with pytest.raises(RuntimeError, match="a channel is opened once"):
+            async with block:
+                raise AssertionError
+
+
 async def test_options_that_make_no_sense(autojump_clock):
     async def hook(*_):
         raise AssertionError

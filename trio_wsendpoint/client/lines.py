@@ -231,7 +231,7 @@ class Line:
                     await on_connect(connection, self.attempt)
                 except Exception as error:
                     # One connection's failure is its own: another one's end is the app's to handle.
-                    self._is_own_end = is_the_end(error) and not connection.is_open
+                    self._is_own_end = is_the_end(error, connection.endpoint.closing)
                     raise
             if scope.cancelled_caught:
                 raise _TookTooLong(f"on_connect took longer than {limit:g} s")
