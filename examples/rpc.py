@@ -81,8 +81,8 @@ async def ask(url: str) -> None:
         peer = Peer(connection, name=name)
         nursery.start_soon(peer.run)
         async with trio.open_nursery() as calls:  # all at the same time
-            for call in (("add", 1, 2), ("add", 3, 4), ("greet",)):
-                calls.start_soon(show, *call)
+            calls.start_soon(show, "add", 1, 2)
+            calls.start_soon(show, "greet")
         nursery.cancel_scope.cancel()
 
 

@@ -36,7 +36,7 @@ class World:
         self.openings.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         if not self.up:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody listens")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "no listener")
         return await self.network.connect()
 
     async def serve(self, connection):

@@ -56,7 +56,7 @@ def simulate(
     outage: float,
     seed: int = 1,
 ) -> Result:
-    """Drop all clients at 0 s, and let the server be back after `outage` seconds."""
+    """Drop all clients at 0 s; the server is back after `outage` seconds."""
     delay = strategy(random.Random(seed))
     plan = [(delay(0), client, 1) for client in range(clients)]
     heapq.heapify(plan)

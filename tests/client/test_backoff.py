@@ -34,7 +34,7 @@ def bounds(start, failures, after=0.0, **options):
         ("later", 0, (0.1, 1)),
         ("busy", 0, (0.1, 5)),
         ("now", 0, (0.1, 0.1)),
-        # Without health, how it ended makes no difference but for "busy".
+        # Without health, how it ended makes no difference, except for "busy".
         ("spread", 1, (0.1, 1)),
         ("now", 1, (0.1, 1)),
         ("later", 1, (0.1, 1)),

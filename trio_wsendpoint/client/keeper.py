@@ -1,6 +1,6 @@
 """The task that keeps a channel connected: it alone opens connections, and decides what follows.
 
-Rule 1: one try at a time, whoever sends, receives or waits meanwhile.
+Rule 1: one try at a time, whatever tasks send, receive or wait meanwhile.
 Rule 2: a connection is healthy when it has lasted `Backoff.healthy` seconds after `on_connect`
 returned; any that ends sooner is a failure, and failures in a row lengthen the wait.
 Rule 3: each end is judged by one row of the table in `retries`, which is counted and logged.

@@ -35,7 +35,7 @@ __all__ = ["Line"]
 
 #: Seconds that the end of a connection may take for which another one is opened meanwhile.
 CLOSING = 1.0
-#: Bytes that a kept message counts with besides its payload.
+#: Bytes that a kept message counts with, added to its payload.
 OVERHEAD = 128
 
 
@@ -318,7 +318,8 @@ _BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 def _checked(found: object) -> tuple[str, HeaderItems]:
-    if not (isinstance(found, tuple) and len(cast("tuple[object, ...]", found)) == 2):
+    pair = cast("tuple[object, ...]", found) if isinstance(found, tuple) else ()
+    if len(pair) != 2:
         raise TypeError(f"credentials must return (url, headers), not a {type(found).__name__}")
     return cast("tuple[str, HeaderItems]", found)
 

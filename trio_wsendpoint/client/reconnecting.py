@@ -150,7 +150,7 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
         return leaving is None
 
     async def _end(self, leaving: BaseException | None) -> None:
-        """Close, and raise what is to leave the block, besides `leaving` or without it."""
+        """Close, and raise what is to leave the block with, or without, `leaving`."""
         keeper = self._keeper
         if leaving is not None and not isinstance(leaving, Exception):
             keeper.abandon()

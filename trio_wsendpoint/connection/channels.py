@@ -8,7 +8,7 @@ messages.  `MessageByteStream` is a `trio.abc.Stream` over binary messages.  Bot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
@@ -251,7 +251,7 @@ class MessageByteStream(trio.abc.Stream):
             raise trio.ClosedResourceError("this stream was closed")
 
     @contextmanager
-    def _sending(self) -> Iterator[None]:
+    def _sending(self) -> Generator[None]:
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending over this stream")
         self._is_sending = True
