@@ -318,9 +318,10 @@ _BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 def _checked(found: object) -> tuple[str, HeaderItems]:
+    kind = type(found).__name__
     pair = cast("tuple[object, ...]", found) if isinstance(found, tuple) else ()
     if len(pair) != 2:
-        raise TypeError(f"credentials must return (url, headers), not a {type(found).__name__}")
+        raise TypeError(f"credentials must return (url, headers), not a {kind}")
     return cast("tuple[str, HeaderItems]", found)
 
 

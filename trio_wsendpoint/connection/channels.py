@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import trio
 
@@ -134,7 +134,11 @@ class MessageChannel(trio.abc.Channel[T], Generic[T]):
     """
 
     def __init__(
-        self, connection: Messages, codec: Codec[T], *, on_undecodable: str = "raise"
+        self,
+        connection: Messages,
+        codec: Codec[T],
+        *,
+        on_undecodable: Literal["raise", "close"] = "raise",
     ) -> None:
         if on_undecodable not in {"raise", "close"}:
             raise ValueError(f'on_undecodable is "raise" or "close", not {on_undecodable!r}')
