@@ -17,13 +17,17 @@ import trio
 import trio_wsendpoint
 from trio_wsendpoint import (
     BadRequest,
+    BadUpgrade,
     CloseFrame,
     ConnectionClosed,
+    GaveUp,
     HandshakeError,
     HandshakeRefused,
     ProtocolError,
     RequestAnswered,
     Response,
+    Row,
+    UndecodableMessage,
     WebSocketError,
 )
 from trio_wsendpoint.connection import closed
@@ -52,7 +56,11 @@ def pickled(protocol: int, error: Any) -> Any:
 
 
 #: What is caught where it is raised, and translated.
-INTERNAL = {"trio_wsendpoint.handshake.head.BadHead", "trio_wsendpoint.testing.runs.Fault"}
+INTERNAL = {
+    "trio_wsendpoint.client.record.Stop",
+    "trio_wsendpoint.handshake.head.BadHead",
+    "trio_wsendpoint.testing.runs.Fault",
+}
 EXCEPTIONS = {name: made for name, made in all_exceptions().items() if name not in INTERNAL}
 #: Python itself pickles nothing that has slots by the two oldest protocols.
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
@@ -94,6 +102,13 @@ def make(made):
         return made("no", "Basic")
     if made is OutOfTime:
         return made(408, "too late")
+    if made is GaveUp:
+        row = Row("refused", "stop", "the server said no")
+        return made(row, OSError(111, "refused"), attempts=3, failures=2)
+    if made is UndecodableMessage:
+        return made("{", ValueError("no end"))
+    if made is BadUpgrade:
+        return made("no", Response(101))
     if issubclass(made, (BodyCutShort, BodyTooLarge)):
         return made(7)
     if issubclass(made, (BadRequest, HandshakeRefused, RequestAnswered)):

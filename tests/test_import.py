@@ -14,6 +14,8 @@ from tests.examples.programs import ROOT
 ALLOWED = {"trio_wsendpoint", "h11", "http", "dataclasses", "idna"}
 #: `email.utils` writes the Date of answers; this is what it loads.
 ALLOWED |= {"email", "calendar", "datetime", "_datetime", "quopri"}
+#: The codec of typed messages that the standard library has.
+ALLOWED |= {"json", "_json"}
 #: What the compiled codec brings.
 CODEC = ("cython_runtime", "_cython_")
 

@@ -7,10 +7,31 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.client.attempts import (
+    Attempt,
+    GaveUp,
+    NotConnected,
+    ReconnectStatistics,
+    Retry,
+)
+from trio_wsendpoint.client.backoff import Backoff
+from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
+from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
+from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.broadcasting import PassedBy, broadcast
+from trio_wsendpoint.connection.channels import (
+    Codec,
+    JSONCodec,
+    MessageByteStream,
+    MessageChannel,
+    UndecodableMessage,
+    UnexpectedText,
+)
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,
@@ -42,7 +63,12 @@ from trio_wsendpoint.errors import (
 )
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import Headers, Request, Response
-from trio_wsendpoint.handshake.errors import BadRequest, HandshakeRefused, RequestAnswered
+from trio_wsendpoint.handshake.errors import (
+    BadRequest,
+    BadUpgrade,
+    HandshakeRefused,
+    RequestAnswered,
+)
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -79,13 +105,18 @@ from trio_wsendpoint.session.statistics import (
 
 __all__ = [
     "AcceptOptions",
+    "Attempt",
+    "Backoff",
     "BadRequest",
     "BadResponse",
+    "BadUpgrade",
     "BinaryFrame",
     "ClientEndpoint",
     "CloseCause",
     "CloseCode",
     "CloseFrame",
+    "Codec",
+    "Codes",
     "ConnectOptions",
     "Connection",
     "ConnectionClosed",
@@ -101,6 +132,7 @@ __all__ = [
     "EndpointClosed",
     "EndpointServer",
     "Frame",
+    "GaveUp",
     "Handler",
     "HandshakeError",
     "HandshakeRefused",
@@ -112,10 +144,14 @@ __all__ = [
     "InvalidFrame",
     "InvalidPayload",
     "InvalidURL",
+    "JSONCodec",
     "Limits",
     "LocalError",
     "Message",
+    "MessageByteStream",
+    "MessageChannel",
     "MessageTooBig",
+    "NotConnected",
     "Parser",
     "PassedBy",
     "PeerError",
@@ -130,9 +166,14 @@ __all__ = [
     "ProtocolError",
     "RateExceeded",
     "ReceiveStream",
+    "ReconnectState",
+    "ReconnectStatistics",
+    "ReconnectingConnection",
     "Request",
     "RequestAnswered",
     "Response",
+    "Retry",
+    "Row",
     "SendStream",
     "ServeOptions",
     "ServerEndpoint",
@@ -144,7 +185,9 @@ __all__ = [
     "TextFrame",
     "Timeouts",
     "TrafficStatistics",
+    "UndecodableMessage",
     "UnexpectedEOF",
+    "UnexpectedText",
     "UnfinishedStream",
     "WebSocketError",
     "__version__",
@@ -152,6 +195,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",
 ]

@@ -11,6 +11,7 @@ import trio.testing
 from tests.server.helpers import MASK, echo, read_head, serve_memory, task_count
 from trio_wsendpoint import (
     BadResponse,
+    BadUpgrade,
     HandshakeError,
     HandshakeRefused,
     Response,
@@ -214,6 +215,9 @@ RIGHT = (
 async def test_an_answer_that_is_not_right(answer, says, autojump_clock):
     error = await refusal(answer, error=BadResponse)
     assert says in str(error)
+    # A 101 that was understood, and is wrong, is told apart from an answer that was not.
+    is_whole_101 = answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\r\n\r\n")
+    assert isinstance(error, BadUpgrade) is is_whole_101
     assert len(str(error)) < 500
     assert str(error).isascii()
     assert str(error).isprintable()

@@ -10,12 +10,14 @@ import pytest
 from tests.examples.programs import EXAMPLES, running
 
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+#: Lines of one that may have more than 60.
+LONGER = {"rpc.py": 100}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_short_and_says_what_it_shows_and_how_to_run_it(name: str) -> None:
     source = (EXAMPLES / name).read_text()
-    assert len(source.splitlines()) <= 60
+    assert len(source.splitlines()) <= LONGER.get(name, 60)
     docstring = ast.get_docstring(ast.parse(source)) or ""
     assert f"examples/{name}" in docstring
 

@@ -15,7 +15,7 @@ from trio_wsendpoint.handshake import (
     serialize_request,
     serialize_response,
 )
-from trio_wsendpoint.handshake.errors import HandshakeRefused
+from trio_wsendpoint.handshake.errors import BadUpgrade, HandshakeRefused
 
 from .fakes import ACCEPT, KEY, FakeNegotiator, check_message, cut, random_bytes
 
@@ -34,8 +34,10 @@ def answer(*more, without=(), status=101):
 
 def bad(response, **options):
     handshake = client(**options)
-    with pytest.raises(BadResponse) as caught:
+    with pytest.raises(BadUpgrade) as caught:
         handshake.check(response)
+    assert isinstance(caught.value, BadResponse)
+    assert caught.value.response is response
     assert handshake.subprotocol is None
     assert handshake.extension is None
     assert str(caught.value).isascii()

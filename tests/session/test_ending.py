@@ -79,7 +79,7 @@ def test_the_stream_breaks_in_writing_and_what_the_peer_said_is_told() -> None:
     outcome = session.outcome()
     assert outcome.how is How.LOST
     assert outcome.text == (
-        "the connection was lost: OSError('gone'); the peer closed with 4000; we closed with 4000"
+        "the connection was lost: OSError('gone'); the peer closed with 4000; we confirmed it"
     )
     assert session.outbox.dropped
 

@@ -157,19 +157,20 @@ def test_the_rest_of_a_large_message_has_room_of_its_own() -> None:
     session = make(limits=Limits(message_size=1 << 20))
     data = frame_bytes(BINARY, bytes(200_000), mask=MASK)
     assert session.intake.get_room() is None
-    session.receive_data(data[:1000], 0)
+    session.receive_data(data[:70_000], 0)
     session.advance(0)
     assert session.intake.is_in_payload
     assert session.intake.get_room() is None
     session.ask(Wish.MESSAGE)
     room = session.intake.get_room()
     assert room is not None
-    size = min(len(room), len(data) - 1000)
-    room[:size] = data[1000 : 1000 + size]
+    size = min(len(room), len(data) - 70_000)
+    room[:size] = data[70_000 : 70_000 + size]
     room.release()
     session.intake.fill_room(size, 0)
-    session.receive_data(data[1000 + size :], 0)
-    session.advance(0)
+    session.receive_data(data[70_000 + size :], 0)
+    while session.advance(0) is Need.TURN:
+        pass
     message = session.take(0)
     assert message is not None
     assert message.payload == bytes(200_000)

@@ -1,7 +1,7 @@
 """The client's side of the opening handshake, headers out, headers in (RFC 6455 section 4.1).
 
 `ClientHandshake.request` returns the request to write; `check` returns for the 101 that answers
-it, raises `HandshakeRefused` for any other status, and `BadResponse` for a 101 that is wrong.
+it, raises `HandshakeRefused` for any other status, and `BadUpgrade` for a 101 that is wrong.
 It does no HTTP parsing: `http1.py` does.
 """
 
@@ -17,7 +17,7 @@ from trio_wsendpoint.handshake.abnf import (
     parse_protocols,
     parse_tokens,
 )
-from trio_wsendpoint.handshake.errors import HandshakeRefused
+from trio_wsendpoint.handshake.errors import BadUpgrade, HandshakeRefused
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.key import accept_key, make_key
 from trio_wsendpoint.handshake.offers import checked_headers, checked_host, checked_subprotocols
@@ -90,12 +90,18 @@ class ClientHandshake:
     def check(self, response: Response) -> None:
         """Check the server's answer (RFC 6455 section 4.1, "the client MUST validate").
 
-        Raises `HandshakeRefused` for a status other than 101, and `BadResponse` for a 101 that
+        Raises `HandshakeRefused` for a status other than 101, and `BadUpgrade` for a 101 that
         does not answer this request: nothing is made of its extensions before all else is right.
         """
         self.subprotocol = self.extension = None
         if response.status != 101:
             raise HandshakeRefused(self._explain(response), response)
+        try:
+            self._check_upgrade(response)
+        except BadResponse as error:
+            raise BadUpgrade(str(error), response) from error.__cause__
+
+    def _check_upgrade(self, response: Response) -> None:
         protocols = _parse(parse_protocols, response, "Upgrade")
         if [protocol.lower() for protocol in protocols] != ["websocket"]:
             raise _wrong(response, "Upgrade", "websocket")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from trio_wsendpoint.errors import HandshakeError
+from trio_wsendpoint.errors import BadResponse, HandshakeError
 from trio_wsendpoint.handshake.http import Response
 
-__all__ = ["BadRequest", "HandshakeRefused", "RequestAnswered"]
+__all__ = ["BadRequest", "BadUpgrade", "HandshakeRefused", "RequestAnswered"]
 
 
 class BadRequest(HandshakeError):
     """A request that the server refuses; `response` is the answer to write before closing."""
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class BadUpgrade(BadResponse):
+    """The server answered 101, but not to our request (RFC 6455 section 4.1); `response` is that.
+
+    A wrong `Sec-WebSocket-Accept`, for one, or a subprotocol or an extension that was not offered.
+    The same server answers the next request in the same way.
+    """
 
     def __init__(self, message: str, response: Response) -> None:
         super().__init__(message)
