@@ -99,7 +99,7 @@ class Writer:
         sent = self._offer(transport, data)
         if sent == len(data):
             self.writing = Writing.IDLE
-            outbox.note_sent(sent)
+            outbox.note_sent(len(data))
             return
         if sent is not None:
             self._keep(data, sent)
