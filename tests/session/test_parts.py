@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame_bytes
-from tests.session.helpers import end, frames, give, joined, make, sent, wait, written
-from trio_wsendpoint import CloseCause, Limits, ServerEndpoint
+from tests.session.helpers import end, frames, give, joined, make, outcome_of, sent, wait, written
+from trio_wsendpoint import CloseCause, Limits, PongFrame, ServerEndpoint
 from trio_wsendpoint.session import TRANSITIONS, Change, Need, Phase, PingEnd, Wake, Wish
 from trio_wsendpoint.session.outbox import CHUNK
 from trio_wsendpoint.session.pings import Ping, Pings
@@ -155,24 +155,24 @@ def test_messages_may_pass_the_inbox_by() -> None:
 
 def test_the_rest_of_a_large_message_has_room_of_its_own() -> None:
     session = make(limits=Limits(message_size=1 << 20))
-    data = frame_bytes(BINARY, bytes(200_000), mask=MASK)
+    data = frame_bytes(BINARY, bytes(400_000), mask=MASK)
     assert session.intake.get_room() is None
-    session.receive_data(data[:1000], 0)
+    session.receive_data(data[:200_000], 0)
     session.advance(0)
     assert session.intake.is_in_payload
     assert session.intake.get_room() is None
     session.ask(Wish.MESSAGE)
     room = session.intake.get_room()
     assert room is not None
-    size = min(len(room), len(data) - 1000)
-    room[:size] = data[1000 : 1000 + size]
+    size = min(len(room), len(data) - 200_000)
+    room[:size] = data[200_000 : 200_000 + size]
     room.release()
     session.intake.fill_room(size, 0)
-    session.receive_data(data[1000 + size :], 0)
+    session.receive_data(data[200_000 + size :], 0)
     session.advance(0)
     message = session.take(0)
     assert message is not None
-    assert message.payload == bytes(200_000)
+    assert message.payload == bytes(400_000)
 
 
 def test_a_message_a_little_larger_than_a_read_tells_what_it_lacks() -> None:
@@ -297,9 +297,9 @@ def test_a_pong_to_a_later_ping_answers_it_and_one_of_nobodys_does_not() -> None
     later = session.endpoint.ping()
     written(session, 2)
     give(session, PONG, b"unasked", 3)
-    assert ping.end is PingEnd.WAITING
+    assert outcome_of(ping) is PingEnd.WAITING
     give(session, PONG, later, 4)
-    assert ping.end is PingEnd.ANSWERED
+    assert outcome_of(ping) is PingEnd.ANSWERED
     assert payload not in session.pings.waiting
 
 
@@ -308,8 +308,8 @@ def test_a_ping_that_has_not_left_is_not_answered() -> None:
     ping = Ping(5)
     pings.add(b"x", ping)
     pings.leave(b"before", 0)
-    pings.answer(frame=pong(b"x"), now=1)
-    assert ping.end is PingEnd.WAITING
+    pings.answer(PongFrame(b"x"), 1)
+    assert outcome_of(ping) is PingEnd.WAITING
     pings.forget(b"x")
     pings.forget(b"x")
     assert pings.due == float("inf")
@@ -317,17 +317,11 @@ def test_a_ping_that_has_not_left_is_not_answered() -> None:
     assert ping.round_trip == 0
 
 
-def pong(payload: bytes):
-    from trio_wsendpoint import PongFrame
-
-    return PongFrame(payload)
-
-
 def test_the_end_of_the_connection_ends_them() -> None:
     session = make()
     _, ping = session.ping(0)
     session.note_closed(1)
-    assert ping.end is PingEnd.CLOSED
+    assert outcome_of(ping) is PingEnd.CLOSED
     assert session.take_wakes() & Wake.PINGS
 
 
