@@ -52,11 +52,11 @@ def test_a_message_that_is_skipped_while_it_comes_in() -> None:
     session.inbox.begin_stream()
     session.ask(Wish.PART)
     give(session, TEXT, b"half", fin=False)
-    assert session.inbox.has_answer
+    assert bool(session.inbox.has_answer)
     session.ask(Wish.PART)
     assert session.take_part(0) == b"half"
     assert session.take_part(0) == b""
-    assert not session.inbox.has_answer
+    assert not bool(session.inbox.has_answer)
     session.skip_message()
     session.inbox.end_stream()
     give(session, CONTINUATION, b"other half")
@@ -126,9 +126,9 @@ def test_what_comes_after_the_peers_close_is_read_for_a_while() -> None:
     wait(session)
     session.receive_data(bytes(65536), 0)
     assert session.advance(0) is Need.DATA
-    assert not session.intake.is_eof
+    assert not bool(session.intake.is_eof)
     session.receive_data(b"x", 0)
-    assert session.intake.is_eof
+    assert bool(session.intake.is_eof)
     assert session.advance(0) is Need.END
     end(session)
 
@@ -145,9 +145,9 @@ def test_messages_may_pass_the_inbox_by() -> None:
     assert intake.take_read(data + data, 3) is None
     session.receive_data(data + data, 3)
     assert intake.take_payload(3) == "one"
-    assert not intake.is_drained
+    assert not bool(intake.is_drained)
     assert intake.take_payload(3) == "one"
-    assert intake.is_drained
+    assert bool(intake.is_drained)
     assert intake.take_payload(3) is None
     assert session.counts().messages_received == 4
     assert not make(limits=Limits(message_rate=1)).intake.may_shorten
@@ -264,13 +264,13 @@ def test_a_control_frame_that_is_dropped_is_not() -> None:
 
 def test_a_sender_has_room_until_the_buffer_is_full() -> None:
     session = make(limits=Limits(send_buffer=10))
-    assert session.outbox.has_space
+    assert bool(session.outbox.has_space)
     session.send("x", compress=True)
-    assert not session.outbox.has_space
+    assert not bool(session.outbox.has_space)
     session.take_wakes()
     written(session)
     assert session.take_wakes() & Wake.SENDERS
-    assert session.outbox.has_space
+    assert bool(session.outbox.has_space)
 
 
 # ---- pings ---------------------------------------------------------------------------------------
