@@ -1,4 +1,4 @@
-"""Draws the picture and the table of docs/closing.md from the table that the library runs by.
+"""Draws the pictures and tables of docs/closing.md from the tables that the library runs by.
 
 Run it: python docs/closing_diagram.py          (rewrites the page)
         python docs/closing_diagram.py --check  (only says whether the page is up to date)
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from trio_wsendpoint.protocol.closing import TRANSITIONS, Event, State
+from trio_wsendpoint.session import phases
+from trio_wsendpoint.session.phases import Change
 
 PAGE = Path(__file__).with_name("closing.md")
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of {} -->\n"
@@ -49,9 +51,39 @@ def refusal(event: Event) -> str:
     return "`EndpointClosed`" if event is Event.WE_CLOSE else "nothing"
 
 
+def phase_diagram() -> str:
+    """Return the picture of the phases of a connection, as Mermaid draws it."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> open"]
+    for phase, row in phases.TRANSITIONS.items():
+        lines += [
+            f"    {phase.value} --> {after.value}: {change.value}" for change, after in row.items()
+        ]
+        if not row:
+            lines += [f"    {phase.value} --> [*]"]
+    return "\n".join([*lines, "```", ""])
+
+
+def phase_table() -> str:
+    """Return the table: a row for each phase, a column for each change."""
+    lines = [
+        "| phase | " + " | ".join(change.value for change in Change) + " |",
+        "|---" * (len(Change) + 1) + "|",
+    ]
+    for phase, row in phases.TRANSITIONS.items():
+        cells = [f"**{row[change].value}**" if change in row else "nothing" for change in Change]
+        lines.append(f"| **{phase.value}** | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
 def render(page: str) -> str:
     """Return the page with what is generated in its places."""
-    for name, content in (("diagram", diagram()), ("table", table())):
+    drawn = {
+        "diagram": diagram(),
+        "table": table(),
+        "phase diagram": phase_diagram(),
+        "phase table": phase_table(),
+    }
+    for name, content in drawn.items():
         before, begin, rest = page.partition(BEGIN.format(name))
         _, end, after = rest.partition(END.format(name))
         if not begin or not end:

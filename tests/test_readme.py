@@ -194,6 +194,7 @@ def test_the_closing_page_shows_the_table_that_the_library_runs_by(
     page = (ROOT / "docs" / "closing.md").read_text()
     assert page == closing_diagram.render(page), "run docs/closing_diagram.py"
     assert "OPEN --> CLOSE_SENT: we close" in page
+    assert "ending --> over: the stream is closed" in page
 
 
 def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> None:
