@@ -7,7 +7,7 @@ from typing import Any
 from tests.protocol.wire import MASK, frame_bytes
 from trio_wsendpoint import Limits, Timeouts
 from trio_wsendpoint.protocol import ClientEndpoint, Endpoint, Parser, ServerEndpoint
-from trio_wsendpoint.session import Ending, Need, Phase, Session, Wish
+from trio_wsendpoint.session import Ending, Need, Phase, Ping, PingEnd, Session, Wish
 
 #: Each of a length of its own, so that none can be taken for another.
 TIMEOUTS = Timeouts(write=20, answer=1, ping=7, drain=60, close=5, linger=2)
@@ -99,3 +99,26 @@ def end(session: Session, now: float = 0) -> None:
             raise AssertionError(f"it does not end: {session.phase}")
         else:
             session.note_closed(now)
+
+
+# To a type checker an attribute that was looked at stays as it was.
+
+
+def is_open(session: Session) -> bool:
+    """Whether a session is open now."""
+    return session.is_open
+
+
+def phase_of(session: Session) -> Phase:
+    """Return the phase that a session is in now."""
+    return session.phase
+
+
+def ending_of(session: Session) -> Ending:
+    """Return what is to be done with the stream now."""
+    return session.ending
+
+
+def outcome_of(ping: Ping) -> PingEnd:
+    """Return what has become of a ping by now."""
+    return ping.end

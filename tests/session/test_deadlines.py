@@ -7,7 +7,18 @@ import math
 import pytest
 
 from tests.protocol.wire import BINARY, CLOSE, PONG, TEXT
-from tests.session.helpers import end, give, make, sent, wait, written
+from tests.session.helpers import (
+    end,
+    ending_of,
+    give,
+    is_open,
+    make,
+    outcome_of,
+    phase_of,
+    sent,
+    wait,
+    written,
+)
 from trio_wsendpoint import ClientEndpoint, Heartbeat, Limits, ServerEndpoint
 from trio_wsendpoint.session import Ending, How, Need, Phase, PingEnd, Session, Wake, Wish
 from trio_wsendpoint.session.deadlines import Deadlines, Due
@@ -54,9 +65,9 @@ def test_a_peer_that_accepts_nothing_is_given_up() -> None:
     assert session.take_wakes() & Wake.DEADLINE
     assert session.deadline == 21
     session.tick(20.9)
-    assert session.is_open
+    assert is_open(session)
     session.tick(21)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     assert "accepted nothing for 20 s" in str(session.endpoint.closing.error)
     end(session, 21)
     assert session.outbox.dropped == 1004
@@ -73,10 +84,10 @@ def test_progress_puts_it_off_without_moving_the_deadline() -> None:
     assert not session.take_wakes() & Wake.DEADLINE
     assert session.deadline == 20
     session.tick(20)
-    assert session.is_open
+    assert is_open(session)
     assert session.deadline == 35
     session.tick(35)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
 
 
 def test_what_was_taken_in_time_is_no_matter() -> None:
@@ -85,7 +96,7 @@ def test_what_was_taken_in_time_is_no_matter() -> None:
     session.note_sent(0, 0)
     session.note_sent(size, 1)
     session.tick(20)
-    assert session.is_open
+    assert is_open(session)
     assert session.deadline == math.inf
 
 
@@ -99,9 +110,9 @@ def test_a_batch_has_the_whole_time_although_one_before_it_had_to_wait() -> None
     session.tick(20)
     assert session.deadline == 35
     session.tick(34.9)
-    assert session.is_open
+    assert is_open(session)
     session.tick(35)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
 
 
 def test_what_the_stream_took_not_whole_after_it_broke_is_not_waited_for() -> None:
@@ -124,10 +135,10 @@ def test_a_peer_that_trickles_has_to_drain_all_in_time() -> None:
     for now in range(10, 60, 10):
         session.note_sent(1, now)
         session.tick(now)
-        assert session.ending is Ending.NOTHING
+        assert ending_of(session) is Ending.NOTHING
     session.note_sent(1, 59)
     session.tick(60)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     assert "did not accept all within 60 s" in str(session.endpoint.closing.error)
     end(session, 60)
     assert session.outbox.dropped == 1004 - 6
@@ -142,7 +153,7 @@ def test_the_peer_has_its_time_to_close_after_our_last_byte() -> None:
     assert sent(session, 10) == [("close", b"\x03\xe8")]
     assert session.deadline == 15
     session.tick(15)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     end(session, 15)
     assert "did not close in time" in session.endpoint.closing.explain()
     assert session.outbox.dropped == 0
@@ -154,10 +165,10 @@ def test_a_peer_that_was_given_up_gets_no_time_to_drain() -> None:
     session.note_sent(0, 0)
     for now in (3, 6):
         session.tick(now)
-    assert session.phase is Phase.CLOSING
+    assert phase_of(session) is Phase.CLOSING
     assert session.deadline == 11
     session.tick(11)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     end(session, 11)
     assert session.outbox.dropped
 
@@ -172,12 +183,12 @@ def test_the_end_of_the_peers_bytes_is_awaited_for_a_while(role: type[ServerEndp
     wait(session)
     written(session, 1)
     if role is ServerEndpoint:
-        assert session.ending is Ending.END_OURS
+        assert ending_of(session) is Ending.END_OURS
         session.note_ours_ended(1)
-    assert session.ending is Ending.READ
+    assert ending_of(session) is Ending.READ
     assert session.deadline == 3
     session.tick(3)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     end(session, 3)
     assert session.outcome().how is How.ENDED
 
@@ -191,9 +202,9 @@ def test_a_close_behind_messages_is_answered_in_time() -> None:
     assert give(session, CLOSE, b"\x03\xe8") is Need.APP
     assert session.deadline == 1
     session.tick(0.9)
-    assert session.is_open
+    assert is_open(session)
     session.tick(1)
-    assert not session.is_open
+    assert not is_open(session)
     assert sent(session, 1) == [("close", b"\x03\xe8")]
     message = session.take(1)
     assert message is not None
@@ -208,10 +219,10 @@ def test_an_app_that_goes_on_to_take_has_longer() -> None:
     for now in (0.8, 1.6, 2.4, 3.2, 4.0, 4.8):
         assert session.take(now) is not None
         session.tick(now)
-        assert session.is_open, now
+        assert is_open(session), now
         session.advance(now)
     session.tick(5)
-    assert not session.is_open
+    assert not is_open(session)
 
 
 def test_a_deadline_that_has_moved_is_planned_anew() -> None:
@@ -221,10 +232,10 @@ def test_a_deadline_that_has_moved_is_planned_anew() -> None:
     give(session, CLOSE, b"\x03\xe8")
     session.take(0.8)
     session.tick(1)
-    assert session.is_open
+    assert is_open(session)
     assert session.deadline == 1.8
     session.tick(1.8)
-    assert not session.is_open
+    assert not is_open(session)
 
 
 def test_a_close_takes_effect_late_if_reading_is_late() -> None:
@@ -232,7 +243,7 @@ def test_a_close_takes_effect_late_if_reading_is_late() -> None:
     give(session, TEXT, b"1")
     give(session, CLOSE, b"\x03\xe8")
     session.advance(2)
-    assert not session.is_open
+    assert not is_open(session)
 
 
 # ---- ping ----------------------------------------------------------------------------------------
@@ -246,11 +257,11 @@ def test_a_ping_without_a_pong_is_late() -> None:
     assert session.deadline == 8
     session.tick(8)
     assert session.take_wakes() & Wake.PINGS
-    assert ping.end is PingEnd.LATE
-    assert later.end is PingEnd.WAITING
+    assert outcome_of(ping) is PingEnd.LATE
+    assert outcome_of(later) is PingEnd.WAITING
     give(session, PONG, payload, 8)
-    assert later.end is PingEnd.WAITING
-    assert session.is_open
+    assert outcome_of(later) is PingEnd.WAITING
+    assert is_open(session)
 
 
 # ---- heartbeat and pause -------------------------------------------------------------------------
@@ -265,7 +276,7 @@ def test_a_silent_peer_is_pinged_and_given_up() -> None:
         assert kind == "ping"
     session.tick(30)
     assert sent(session, 30)[-1][0] == "close"
-    assert not session.is_open
+    assert not is_open(session)
     assert session.deadline == 35
     end_of_peer(session, 35)
     assert session.outcome().how is How.LOST
@@ -274,7 +285,7 @@ def test_a_silent_peer_is_pinged_and_given_up() -> None:
 
 def end_of_peer(session: Session, now: float) -> None:
     session.tick(now)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     session.note_closed(now)
 
 
@@ -290,9 +301,9 @@ def test_a_process_that_was_asleep_asks_before_it_judges() -> None:
     session = make(heartbeat=Heartbeat(interval=10, max_pings=1), max_pings=1)
     session.tick(10)
     session.tick(100)
-    assert session.is_open
+    assert is_open(session)
     session.tick(110)
-    assert not session.is_open
+    assert not is_open(session)
 
 
 def test_a_peer_is_not_judged_by_time_in_which_nothing_is_read() -> None:
@@ -301,16 +312,16 @@ def test_a_peer_is_not_judged_by_time_in_which_nothing_is_read() -> None:
     assert give(session, TEXT, b"x", 0) is Need.APP
     for now in (10, 20):
         session.tick(now)
-        assert session.is_open
+        assert is_open(session)
     # One ping shows the peer that we live; while it waits, no other does.
     assert [kind for kind, _ in sent(session, 20)] == ["ping"]
     session.take_wakes()
     assert session.take(25) is not None
     assert session.take_wakes() & Wake.READER
     session.tick(30)
-    assert session.is_open
+    assert is_open(session)
     session.tick(35)
-    assert not session.is_open
+    assert not is_open(session)
 
 
 def test_a_pause_spares_the_rate_of_the_peer() -> None:
@@ -323,7 +334,7 @@ def test_a_pause_spares_the_rate_of_the_peer() -> None:
         session.ask(Wish.MESSAGE)
         session.advance(now)
         assert session.take(now) is not None, number
-    assert session.is_open
+    assert is_open(session)
 
 
 def test_a_beat_that_comes_after_the_app_has_closed_is_no_failure() -> None:
@@ -331,7 +342,7 @@ def test_a_beat_that_comes_after_the_app_has_closed_is_no_failure() -> None:
     session.endpoint.close()
     session.tick(10)
     assert session.failure is None
-    assert not session.is_open
+    assert not is_open(session)
 
 
 def test_compression_lets_go_of_its_memory_when_it_is_idle() -> None:

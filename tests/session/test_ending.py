@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol.wire import CLOSE, PING, TEXT
-from tests.session.helpers import Told, end, give, make, sent, wait, written
+from tests.session.helpers import (
+    Told,
+    end,
+    ending_of,
+    give,
+    is_open,
+    make,
+    phase_of,
+    sent,
+    wait,
+    written,
+)
 from trio_wsendpoint import ClientEndpoint, ServerEndpoint
 from trio_wsendpoint.session import Ending, How, Owner, Phase, Session, Wish
 
@@ -59,7 +70,7 @@ def test_a_server_that_stops_tells_the_app_that_waits() -> None:
 def test_the_stream_breaks_in_reading() -> None:
     session = make()
     session.lose(OSError("gone"), 1)
-    assert session.ending is Ending.CLOSE
+    assert ending_of(session) is Ending.CLOSE
     end(session, 1)
     outcome = session.outcome()
     assert outcome.how is How.LOST
@@ -71,7 +82,7 @@ def test_the_stream_breaks_in_writing_and_what_the_peer_said_is_told() -> None:
     session = make()
     session.send("hello", compress=True)
     session.lose_writing(OSError("gone"), 0)
-    assert session.phase is Phase.CLOSING
+    assert phase_of(session) is Phase.CLOSING
     assert session.next_batch(0) is None
     give(session, CLOSE, b"\x0f\xa0")
     wait(session)
@@ -96,11 +107,11 @@ def test_our_answer_is_lost() -> None:
     session = closed()
     session.abort("given up", 1)
     session.abort("again", 1)
-    assert session.ending is Ending.ABORT
+    assert ending_of(session) is Ending.ABORT
     session.note_closed(1)
     session.abort("too late", 2)
     session.note_closed(3)
-    assert session.phase is Phase.OVER
+    assert phase_of(session) is Phase.OVER
     assert session.ended_at == 1
     assert session.outcome().how is How.ENDED  # to receive, our answer is nothing
 
@@ -141,7 +152,7 @@ def test_a_message_of_which_nothing_was_queued_is_taken_back() -> None:
     session.begin_message("text", compress=True)
     session.leave_message(0)
     session.leave_message(0)
-    assert session.is_open
+    assert is_open(session)
     session.begin_message("text", compress=True)
     session.send_chunk("whole", final=True)
     assert session.counts().messages_sent == 1
@@ -156,15 +167,15 @@ def test_a_message_of_which_nothing_was_queued_is_taken_back() -> None:
 
 def test_a_server_ends_its_bytes_first() -> None:
     session = closed()
-    assert session.phase is Phase.CLOSING
+    assert phase_of(session) is Phase.CLOSING
     written(session)
-    assert session.ending is Ending.END_OURS
+    assert ending_of(session) is Ending.END_OURS
     session.note_ours_ended(0)
-    assert session.ending is Ending.READ
+    assert ending_of(session) is Ending.READ
     session.receive_data(b"", 0)
-    assert session.ending is Ending.CLOSE
+    assert ending_of(session) is Ending.CLOSE
     session.note_closed(0)
-    assert session.ending is Ending.NOTHING
+    assert ending_of(session) is Ending.NOTHING
 
 
 def test_a_client_waits_for_that() -> None:
@@ -172,7 +183,7 @@ def test_a_client_waits_for_that() -> None:
     session.close(1000, "", 0)
     written(session)
     give(session, CLOSE, b"\x03\xe8")
-    assert session.ending is Ending.READ
+    assert ending_of(session) is Ending.READ
 
 
 @pytest.mark.parametrize("role", [ServerEndpoint, ClientEndpoint])
@@ -181,9 +192,9 @@ def test_a_side_that_fails_ends_its_bytes(role: type[ServerEndpoint]) -> None:
     give(session, TEXT, b"\xff")
     wait(session)
     assert sent(session)[-1][1][:2] == b"\x03\xef"
-    assert session.ending is Ending.END_OURS
+    assert ending_of(session) is Ending.END_OURS
     session.note_ours_ended(0)
-    assert session.ending is Ending.READ
+    assert ending_of(session) is Ending.READ
 
 
 def test_a_stream_that_cannot_be_half_closed_is_closed() -> None:
@@ -191,7 +202,7 @@ def test_a_stream_that_cannot_be_half_closed_is_closed() -> None:
     session.close(1000, "", 0)
     written(session)
     give(session, CLOSE, b"\x03\xe8")
-    assert session.ending is Ending.CLOSE
+    assert ending_of(session) is Ending.CLOSE
 
 
 def test_one_that_fails_over_such_a_stream_reads_on_so_that_its_close_is_not_lost() -> None:
@@ -199,14 +210,14 @@ def test_one_that_fails_over_such_a_stream_reads_on_so_that_its_close_is_not_los
     give(session, TEXT, b"\xff")
     wait(session)
     written(session)
-    assert session.ending is Ending.READ
+    assert ending_of(session) is Ending.READ
     assert session.deadline == 2
 
 
 def test_a_stream_that_closes_by_itself() -> None:
     session = make()
     session.note_closed(3)
-    assert session.phase is Phase.OVER
+    assert phase_of(session) is Phase.OVER
     assert session.statistics(9).age == 3
     assert session.deadline == float("inf")
 
@@ -244,3 +255,24 @@ def test_a_callback_of_an_endpoint_that_fails_ends_as_a_loss() -> None:
     assert outcome.text is not None
     assert outcome.text.startswith("internal error: Told(")
     assert outcome.cause is session.failure
+
+
+def test_the_peers_close_that_waits_takes_effect_before_the_stream_breaks() -> None:
+    session = make()
+    give(session, TEXT, b"one")
+    give(session, CLOSE, b"\x03\xe8")
+    session.lose(OSError("gone"), 0)
+    assert session.endpoint.closing.received is not None
+    assert session.take(0) is not None
+    end(session)
+    assert session.outcome().how is How.ENDED
+
+
+def test_what_broke_is_told_before_what_the_peer_did_wrong() -> None:
+    session = make()
+    session.lose_writing(OSError("gone"), 0)
+    give(session, TEXT, b"\xff")
+    wait(session)
+    text = session.outcome().text
+    assert text is not None
+    assert text.startswith("the connection was lost: OSError('gone'); text is not UTF-8")

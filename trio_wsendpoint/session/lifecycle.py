@@ -248,12 +248,9 @@ class Lifecycle:
             self._set(Due.DRAIN, now + self._timeouts.drain)
 
     def _move(self, change: Change, now: float) -> None:
-        following = TRANSITIONS[self.phase].get(change)
-        if following is None:
-            return
-        self.phase = following
+        self.phase = TRANSITIONS[self.phase][change]
         self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
-        if following is Phase.ENDING and self.ending is Ending.READ:
+        if self.phase is Phase.ENDING and self.ending is Ending.READ:
             self._set(Due.LINGER, now + self._timeouts.linger)
 
     # ---- time --------------------------------------------------------------------------------
