@@ -7,10 +7,10 @@ import asyncio
 import sys
 from asyncio import StreamReader, StreamWriter
 from contextlib import suppress
+from functools import partial
 
-from trio_wsendpoint import BadRequest, Heartbeat, Timeouts
+from trio_wsendpoint import BadRequest, Heartbeat, ServerEndpoint, Timeouts
 from trio_wsendpoint.handshake import RequestReader, ServerHandshake, serialize_response
-from trio_wsendpoint.protocol import ServerEndpoint
 from trio_wsendpoint.session import Ending, Need, Phase, Session, Wish
 
 
@@ -69,7 +69,7 @@ async def step(session: Session, need: Need, reader: StreamReader, writer: Strea
 
 
 async def main(port: int) -> None:
-    echo = lambda *streams: serve(Heartbeat(), Timeouts(), *streams)  # noqa: E731
+    echo = partial(serve, Heartbeat(), Timeouts())
     async with await asyncio.start_server(echo, "127.0.0.1", port) as server:
         print(f"listening on ws://localhost:{server.sockets[0].getsockname()[1]}/", flush=True)
         await server.serve_forever()

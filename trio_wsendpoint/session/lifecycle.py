@@ -94,7 +94,7 @@ class Lifecycle:
         self._deadlines = Deadlines(timeouts.write, now)
         self._paused_since: float | None = None  # nothing is read until the app takes something
         # ---- what it tells
-        self.wakes = 0
+        self.wakes: int = 0
         self._is_in_step = False  # a callback of the user may be running
 
     # ---- what to do next ---------------------------------------------------------------------
