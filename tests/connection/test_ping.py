@@ -324,3 +324,25 @@ async def test_no_flood_of_pings_displaces_our_close() -> None:
         assert await peer.next_frame() == TextFrame("stuck")
         assert await peer.next_frame() == PongFrame(b"before")
         assert await peer.answer_close() == (1000, "")
+
+
+async def test_latency_is_that_of_the_last_ping_that_was_answered() -> None:
+    heartbeat = Heartbeat(interval=4)
+    async with served(heartbeat=heartbeat) as (connection, peer):
+        assert connection.latency is None
+        frame = await peer.next_frame()  # the heartbeat's
+        assert isinstance(frame, PingFrame)
+        await trio.sleep(0.25)
+        await peer.send(PongFrame(frame.payload))
+        await away()
+        assert connection.latency == pytest.approx(0.25, abs=0.07)
+        assert connection.statistics().round_trip is None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(connection.ping)
+            frame = await peer.next_frame()
+            assert isinstance(frame, PingFrame)
+            await peer.send(PongFrame(b"another"))
+            await trio.sleep(0.5)
+            await peer.send(PongFrame(frame.payload))
+        assert connection.latency == connection.statistics().round_trip
+        assert connection.latency == pytest.approx(0.5, abs=0.07)

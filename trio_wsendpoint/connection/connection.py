@@ -259,6 +259,15 @@ class Connection(trio.abc.Channel[str | bytes]):
         """Whether messages may go both ways; what was received can be read longer."""
         return self._tasks.session.is_open
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the last ping that was answered to its pong; None before the first.
+
+        The heartbeat's pings count, so it is there without a `ping()`.  A peer that sends is not
+        pinged: then it is that of an earlier time.
+        """
+        return self._tasks.session.pings.latency
+
     def statistics(self) -> ConnectionStatistics:
         """Return what the connection has done and holds, as an immutable object."""
         check_thread(self._thread)

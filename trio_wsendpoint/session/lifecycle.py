@@ -182,8 +182,8 @@ class Lifecycle:
 
     def _take_pong(self, frame: PongFrame) -> None:
         if self.pings.waiting:
-            self.pings.answer(frame, self._now)
             self.wakes |= Wake.PINGS
+        self.pings.answer(frame, self._now)
 
     # ---- how far it is -----------------------------------------------------------------------
 

@@ -52,14 +52,17 @@ class Ping:
 class Pings:
     """Those of one connection, by their payloads, in the order in which they leave.
 
-    `round_trip`: seconds that the last ping took, or None.
+    `round_trip`: seconds that the last ping of the app's took, or None.  `latency`: the same of
+    the last ping of any kind that was answered.
     """
 
-    __slots__ = ("_listener", "round_trip", "waiting")
+    __slots__ = ("_last", "_listener", "latency", "round_trip", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[bytes, Ping] = {}
         self.round_trip: float | None = None
+        self.latency: float | None = None
+        self._last: tuple[bytes, float] | None = None  # the ping that left last, and when
         self._listener: Callable[[float], object] | None = None
 
     def listen(self, listener: Callable[[float], object] | None) -> None:
@@ -76,6 +79,7 @@ class Pings:
 
     def leave(self, payload: bytes, now: float) -> None:
         """Note that a ping leaves now; until now it may have waited behind a message."""
+        self._last = payload, now
         for waiting, ping in self.waiting.items():
             ping.leave(payload, is_own=waiting == payload, now=now)
 
@@ -85,6 +89,8 @@ class Pings:
         A peer may answer the last ping only (RFC 6455 section 5.5.3), and that may be one of the
         heartbeat's, or one that no task waits for any longer.
         """
+        if self._last is not None and self._last[0] == frame.payload:
+            self.latency = now - self._last[1]
         answered = list(self.waiting)  # in the order in which they leave
         if frame.payload in self.waiting:
             del answered[answered.index(frame.payload) + 1 :]

@@ -8,8 +8,8 @@ raised, so any loop can drive it.
 
 Rule 1: after each call, the owner does what `take_wakes` says.
 Rule 2: a callback of the user runs inside one step (`guard`).  If it raises, the error is logged
-once and this connection is closed with 1011.  If it calls the session, what it asks for is queued
-and done when the step has ended.
+once and this connection is closed with 1011.  If it calls the session, `take_wakes` returns
+nothing until the step has ended: the owner acts then, and what is half written is finished first.
 """
 
 from __future__ import annotations

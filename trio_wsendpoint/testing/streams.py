@@ -253,6 +253,9 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._idlers.unpark_all()
         self._incoming.break_sending(os_error(errno.EPIPE))
 
+    #: The name that `close` had before it was public.
+    _close = close
+
 
 class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
     """A `MemoryStream` that also reads and writes without waiting, as a socket does.
