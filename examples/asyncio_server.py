@@ -39,8 +39,8 @@ async def serve(
             await asyncio.sleep(0)  # a peer that always has more starves no other
     except BadRequest as error:
         writer.write(serialize_response(error.response))
-    except OSError:
-        pass  # it was lost before it was open, or the peer was too slow, a TimeoutError
+    except (OSError, asyncio.CancelledError):
+        pass  # it was lost or too slow before it was open; or Ctrl-C, after which nothing runs
     finally:
         writer.close()
 

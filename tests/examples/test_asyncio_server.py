@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from tests.examples.programs import EXAMPLES, PATIENCE, example
-from trio_wsendpoint import Heartbeat, Timeouts, connect_endpoint
+from trio_wsendpoint import ConnectionLost, Heartbeat, Timeouts, connect_endpoint
 
 NAME = "asyncio_server.py"
 
@@ -119,4 +119,10 @@ async def test_it_runs_as_a_program_and_ends_by_ctrl_c() -> None:
             async with connect_endpoint(url) as connection:
                 await connection.send("hello")
                 assert await connection.receive() == "hello"
-        await server.stop()
+            async with connect_endpoint(url) as connection:
+                await connection.send("hello")
+                assert await connection.receive() == "hello"
+                server.interrupt()
+                with pytest.raises(ConnectionLost):
+                    await connection.receive()
+        await server.check_end()

@@ -223,7 +223,7 @@ class Lifecycle:
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""
         endpoint, outbox = self.endpoint, self.outbox
-        if endpoint.has_frames:
+        if endpoint.has_frames and not outbox.is_failed:
             self.wakes |= Wake.WRITER
         if self.phase is _OPEN:
             if endpoint.closing.state is State.OPEN and not outbox.is_failed:
