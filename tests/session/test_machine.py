@@ -228,4 +228,4 @@ class Quiet:
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=500, stateful_step_count=40)
+TestMachine.settings = settings(max_examples=300, stateful_step_count=40)

@@ -193,6 +193,23 @@ def test_the_end_of_bytes_without_a_close_frame() -> None:
     assert session.statistics(0).close_cause is CloseCause.LOST
 
 
+def test_time_that_passes_renews_what_an_extension_allows() -> None:
+    class Extension:
+        rsv = 0b100
+
+        def __init__(self) -> None:
+            self.renewed: list[float] = []
+
+        def renew(self, seconds: float) -> None:
+            self.renewed.append(seconds)
+
+    extension = Extension()
+    session = make(extension=extension)
+    session.advance(2)
+    session.advance(5)
+    assert extension.renewed == [2, 3]
+
+
 # ---- out -----------------------------------------------------------------------------------------
 
 
