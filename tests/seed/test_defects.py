@@ -15,6 +15,7 @@ import pytest
 from trio_wsendpoint import (
     BadRequest,
     BadResponse,
+    BadUpgrade,
     BinaryFrame,
     ClientEndpoint,
     CloseFrame,
@@ -432,7 +433,7 @@ def test_defect_24_an_error_has_no_attribute_that_is_always_none():
         (lambda: Message([]), InvalidFrame),
         (lambda: ClientHandshake("x"), InvalidURL),
         (lambda: ServerHandshake().answer(opening(without="Upgrade")), BadRequest),
-        (lambda: ClientHandshake("ws://h").check(answer(without="Upgrade")), BadResponse),
+        (lambda: ClientHandshake("ws://h").check(answer(without="Upgrade")), BadUpgrade),
         (lambda: Deflate().accept_answer([("x", None)]), BadResponse),
     ],
 )

@@ -269,7 +269,12 @@ def _run(program: Program, blow: Blow) -> Outcome:
     except BaseException as error:
         if not run.lines.struck_at:
             raise
-        run.faults.append("".join(traceback.format_exception(error)))
+        # A second one may come when only the nursery of the judge is left.
+        others = error.split(KeyboardInterrupt) if isinstance(error, BaseExceptionGroup) else None
+        if blow.then and others is not None and others[1] is None:
+            run.is_interrupted = True
+        else:
+            run.faults.append("".join(traceback.format_exception(error)))
     finally:
         sys.setprofile(None)
         sys.settrace(tracer)

@@ -134,7 +134,7 @@ class Reader:
             return None
         payload: str | bytes | None = None
         if not self._intake.is_drained:
-            payload = self._intake.take_payload(self._clock.current_time())
+            payload = self._take_next()
         elif self._transport is not None:
             payload = self._read_payload(self._transport)
             if payload is not None:
@@ -169,15 +169,27 @@ class Reader:
             return None
         now = self._clock.current_time()
         self._is_empty = len(data) < READ_SIZE
-        payload = intake.take_read(data, now)
+        try:
+            payload = intake.take_read(data, now)
+        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+            self._session.fail_internally(error)
+            return None
         if payload is None:
-            intake.take(data, now)
+            self._session.receive_data(data, now)
             if not self._is_empty and (lacking := intake.lacking):
                 more = self._try_read(transport, lacking)
                 if more is not None:
                     self._session.receive_data(more, now)
-            payload = intake.take_payload(now)
+            payload = self._take_next()
         return payload
+
+    def _take_next(self) -> str | bytes | None:
+        """Return the next message's payload if it has come whole and is one plain frame."""
+        try:
+            return self._intake.take_payload(self._clock.current_time())
+        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+            self._session.fail_internally(error)
+        return None
 
     def _miss(self) -> None:
         self._is_empty = True

@@ -93,8 +93,11 @@ class Session(Lifecycle):
         """Take the next bytes of the peer's; `b""` is their end.  `advance` handles them."""
         if self._sees_data:
             self.guard(self.intake.take, data, now)
-        else:
-            self.intake.take(data, now)
+        else:  # no callback runs in it
+            try:
+                self.intake.take(data, now)
+            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+                self.fail_internally(error)
         if self.intake.is_eof:
             self._settle(now)
             self.wakes |= Wake.PHASE
