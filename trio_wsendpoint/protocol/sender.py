@@ -333,11 +333,8 @@ class Sender:
 
     @property
     def message_bytes(self) -> int:
-        """Of `size`, the bytes of data frames."""
-        held = self._next
-        if held is None or held.is_control:
-            return self._queue.message_bytes
-        return self._queue.message_bytes + len(held.payload) + MAX_HEADER
+        """Of `size`, the bytes of data frames; a frame that was taken out already is none."""
+        return self._queue.message_bytes
 
     @property
     def has_pong(self) -> bool:
