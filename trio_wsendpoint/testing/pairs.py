@@ -19,6 +19,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.connection.option_texts import check_options
+from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.handshake import ClientHandshake, Request, Response
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.accepting import open_as_server
@@ -132,7 +133,9 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(open_server)
-                opened["client"] = await open_as_client(client, handshake, self._client)
+                opened["client"] = await open_as_client(
+                    client, handshake, self._client, watch=Stopwatch()
+                )
         except BaseException as error:
             for stream in self._streams:  # the one whose side was open already, too
                 await trio.aclose_forcefully(stream)
