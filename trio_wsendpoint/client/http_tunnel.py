@@ -43,7 +43,7 @@ async def open_http_tunnel(
     """
     request = _request(proxy, host, port, Headers(settings.headers).get("User-Agent"))
     secrets = secrets_of("", request.headers.items())
-    reader = ResponseReader(settings.limits, to_connect=True)
+    reader = ResponseReader(settings.limits, is_plain=proxy.scheme == "http", to_connect=True)
     try:
         response = await exchange(stream, serialize_request(request), reader, settings)
     except BadResponse as error:

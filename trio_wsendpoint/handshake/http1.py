@@ -170,7 +170,8 @@ class ResponseReader:
         self._limits = limits
         self._to_connect = to_connect
         self._peer = "the proxy" if to_connect else "the server"
-        self._hint = ": is it wss://?" if is_plain else ""
+        hint = "an https:// proxy" if to_connect else "wss://"
+        self._hint = f": is it {hint}?" if is_plain else ""
         self._body_limit = body_limit
         self._head = HeadReader(limits, start="response")
         self._interim = 0
@@ -254,7 +255,8 @@ class ResponseReader:
     def _explain(self, error: BadHead) -> str:
         came = self._head.held
         if is_tls(came):
-            return f"{self._peer}'s answer is not HTTP: {error}{self._hint}"
+            told = str(error).replace("the server", self._peer)
+            return f"{self._peer}'s answer is not HTTP: {told}{self._hint}"
         return f"{self._peer}'s answer is not good HTTP: {error}: {hide_in_line(came)}"
 
     def _parse(self, head: bytes) -> bool:

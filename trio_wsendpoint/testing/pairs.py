@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,16 +22,12 @@ from trio_wsendpoint.handshake import ClientHandshake, Request, Response
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.accepting import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
+from trio_wsendpoint.testing.seeds import seeded_bytes
 
-__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
+__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair"]
 
 #: The URL that the client of a pair asks for.
 URL = "ws://example.test/"
-
-
-def seeded_bytes(seed: int) -> Callable[[int], bytes]:
-    """Return a source of bytes for `random_bytes=`, the same for the same seed.  Not for use."""
-    return random.Random(seed).randbytes  # noqa: S311 - repeatable is what it is to be
 
 
 class ConnectionPair(NamedTuple):
