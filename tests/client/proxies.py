@@ -104,7 +104,8 @@ class HTTPProxy(Proxy):
             if f"Proxy-Authorization: Basic {pair}" not in fields:
                 await stream.send_all(
                     b"HTTP/1.1 407 Proxy Authentication Required\r\n"
-                    b'Proxy-Authenticate: Basic realm="here"\r\nContent-Length: 8\r\n\r\nwho?\x1b[2J'
+                    b'Proxy-Authenticate: Basic realm="here"\r\nContent-Length: 8\r\n\r\n'
+                    b"who?\x1b[2J"
                 )
                 return
         host, _, port = target.rpartition(":")
