@@ -174,7 +174,7 @@ class ServerOpening:
         request = self._request = await self._read_request()
         self._stage = _Stage.PROCESS
         agree = partial(
-            self._handshake._agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
+            self._handshake.agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
         )
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.

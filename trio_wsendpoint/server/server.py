@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from trio_wsendpoint.connection.closed import ConnectionLost, is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_refusal
@@ -189,7 +189,7 @@ class EndpointServer:
         if self._nursery is not None:
             goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
-                is_told = tasks_of(connection).dismiss(code, reason)
+                is_told = connection.tasks.dismiss(code, reason)
                 self._nursery.start_soon(
                     _close_connection, connection, code, reason, goodbye if is_told else 0
                 )
@@ -313,7 +313,7 @@ class EndpointServer:
         finally:
             if connection is not None:
                 del self._ending[connection]
-                self._totals.add(tasks_of(connection).session.counts(), connection.endpoint.closing)
+                self._totals.add(connection.tasks.session.counts(), connection.endpoint.closing)
             self._admission.release(logger.address)
 
     @trio.lowlevel.disable_ki_protection

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import trio
 from trio.abc import Instrument
 
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.streams import MemoryStream, os_error
 from trio_wsendpoint.testing.watchdog import Killed
 
@@ -152,7 +152,7 @@ class Injector(Instrument):
             self.is_injected = True
             signal.raise_signal(signal.SIGINT)  # Trio's handler notes it for the main task
         elif self.watched is not None:
-            self.is_injected = tasks_of(self.watched).cancel_task(self._kind)
+            self.is_injected = self.watched.tasks.cancel_task(self._kind)
 
     def _follow(self) -> None:
         """Look at what the victim does with its cancellation."""
