@@ -34,9 +34,10 @@ from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
 from trio_wsendpoint.transport.lingering import say_and_close
 from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
