@@ -77,7 +77,6 @@ def test_private_names_stay_at_home() -> None:
     assert [fault for fault in found if "testing/schedules.py" not in fault] == []
 
 
-@pytest.mark.xfail(strict=True, reason="five modules are longer")
 def test_no_module_is_long() -> None:
     assert guards.long_modules(guards.sources(ROOT, *WORKING), MOST_LINES) == []
 
