@@ -11,7 +11,7 @@ from typing import Literal
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
@@ -72,7 +72,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
                 block = BlockNursery()
                 nursery = await block.enter()
                 self._block = block
-            tasks = tasks_of(connection)
+            tasks = connection.tasks
             tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
             if self._instruments:
                 listen(connection, self._instruments)
@@ -83,7 +83,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     async def _give_up(self) -> BaseException | None:
         """Close the stream of a connection whose block cannot be entered, and end its tasks."""
-        tasks = tasks_of(self._connection)
+        tasks = self._connection.tasks
         left: BaseException | None = None
         with trio.CancelScope(shield=True):  # nothing here waits for the peer
             try:
@@ -113,7 +113,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         return False
 
     async def _wind_down(self, exc: BaseException | None) -> None:
-        connection, tasks = self._connection, tasks_of(self._connection)
+        connection, tasks = self._connection, self._connection.tasks
         farewell = tasks.session.farewell
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
