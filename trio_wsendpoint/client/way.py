@@ -25,8 +25,8 @@ from trio_wsendpoint.connection.opening import do_tls
 from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.errors import TLSFailed
 from trio_wsendpoint.handshake import WebSocketURL
+from trio_wsendpoint.transport.any_tls import over_tls
 from trio_wsendpoint.transport.contexts import check_ssl_context, default_client_context
-from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["Way"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from trio_wsendpoint.connection.heartbeat import Beating
 from trio_wsendpoint.transport.waiters import Waiter, Waiters
 
-__all__ = ["Driver", "Waits"]
+__all__ = ["Driver", "ReadingDriver", "Waits"]
 
 
 class Driver(Protocol):
@@ -20,6 +21,10 @@ class Driver(Protocol):
     def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start the task `name`, unless it was started before."""
         ...
+
+
+class ReadingDriver(Driver, Beating, Protocol):
+    """What drives a connection, and is watched by the heartbeat."""
 
 
 #: Where no task has waited yet; never waited in, so all connections share it.
