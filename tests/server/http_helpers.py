@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
+from trio_wsendpoint.addressing import Peer
 from trio_wsendpoint.http import HttpDate
+from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.testing import memory_stream_pair
@@ -16,6 +19,7 @@ from trio_wsendpoint.testing import memory_stream_pair
 both_forms = pytest.mark.parametrize("nonblocking", [True, False], ids=["nonblocking", "plain"])
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LOGGER = logging.getLogger("trio_wsendpoint")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -37,6 +41,7 @@ class Client:
     def __init__(self, stream):
         self.stream = stream
         self.came = b""
+        self.link = None
 
     async def send(self, data):
         await self.stream.send_all(data)
@@ -80,3 +85,30 @@ async def serve(link, answer_one):
 
 def fixed_date():
     return HttpDate(lambda: 0.0)
+
+
+PEER = Peer(address="192.0.2.1", port=4711)
+
+
+@asynccontextmanager
+async def http_client(handler, nonblocking=True, *, failures=None, with_nursery=True, **options):
+    """The client of a link whose requests `handler` answers; what it failed with is appended."""
+
+    async def answer_one(exchange):
+        found = await answer_request(exchange, handler, peer=PEER, logger=LOGGER)
+        if failures is not None:
+            failures.append(found)
+
+    async with (
+        link_and_client(nonblocking, with_nursery=with_nursery, **options) as (link, client),
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(serve, link, answer_one)
+        client.link = link
+        yield client
+        await client.stream.aclose()
+
+
+def statuses(data):
+    """The status of each answer in `data`."""
+    return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]]

@@ -17,7 +17,7 @@ from trio_wsendpoint.http import (
 )
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.errors import ClientGone
-from trio_wsendpoint.server.exchange import Exchange, Progress
+from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 
 from .http_helpers import CONTINUE, GET, both_forms, fixed_date, link_and_client, post
 
@@ -49,7 +49,7 @@ async def test_a_body_and_a_streamed_answer(nonblocking, autojump_clock):
         await exchange.write(b"one")
         await exchange.write(b"")
         await exchange.finish(b"two")
-        assert exchange.progress is Progress.COMPLETE
+        assert exchange.phase is AnswerPhase.COMPLETE
         came = await client.read_until(b"0\r\n\r\n")
         assert came.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
 

@@ -17,15 +17,11 @@ from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import Exchange
 
-from .http_helpers import GET, both_forms, link_and_client, post, serve
+from .http_helpers import GET, both_forms, link_and_client, post, serve, statuses
 
 
 async def ok(exchange):
     await exchange.respond(Response(200, body=exchange.head.request.path))
-
-
-def statuses(data):
-    return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]]
 
 
 @both_forms

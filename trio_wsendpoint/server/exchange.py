@@ -6,6 +6,7 @@ waited for in addition.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 import trio
@@ -17,10 +18,10 @@ from trio_wsendpoint.http import RequestHead, WrongOrder
 from trio_wsendpoint.http.answers import Buffer
 from trio_wsendpoint.server.http_link import HttpLink
 
-__all__ = ["Exchange", "Progress"]
+__all__ = ["AnswerPhase", "Exchange"]
 
 
-class Progress(Enum):
+class AnswerPhase(Enum):
     """How far the answer has come."""
 
     NOTHING = "not started"
@@ -33,19 +34,20 @@ class Exchange:
     """The request `head` that `link.next_request()` returned, and its answer.
 
     One task reads the body and one writes the answer, which may be the same; any number ask for,
-    or wait for, the client's end.  `progress` tells how far the answer is.  After it is complete
+    or wait for, the client's end.  `phase` tells how far the answer is.  After it is complete
     the link may go on with the next request, whether or not the body was read: what is left of it
     is dropped.
     """
 
-    __slots__ = ("_held", "_own_errors", "head", "link", "progress")
+    __slots__ = ("_held", "_own_errors", "_scope", "head", "link", "phase")
 
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
         self.head = head
-        self.progress = Progress.NOTHING
+        self.phase = AnswerPhase.NOTHING
         self._held: tuple[Response, int | None] | None = None  # of the answer, while it is HELD
         self._own_errors: list[BadRequest] = []
+        self._scope: trio.CancelScope | None = None  # whose deadline ends when the answer begins
 
     # ---- the request ---------------------------------------------------------------------------
 
@@ -65,7 +67,7 @@ class Exchange:
         link, http = self.link, self.link.http
         while True:
             await link.breathe()
-            if self.progress is Progress.COMPLETE:
+            if self.phase is AnswerPhase.COMPLETE:
                 raise WrongOrder("the body cannot be read: the answer is complete")
             try:
                 data = self._take_body()
@@ -116,13 +118,13 @@ class Exchange:
         `ValueError` or `TypeError` for what may not go on the wire, and `WrongOrder` for a second
         start: then nothing has happened.
         """
-        if self.progress is not Progress.NOTHING:
-            raise WrongOrder(f"the answer cannot be started: it is {self.progress.value}")
+        if self.phase is not AnswerPhase.NOTHING:
+            raise WrongOrder(f"the answer cannot be started: it is {self.phase.value}")
         response = Response(status, headers)
         if response.status < 200:
             raise ValueError(f"status {status} is no final one (200 to 599)")
         self._held = response, length
-        self.progress = Progress.HELD
+        self.phase = AnswerPhase.HELD
 
     async def write(self, data: Buffer) -> None:
         """Write bytes of the body, which are dropped if the answer has none, as to HEAD.
@@ -148,7 +150,7 @@ class Exchange:
 
         def make() -> bytes:
             encoded = self._encode(data)
-            self.progress = Progress.COMPLETE
+            self.phase = AnswerPhase.COMPLETE
             return encoded + self.link.http.finish(trio.current_time())
 
         try:
@@ -159,40 +161,62 @@ class Exchange:
     async def respond(self, response: Response) -> None:
         """Write a whole answer; raises as `start` and `finish`."""
         await self.link.breathe()
-        if self.progress is not Progress.NOTHING:
-            raise WrongOrder(f"the answer cannot be started: it is {self.progress.value}")
+        if self.phase is not AnswerPhase.NOTHING:
+            raise WrongOrder(f"the answer cannot be started: it is {self.phase.value}")
 
         def make() -> bytes:
             data = self.link.http.respond(response, trio.current_time())
-            self.progress = Progress.COMPLETE
+            self._begin()
+            self._end()
             return data
 
         await self.link.write(make)
         self.link.wake()
 
     async def refuse(self, error: BadRequest) -> None:
-        """Give the answer of `error`, and close; if an answer has begun, cut it off."""
-        self._held = None
-        self.progress = Progress.COMPLETE
+        """Give the answer of `error`, and close; if an answer has begun, cut it off.
+
+        The server is told of it as of any request that is wrong.
+        """
+        self._end()
         await self.link.refuse(error)
+
+    async def fail(self, response: Response) -> None:
+        """Give `response` and close; if an answer has begun, cut it off; if complete, nothing."""
+        if self.phase is not AnswerPhase.COMPLETE:
+            self._end()
+            await self.link.end_with(response)
 
     def abort(self) -> None:
         """Close the connection, so that the client sees that the answer is not complete."""
-        self.progress = Progress.COMPLETE
+        self._end()
         self.link.abort()
+
+    def limit(self, scope: trio.CancelScope) -> None:
+        """Take the deadline off `scope`, in which a handler runs, when the answer begins."""
+        self._scope = scope
+
+    def _begin(self) -> None:
+        self._held = None
+        self.phase = AnswerPhase.BEGUN
+        if self._scope is not None:
+            self._scope.deadline = math.inf
+
+    def _end(self) -> None:
+        self._held = None
+        self.phase = AnswerPhase.COMPLETE
 
     def _encode(self, data: Buffer) -> bytes:
         http = self.link.http
-        if self.progress is Progress.BEGUN:
+        if self.phase is AnswerPhase.BEGUN:
             return http.write(data)
-        if self._held is None or self.progress is not Progress.HELD:
-            raise WrongOrder(f"the answer cannot be written: it is {self.progress.value}")
+        if self._held is None or self.phase is not AnswerPhase.HELD:
+            raise WrongOrder(f"the answer cannot be written: it is {self.phase.value}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"the body of an answer is bytes, not {type(data).__name__}")
         response, length = self._held
         head = http.start(response.status, response.headers, length=length)
-        self.progress = Progress.BEGUN
-        self._held = None
+        self._begin()
         return head + http.write(data)
 
     # ---- the client's end ----------------------------------------------------------------------
@@ -204,7 +228,7 @@ class Exchange:
         (`HttpLink.can_look`) it knows what a task has read that reads the body or waits in
         `wait_gone`.  A client that has ended its bytes may still read the answer.
         """
-        if self.progress is Progress.COMPLETE or self.link.is_gone:
+        if self.phase is AnswerPhase.COMPLETE or self.link.is_gone:
             return True
         self.link.look()
         return self.link.is_gone

@@ -92,8 +92,12 @@ class HttpLink:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client is known to send nothing more: it has ended its bytes, or is lost."""
-        return self._has_ended or self.lost is not None
+        """Whether the client is known to send nothing more: it has ended its bytes, or is lost.
+
+        True also once we have closed.
+        """
+        is_closed = self.http.phase is Phase.CLOSED
+        return self._has_ended or self.lost is not None or is_closed
 
     @property
     def can_look(self) -> bool:
@@ -147,10 +151,14 @@ class HttpLink:
             http.expire(now)
 
     async def refuse(self, error: BadRequest) -> None:
-        """Answer `error` as the last word; if an answer has begun, cut it off."""
+        """Tell `on_refusal` of `error`, and answer it as the last word, as `end_with`."""
         if self._on_refusal is not None:
             self._on_refusal(error)
-        await self._output.write(lambda: self.http.refuse(error.response, trio.current_time()))
+        await self.end_with(error.response)
+
+    async def end_with(self, response: Response) -> None:
+        """Answer `response` as the last word; if an answer has begun, cut it off."""
+        await self._output.write(lambda: self.http.refuse(response, trio.current_time()))
         self.wake()
 
     async def switch(self, response: Response) -> None:
