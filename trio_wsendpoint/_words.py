@@ -90,7 +90,7 @@ SERVER_WORDS: Mapping[str, str] = {
     "origin": "write origins=, a list of those that may connect",
     "process_response": "write headers=, or process_request=",
     "reuse_port": "write listeners=, which takes listeners over sockets of your own",
-    "routes": "write serve_endpoint(routes, port), with Routes() for the handler",
+    "routes": "write serve_endpoint(routes, port), whose handler is an object of Routes",
     "select_subprotocol": "write subprotocols=: the first one of the client's list is chosen",
     "server_header": 'write headers={"Server": ...}',
     "sock": "write listeners=[trio.SocketListener(...)]",

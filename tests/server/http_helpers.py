@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from trio_wsendpoint.addressing import Peer
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.http import HttpDate
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
@@ -91,11 +92,22 @@ PEER = Peer(address="192.0.2.1", port=4711)
 
 
 @asynccontextmanager
-async def http_client(handler, nonblocking=True, *, failures=None, with_nursery=True, **options):
+async def http_client(
+    handler,
+    nonblocking=True,
+    *,
+    failures=None,
+    with_nursery=True,
+    with_heartbeat=True,
+    **options,
+):
     """The client of a link whose requests `handler` answers; what it failed with is appended."""
+    heartbeat: HeartbeatTask | None = None
 
     async def answer_one(exchange):
-        found = await answer_request(exchange, handler, peer=PEER, logger=LOGGER)
+        found = await answer_request(
+            exchange, handler, peer=PEER, logger=LOGGER, heartbeat=heartbeat
+        )
         if failures is not None:
             failures.append(found)
 
@@ -104,6 +116,8 @@ async def http_client(handler, nonblocking=True, *, failures=None, with_nursery=
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(serve, link, answer_one)
+        if with_heartbeat:
+            heartbeat = HeartbeatTask(link.nursery or nursery)
         client.link = link
         yield client
         await client.stream.aclose()

@@ -386,7 +386,8 @@ def test_a_streamed_response_that_cannot_be(arguments, error):
 
 
 @both_forms
-async def test_a_reset_cancels_the_handler(nonblocking, caplog, autojump_clock):
+@pytest.mark.parametrize("with_heartbeat", [True, False])
+async def test_a_reset_cancels_the_handler(nonblocking, with_heartbeat, caplog, autojump_clock):
     ended = []
 
     async def wait(request):
@@ -395,7 +396,7 @@ async def test_a_reset_cancels_the_handler(nonblocking, caplog, autojump_clock):
         finally:
             ended.append(trio.current_time())
 
-    async with http_client(wait, nonblocking) as client:
+    async with http_client(wait, nonblocking, with_heartbeat=with_heartbeat) as client:
         await client.send(GET)
         await trio.sleep(5)
         client.stream.reset()

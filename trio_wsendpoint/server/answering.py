@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast
 import trio
 
 from trio_wsendpoint.addressing import Peer, SocketAddress
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
@@ -21,6 +22,7 @@ from trio_wsendpoint.http import StreamedResponse
 from trio_wsendpoint.http.answers import has_body
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
+from trio_wsendpoint.server.handler_watch import HandlerWatch
 from trio_wsendpoint.server.http_request import HttpRequest
 
 __all__ = ["HttpHandler", "answer_request"]
@@ -40,12 +42,13 @@ async def answer_request(
     local: SocketAddress | None = None,
     state: Any = None,
     logger: Logger,
+    heartbeat: HeartbeatTask | None = None,
     log_errors: bool = True,
 ) -> Exception | None:
     """Let `handler` answer the request of `exchange`; return what it failed with, if it did.
 
-    `peer`, `local`, `state`: for its `HttpRequest`.  Afterwards the exchange is complete, or the
-    link is about to end: go on with `next_request`.
+    `peer`, `local`, `state`: for its `HttpRequest`.  `heartbeat`: the server's.  Afterwards the
+    exchange is complete, or the link is about to end: go on with `next_request`.
 
     * A `BadRequest` that the handler raises is the answer: those of its `read()`, `Unauthorized`.
     * Anything else that it raises, or returns instead of a response, is a 500, logged once as an
@@ -59,7 +62,7 @@ async def answer_request(
     """
     request = HttpRequest(exchange, peer=peer, local=local, state=state)
     try:
-        failure = await _answer(exchange, handler, request)
+        failure = await _answer(exchange, handler, request, heartbeat)
         if failure is not None:
             failure = await _say_failure(exchange, failure, logger)
     except BaseException:
@@ -75,29 +78,26 @@ class _Late(Exception):
 
 
 async def _answer(
-    exchange: Exchange, handler: HttpHandler, request: HttpRequest
+    exchange: Exchange,
+    handler: HttpHandler,
+    request: HttpRequest,
+    heartbeat: HeartbeatTask | None,
 ) -> Exception | None:
     """Run the handler and write its answer; return what was raised."""
     link = exchange.link
     with trio.CancelScope(deadline=link.http.deadline) as scope:
         exchange.limit(scope)
-        if link.nursery is not None:
-            link.nursery.start_soon(_cancel_if_lost, exchange, scope)
+        watch = HandlerWatch(exchange, scope, heartbeat)
+        watch.start()
         try:
             await _handle(exchange, handler, request)
         except Exception as error:  # noqa: BLE001 - it is told
             return error
+        finally:
+            watch.stop()
     if scope.cancelled_caught:
         return link.lost or _Late()
     return None
-
-
-@trio.lowlevel.enable_ki_protection
-async def _cancel_if_lost(exchange: Exchange, scope: trio.CancelScope) -> None:
-    """Cancel the handler once its client is lost; end with the exchange."""
-    await exchange.wait_gone()
-    if exchange.link.lost is not None and exchange.phase is not AnswerPhase.COMPLETE:
-        scope.cancel()
 
 
 @trio.lowlevel.disable_ki_protection

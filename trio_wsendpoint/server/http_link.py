@@ -245,13 +245,17 @@ class HttpLink:
                 await self._read()
             finally:
                 self._reader = None
-                self._news.wake_all()
+                self._tell()
 
     def wake(self) -> None:
         """Make every task that waits return."""
         if self._reader is not None:
             self._reader.cancel()
-        self._news.wake_all()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news.count:
+            self._news.wake_all()
 
     # ---- bytes in ------------------------------------------------------------------------------
 
