@@ -69,6 +69,13 @@ from trio_wsendpoint.handshake.errors import (
     HandshakeRefused,
     RequestAnswered,
 )
+from trio_wsendpoint.http import (
+    BodyCutShort,
+    BodyTooLarge,
+    HttpLimits,
+    OutOfTime,
+    StreamedResponse,
+)
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -94,6 +101,10 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.answering import HttpHandler
+from trio_wsendpoint.server.errors import ClientGone
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -111,7 +122,10 @@ __all__ = [
     "BadResponse",
     "BadUpgrade",
     "BinaryFrame",
+    "BodyCutShort",
+    "BodyTooLarge",
     "ClientEndpoint",
+    "ClientGone",
     "CloseCause",
     "CloseCode",
     "CloseFrame",
@@ -139,6 +153,9 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "Heartbeat",
+    "HttpHandler",
+    "HttpLimits",
+    "HttpRequest",
     "Instrument",
     "InvalidCloseCode",
     "InvalidFrame",
@@ -152,6 +169,7 @@ __all__ = [
     "MessageChannel",
     "MessageTooBig",
     "NotConnected",
+    "OutOfTime",
     "Parser",
     "PassedBy",
     "PeerError",
@@ -173,6 +191,7 @@ __all__ = [
     "RequestAnswered",
     "Response",
     "Retry",
+    "Routes",
     "Row",
     "SendStream",
     "ServeOptions",
@@ -180,6 +199,7 @@ __all__ = [
     "ServerLimits",
     "ServerStatistics",
     "State",
+    "StreamedResponse",
     "Streamer",
     "TLSFailed",
     "TextFrame",

@@ -20,6 +20,7 @@ from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.server.accepting import make_handshake, open_as_server
 from trio_wsendpoint.server.listening import open_tcp_listeners
+from trio_wsendpoint.server.routing import Routes, with_routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.settings import (
     AcceptOptions,
@@ -63,7 +64,8 @@ def serve_endpoint(
     `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
     task of its own for each connection, which is closed when it returns.  If it raises, the
     connection is closed with 1011 and the error is logged once; the end of its connection, a
-    `ConnectionClosed`, is no error.  With `listeners=` there is no port.
+    `ConnectionClosed`, is no error.  With `listeners=` there is no port.  `handler` may be
+    `Routes`, which choose a handler by the path, for plain requests too.
 
     With `on_handler_error="raise"` the error is not logged: it cancels the block, the server
     closes gracefully, and the error comes out of the block as itself; in a group if there are
@@ -108,6 +110,8 @@ def _make_server(
     if port is not None and not 0 <= port <= 65535:
         raise ValueError(f"a port is 0 to 65535, not {port}")
     check_async_function("handler", handler, "connection")
+    if isinstance(handler, Routes):
+        settings = with_routes(settings, handler)
     # Options that could never make an answer are refused now, not with the first client.
     handshake = make_handshake(settings)
 

@@ -17,8 +17,10 @@ import trio
 from trio_wsendpoint.connection.arguments import check_async_function
 from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
 from trio_wsendpoint.handshake import OriginPolicy, Origins, Request, Response
+from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.protocol.endpoint import ServerEndpoint
+from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["AcceptOptions", "AcceptSettings", "ProcessRequest", "ServeOptions", "ServeSettings"]
@@ -54,6 +56,9 @@ class ServeOptions(AcceptOptions, total=False):
     `server_limits`: how many connections to take on, see `ServerLimits`.
     `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
     server gracefully and lets the error out of its block.
+    `http_handler`: an async function that is given each `HttpRequest` that asks for no WebSocket,
+    and returns a `Response` or a `StreamedResponse`.  Without one GET and HEAD get 426, others 405.
+    `http`: how much such a request may bring, and how long it may take; see `HttpLimits`.
     """
 
     host: str | None
@@ -62,6 +67,8 @@ class ServeOptions(AcceptOptions, total=False):
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
     server_limits: ServerLimits
     on_handler_error: Literal["log", "raise"]
+    http_handler: HttpHandler | None
+    http: HttpLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +98,8 @@ class ServeSettings(AcceptSettings):
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     on_handler_error: Literal["log", "raise"] = "log"
+    http_handler: HttpHandler | None = None
+    http: HttpLimits = field(default_factory=HttpLimits)
 
     def __post_init__(self) -> None:
         AcceptSettings.__post_init__(self)
@@ -102,6 +111,10 @@ class ServeSettings(AcceptSettings):
             raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
         if self.on_handler_error not in {"log", "raise"}:
             raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')
+        if self.http_handler is not None:
+            check_async_function("http_handler", self.http_handler, "request")
+        if not isinstance(self.http, HttpLimits):
+            raise TypeError(f"http must be HttpLimits(...), not {self.http!r}")
 
     def _make_listeners(self) -> None:
         """Keep the listeners as a tuple: they may come from an iterator."""
