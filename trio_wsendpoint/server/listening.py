@@ -1,4 +1,4 @@
-"""What a server listens on: TCP ports opened, addresses told, and streams accepted for ever."""
+"""What a server listens on: addresses told, and streams accepted for ever."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
-from logging import INFO, WARNING
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.connection.peer import plain_address
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
 
-__all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
+__all__ = ["accept_streams", "addresses", "urls_of"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Errors that say that the machine does not have an address, or no address of its family.
-_MISSING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 #: Of the `OSError`s, those that tell of one stream; every other tells of the listener.
 _OF_ONE_STREAM = (ConnectionError, TimeoutError, ssl.SSLError)
 #: Seconds to wait in a shortage, and seconds between two lines about it in the log.
@@ -32,78 +28,6 @@ _LOG_INTERVAL = 1.0
 #: Streams that may fail one after another before accepting slows down: a listener that raises
 #: always, and waits for nothing, must not take the whole processor.
 _FAILURES_IN_A_ROW = 16
-
-
-async def open_tcp_listeners(
-    port: int, host: str | None, backlog: int | None, logger: Logger
-) -> list[trio.SocketListener]:
-    """Open `port` on every address of `host`, once on each; for port 0, one free port for all.
-
-    An address that the machine does not have is passed over if another one was opened, as the
-    ::1 of `localhost` in a container without IPv6; `logger` is told.  Raises `OSError`, which
-    names the host and the address that failed.
-    """
-    attempts = 10 if port == 0 else 1
-    while True:
-        attempts -= 1
-        try:
-            return await _open_each(port, host, backlog, logger)
-        except OSError as error:
-            # The port that was free on one address may be taken on another.
-            if error.errno != errno.EADDRINUSE or not attempts:
-                raise
-
-
-async def _open_each(
-    port: int, host: str | None, backlog: int | None, logger: Logger
-) -> list[trio.SocketListener]:
-    opened: list[trio.SocketListener] = []
-    missing: list[OSError] = []
-    chosen = port
-    try:
-        for address in await _resolve(host, port):
-            try:
-                opened += await trio.open_tcp_listeners(chosen, host=address, backlog=backlog)
-            except OSError as error:
-                failed = _listen_error(error, port, host, address)
-                if error.errno not in _MISSING:
-                    raise failed from error
-                missing.append(failed)
-            else:
-                chosen = opened[-1].socket.getsockname()[1]
-        if not opened:
-            raise missing[0] from missing[0].__cause__
-        for failed in missing:
-            # That is how many machines are, and nothing of the operator's.
-            level = INFO if host in {None, "localhost"} else WARNING
-            logger.log(level, "%s; the other addresses are listened on", failed.strerror)
-    except BaseException:
-        for listener in opened:
-            listener.socket.close()  # not `aclose`, which can be cancelled between two
-        raise
-    return opened
-
-
-async def _resolve(host: str | None, port: int) -> Sequence[str]:
-    """Return the IP addresses of `host`, each of them once; of any host, those of all hosts."""
-    try:
-        found = await trio.socket.getaddrinfo(
-            host, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise _listen_error(error, port, host, host) from error
-    # /etc/hosts may name an address twice, or once more as an IPv6 address (::ffff:127.0.0.1).
-    return list(dict.fromkeys(plain_address(str(where[0])) for *_, where in found))
-
-
-def _listen_error(error: OSError, port: int, host: str | None, address: str | None) -> OSError:
-    """Return what to raise: of the kind of `error`, with the host and the address in its text."""
-    where = "every address" if host is None else host
-    if address != host:
-        where = f"{where} ({address})"
-    text = f"cannot listen on port {port} of {where}: {error.strerror or error}"
-    kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
-    return kind(error.errno, text)
 
 
 def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[tuple[str, int]]:

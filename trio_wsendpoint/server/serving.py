@@ -19,7 +19,6 @@ from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.server.accepting import make_handshake, open_as_server
-from trio_wsendpoint.server.listening import open_tcp_listeners
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.settings import (
     AcceptOptions,
@@ -27,6 +26,7 @@ from trio_wsendpoint.server.settings import (
     ServeOptions,
     ServeSettings,
 )
+from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 from trio_wsendpoint.transport.contexts import has_certificate
 from trio_wsendpoint.transport.listeners import TLSListener
 
