@@ -94,6 +94,8 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -146,6 +148,7 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
@@ -195,6 +198,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",

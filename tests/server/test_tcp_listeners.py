@@ -1,4 +1,4 @@
-"""Opening TCP ports where people run it: names with several addresses, addresses that are missing."""
+"""Opening TCP ports where people run it: names with several addresses, missing addresses."""
 
 from __future__ import annotations
 

@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import trio
 
+from trio_wsendpoint.addressing import SocketAddress, UnixAddress
 from trio_wsendpoint.session.session import Logger
-from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
 
-__all__ = ["accept_streams", "addresses", "urls_of"]
+__all__ = ["accept_streams", "addresses", "texts_of", "urls_of", "without_tls"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -32,16 +33,40 @@ _FAILURES_IN_A_ROW = 16
 
 def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[tuple[str, int]]:
     """Return host and port of each listener that has them, through TLS too."""
-    found: list[tuple[str, int]] = []
-    for listener in listeners:
-        inner: Any = listener  # a Trio listener of any kind, which may wrap another
-        while isinstance(inner, (TLSListener, trio.SSLListener)):
-            inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
-        if isinstance(inner, trio.SocketListener):
-            name: object = inner.socket.getsockname()
-            if isinstance(name, tuple):  # a Unix socket has a path instead
-                found.append(cast("tuple[str, int]", name[:2]))
-    return found
+    names = [_name_of(listener) for listener in listeners]
+    # A Unix socket has a path instead.
+    return [cast("tuple[str, int]", name[:2]) for name in names if isinstance(name, tuple)]
+
+
+def _name_of(listener: trio.abc.Listener[trio.abc.Stream]) -> object:
+    """Return what the listener's socket says that it is called; None without a socket."""
+    inner: Any = without_tls(listener)
+    if isinstance(inner, SocketWrapper):
+        inner = inner.transport_listener
+    return inner.socket.getsockname() if isinstance(inner, trio.SocketListener) else None
+
+
+def without_tls(
+    listener: trio.abc.Listener[trio.abc.Stream],
+) -> trio.abc.Listener[trio.abc.Stream]:
+    """Return the listener that accepts the streams over which `listener` speaks TLS."""
+    inner: Any = listener  # a Trio listener of any kind, which may wrap another
+    while isinstance(inner, (TLSListener, trio.SSLListener)):
+        inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
+    return cast("trio.abc.Listener[trio.abc.Stream]", inner)
+
+
+def texts_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
+    """Return the address of each listener's socket, once, as `listen=` takes it."""
+    texts: list[str] = []
+    for name in map(_name_of, listeners):
+        if isinstance(name, tuple):
+            host, port = cast("tuple[str, int]", name[:2])
+            texts.append(f"tcp:{SocketAddress(host, port)}")
+        elif isinstance(name, (str, bytes)):
+            path = os.fsdecode(name)
+            texts.append(str(UnixAddress(f"@{path[1:]}" if path.startswith("\0") else path)))
+    return tuple(dict.fromkeys(texts))
 
 
 def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
@@ -94,10 +119,13 @@ class _Accepter:
         self._listener = listener
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
-        if type(listener) is trio.SocketListener and os.name == "posix":
-            number = listener.socket.fileno()
+        inner: object = listener
+        if isinstance(listener, SocketWrapper):
+            inner = listener.transport_listener
+        if type(inner) is trio.SocketListener and os.name == "posix":
+            number = inner.socket.fileno()
             if number >= 0:  # else it is closed already, which its own `accept` tells
-                self._waits_on = listener.socket
+                self._waits_on = inner.socket
                 # The same descriptor, which stays the listener's own: see `let_go`.
                 self._socket = socket.socket(fileno=number)
                 # `socket.setdefaulttimeout()` would have it wait, and the whole program with it,
