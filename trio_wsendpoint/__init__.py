@@ -104,6 +104,8 @@ from trio_wsendpoint.protocol.coding import codec_kind
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
 from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
@@ -163,6 +165,7 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
@@ -215,6 +218,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",
