@@ -78,10 +78,13 @@ _SHARED = {
     "writer_limit": _SEND_BUFFER,
 }
 
+_CLIENTS = "leave it out: connect_endpoint() has this option"
+
 #: What `serve_endpoint` and `run_endpoint` are asked for.
 SERVER_WORDS: Mapping[str, str] = {
     **_SHARED,
     "bind": 'write listen=["tcp:0.0.0.0:8080"], or host= and a port',
+    "address": _CLIENTS,
     "certfile": _CERTIFICATE,
     "check_origin": "write origins=",
     "fd": 'write listen=["fd:3"]',
@@ -89,11 +92,15 @@ SERVER_WORDS: Mapping[str, str] = {
     "host_header": "leave it out: it is the Host header that a client sends",
     "keyfile": _CERTIFICATE,
     "nursery": "write `await nursery.start(run_endpoint, handler, port)`",
+    "open_stream": _CLIENTS,
     "origin": "write origins=, a list of those that may connect",
     "path": 'write listen=["unix:/run/app.sock"]',
     "process_response": "write headers=, or process_request=",
     "reuse_port": 'write listen=["fd:3"] for a socket that several processes share',
     "routes": "write serve_endpoint(routes, port), whose handler is an object of Routes",
+    "proxy": _CLIENTS,
+    "proxy_ssl_context": _CLIENTS,
+    "redirects": _CLIENTS,
     "select_subprotocol": "write subprotocols=: the first one of the client's list is chosen",
     "server_header": 'write headers={"Server": ...}',
     "sock": "write listeners=[trio.SocketListener(...)]",
@@ -138,12 +145,15 @@ ACCEPT_WORDS: Mapping[str, str] = {
 }
 
 _IN_URL = "write it in the URL"
+_PROXY = "write proxy='http://host:port'"
+_UNIX = "write address='unix:/path'"
 _SERVERS = "leave it out: serve_endpoint() has this option"
 
 #: What `connect_endpoint` is asked for.
 CLIENT_WORDS: Mapping[str, str] = {
     **_SHARED,
     "additional_headers": _HEADERS,
+    "allow_redirects": "write redirects=5, the most that it takes",
     "auth": 'write headers={"Authorization": ...}, or wss://user:password@host/ as the URL',
     "backlog": _SERVERS,
     "cookie": 'write headers={"Cookie": ...}',
@@ -153,19 +163,26 @@ CLIENT_WORDS: Mapping[str, str] = {
     "http": _SERVERS,
     "http_handler": _SERVERS,
     "listen": _SERVERS,
+    "http_proxy_host": _PROXY,
+    "http_proxy_port": _PROXY,
     "listeners": _SERVERS,
+    "max_redirects": "write redirects=",
     "nursery": "write `async with connect_endpoint(url) as connection:` in a task of the nursery",
     "on_handler_error": _SERVERS,
     "origins": "write origin=, the one to send",
     "path": _IN_URL,
     "port": _IN_URL,
     "process_request": _SERVERS,
+    "proxy_auth": "write it in the URL of the proxy: proxy='http://user:password@host:port'",
     "resource": _IN_URL,
     "server_hostname": _IN_URL,
     "server_limits": _SERVERS,
     "sock": "write stream=trio.SocketStream(...)",
     "sslopt": _TLS,
+    "socket_path": _UNIX,
     "task_status": "write `async with connect_endpoint(url) as connection:` in an async function",
+    "unix": _UNIX,
+    "unix_socket": _UNIX,
     "uri": "write connect_endpoint(url)",
     "use_ssl": "write wss:// in the URL",
     "wall_clock": _SERVERS,
