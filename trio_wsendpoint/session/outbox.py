@@ -25,6 +25,7 @@ class Outbox:
     `messages`: messages that were committed.
     `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
     if that did.  `dropped`: bytes of messages that were committed and never left.
+    `is_corked`: messages wait for more before they leave; set by `cork`.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Outbox:
         "bytes_sent",
         "dropped",
         "error",
+        "is_corked",
         "is_failed",
         "messages",
         "unsent",
@@ -52,6 +54,7 @@ class Outbox:
         self._most_corked = min(CHUNK, limits.send_buffer)
         self._corked: list[bytes] | None = None  # messages that wait for more before they leave
         self._corked_size = 0  # their bytes
+        self.is_corked = False
         self._has_data = False  # what is unsent is of a message, not of control frames alone
         self.unsent = 0
         self.bytes_sent = 0
@@ -68,6 +71,7 @@ class Outbox:
             return False
         if self._corked is None:
             self._corked = [data]
+            self.is_corked = True
         else:
             self._corked.append(data)
         self._corked_size += len(data)
@@ -75,13 +79,21 @@ class Outbox:
         return True
 
     def hand_out(self, data: bytes) -> bytes:
-        """Return what was corked and the message `data` behind it, to be written now."""
+        """Return what was corked and the message `data` behind it, to be written now.
+
+        Tell `note_sent`, or `fail`, what became of it.
+        """
         self._has_data = True
         self.messages += 1
         if self._corked is not None:
             data = self._uncork() + data
         self.unsent = len(data)
         return data
+
+    def note_message(self, size: int) -> None:
+        """Note that the stream has taken a message of `size` bytes that was not handed out."""
+        self.messages += 1
+        self.bytes_sent += size
 
     def note_queued(self) -> None:
         """Count a message that was queued with the endpoint."""
@@ -91,6 +103,7 @@ class Outbox:
         data = b"".join(self._corked or ())
         self._corked = None
         self._corked_size = 0
+        self.is_corked = False
         return data
 
     # ---- out ---------------------------------------------------------------------------------
@@ -147,11 +160,6 @@ class Outbox:
     def is_empty(self) -> bool:
         """Whether nothing waits, and the stream has taken all that was handed out."""
         return not self.unsent and self._corked is None and not self._endpoint.has_frames
-
-    @property
-    def is_corked(self) -> bool:
-        """Whether messages wait for more before they leave."""
-        return self._corked is not None
 
     @property
     def is_done(self) -> bool:
