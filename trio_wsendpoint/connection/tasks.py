@@ -201,14 +201,14 @@ class Tasks:
     def wake_a_sender(self) -> None:
         """Wake the task that has waited longest to send, if there is room."""
         waits = self.waits
-        if (waits.senders.count or waits.chunks.count) and self.session.outbox.has_space:
-            lot = waits.senders if self.endpoint.is_between_messages else waits.chunks
-            lot.wake_one()
+        line = waits.senders if self.endpoint.is_between_messages else waits.chunks
+        size = line.first
+        if size is not None and self.session.outbox.has_space_for(size):
+            line.wake_one()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `send()` may queue a message, of whatever size."""
-        return self.session.outbox.has_space and self.endpoint.is_between_messages
+    def has_room_for(self, size: int) -> bool:
+        """Tell whether `send()` may queue a message of `size` bytes."""
+        return self.session.outbox.has_space_for(size) and self.endpoint.is_between_messages
 
     # ---- the end -----------------------------------------------------------------------------
 

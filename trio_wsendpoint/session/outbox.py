@@ -13,8 +13,12 @@ __all__ = ["Batch", "Outbox"]
 #: What is written at a time: frames joined, or a large one in pieces, its payload the last.
 Batch = bytes | tuple[bytes | memoryview, ...]
 
-#: Bytes joined into one write.
-CHUNK = 65536
+#: Bytes joined into one write: four answers of 16 KiB, and their headers.  Copying one of them is
+#: cheaper than a system call of its own (13.7 and 18.6 us a message).
+CHUNK = 65 * 1024
+
+#: Bytes by which what waits to be written may cross `Limits.send_buffer`.
+MOST_OVER = 32 * 1024
 
 
 class Outbox:
@@ -51,7 +55,7 @@ class Outbox:
         self._endpoint = endpoint
         self._shift = shift
         self._limit = limits.send_buffer
-        self._most_corked = min(CHUNK, limits.send_buffer)
+        self._most_corked = min(CHUNK, limits.send_buffer + limits.send_buffer // 64)
         self._corked: list[bytes] | None = None  # messages that wait for more before they leave
         self._corked_size = 0  # their bytes
         self.is_corked = False
@@ -176,7 +180,17 @@ class Outbox:
         """Frames that wait to be handed out."""
         return self._endpoint.get_write_queue_size() + len(self._corked or ())
 
-    @property
-    def has_space(self) -> bool:
-        """Whether less is queued than `Limits.send_buffer`."""
-        return self.queued_bytes < self._limit
+    def has_space_for(self, size: int) -> bool:
+        """Tell whether a message of `size` bytes may be queued.
+
+        It may if less than `Limits.send_buffer` is queued.  But with it, and with what the stream
+        has not taken of a batch, no more may wait than `MOST_OVER` above the limit, unless nothing
+        else waits.
+        """
+        queued = self.queued_bytes
+        waiting = self.unsent + queued
+        return queued < self._limit and (not waiting or waiting + size <= self._limit + MOST_OVER)
+
+    def can_join(self, size: int) -> bool:
+        """Tell whether `size` more bytes may leave in one write with what is corked."""
+        return self._corked_size + size <= self._most_corked
