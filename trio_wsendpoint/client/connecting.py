@@ -21,8 +21,8 @@ from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.transport.any_tls import over_tls
 from trio_wsendpoint.transport.contexts import check_ssl_context, default_client_context
-from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["connect_endpoint"]
 

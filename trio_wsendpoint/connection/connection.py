@@ -34,7 +34,7 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.pings import PingEnd
 from trio_wsendpoint.session.statistics import ConnectionStatistics
 
-__all__ = ["Connection", "sending_of", "tasks_of"]
+__all__ = ["Connection"]
 
 #: Pings of the application that may be out at a time.
 MAX_PINGS = 16
@@ -275,6 +275,19 @@ class Connection(trio.abc.Channel[str | bytes]):
             trio.current_time(), waiting_senders=self._sending.waiting
         )
 
+    # ---- for the library's own parts ----------------------------------------------------------
+
+    @property
+    def tasks(self) -> Tasks:
+        """What runs behind it, for the library's own parts: no promise is made to an app."""
+        return self._tasks
+
+    @property
+    def sending(self) -> Sending:
+        """What commits its messages, as `tasks`; raises `RuntimeError` in another thread."""
+        check_thread(self._thread)
+        return self._sending
+
     if not TYPE_CHECKING:  # else a type checker would find no wrong name any more
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -283,14 +296,3 @@ class Connection(trio.abc.Channel[str | bytes]):
     def __repr__(self) -> str:
         path = ascii(self.request.path)[1:-1][:80]
         return f"<Connection #{self.id} {self._tasks.logger.peer} {path} {self.state.value}>"
-
-
-def tasks_of(connection: Connection) -> Tasks:
-    """Return what runs behind a connection, for the block or the server that holds it."""
-    return connection._tasks
-
-
-def sending_of(connection: Connection) -> Sending:
-    """Return what commits its messages, for `broadcast`."""
-    check_thread(connection._thread)
-    return connection._sending

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import trio
 
+from trio_wsendpoint.connection.heartbeat import Beating
 from trio_wsendpoint.transport.waiters import Waiter, Waiters
 
-__all__ = ["Driver", "Waits"]
+__all__ = ["Driver", "ReadingDriver", "Waits"]
 
 
 class Driver(Protocol):
@@ -22,6 +23,10 @@ class Driver(Protocol):
     def start_task(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         """Start the task `name`, unless it was started before."""
         ...
+
+
+class ReadingDriver(Driver, Beating, Protocol):
+    """What drives a connection, and is watched by the heartbeat."""
 
 
 class Line:

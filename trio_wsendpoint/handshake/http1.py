@@ -98,13 +98,13 @@ def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
     except h11.RemoteProtocolError as error:
         raise _malformed(_text_of(error, line)) from None
     headers = _decode(event.headers.raw_items())
-    fields = headers._values()
+    fields = headers.values_by_name()
     # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
     # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
     if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
         raise _malformed("a GET with a body")
     # h11 has checked that the target is visible ASCII, and not empty.
-    request = Request._of_checked(event.target.decode("ascii"), headers)
+    request = Request.of_checked(event.target.decode("ascii"), headers)
     _check_target(request, fields["host"][0])
     return request, fields
 
@@ -224,7 +224,7 @@ class ResponseReader:
         response, body = self._response, self._body
         if response is None or body is None:
             return response
-        return Response._of_checked(response.status, response.headers, body.body)
+        return Response.of_checked(response.status, response.headers, body.body)
 
     def _receive_head(self, data: bytes) -> bytes:
         """Feed the head, and the next one after each interim one; return what lies behind."""
@@ -261,7 +261,7 @@ class ResponseReader:
         if 100 <= status < 200 and status != 101:
             return False
         headers = _decode(event.headers.raw_items())
-        self._response = Response._of_checked(status, headers)
+        self._response = Response.of_checked(status, headers)
         if status == 101:
             # RFC 9110 section 7.8: there is no Upgrade in HTTP/1.0.
             if event.http_version != b"1.1":
@@ -299,6 +299,6 @@ def _decode(items: Iterable[tuple[bytes, bytes]]) -> Headers:
     # ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to
     # treat what is not ASCII as opaque.  `head.py` has checked what a name and a value may hold,
     # and h11 has taken off the blanks around them.
-    return Headers._of_checked(
+    return Headers.of_checked(
         [(name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items]
     )
