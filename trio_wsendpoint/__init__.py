@@ -18,8 +18,10 @@ from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.proxy_errors import ProxyError, ProxyRefused
 from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
+from trio_wsendpoint.client.redirects import RedirectRefused
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import ReconnectState
@@ -42,6 +44,7 @@ from trio_wsendpoint.connection.closed import (
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.errors import (
     BadResponse,
     EndpointClosed,
@@ -164,11 +167,14 @@ __all__ = [
     "ProcessRequest",
     "Progress",
     "ProtocolError",
+    "ProxyError",
+    "ProxyRefused",
     "RateExceeded",
     "ReceiveStream",
     "ReconnectState",
     "ReconnectStatistics",
     "ReconnectingConnection",
+    "RedirectRefused",
     "Request",
     "RequestAnswered",
     "Response",
@@ -184,6 +190,7 @@ __all__ = [
     "TLSFailed",
     "TextFrame",
     "Timeouts",
+    "Timings",
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",

@@ -78,17 +78,24 @@ _SHARED = {
     "writer_limit": _SEND_BUFFER,
 }
 
+_CLIENTS = "leave it out: connect_endpoint() has this option"
+
 #: What `serve_endpoint` and `run_endpoint` are asked for.
 SERVER_WORDS: Mapping[str, str] = {
     **_SHARED,
+    "address": _CLIENTS,
     "certfile": _CERTIFICATE,
     "check_origin": "write origins=",
     "handler_nursery": "leave it out: leaving the block of the server ends the handlers",
     "host_header": "leave it out: it is the Host header that a client sends",
     "keyfile": _CERTIFICATE,
     "nursery": "write `await nursery.start(run_endpoint, handler, port)`",
+    "open_stream": _CLIENTS,
     "origin": "write origins=, a list of those that may connect",
     "process_response": "write headers=, or process_request=",
+    "proxy": _CLIENTS,
+    "proxy_ssl_context": _CLIENTS,
+    "redirects": _CLIENTS,
     "reuse_port": "write listeners=, which takes listeners over sockets of your own",
     "select_subprotocol": "write subprotocols=: the first one of the client's list is chosen",
     "server_header": 'write headers={"Server": ...}',
@@ -126,31 +133,41 @@ ACCEPT_WORDS: Mapping[str, str] = {
 }
 
 _IN_URL = "write it in the URL"
+_PROXY = "write proxy='http://host:port'"
+_UNIX = "write address='unix:/path'"
 _SERVERS = "leave it out: serve_endpoint() has this option"
 
 #: What `connect_endpoint` is asked for.
 CLIENT_WORDS: Mapping[str, str] = {
     **_SHARED,
     "additional_headers": _HEADERS,
+    "allow_redirects": "write redirects=5, the most that it takes",
     "auth": 'write headers={"Authorization": ...}, or wss://user:password@host/ as the URL',
     "backlog": _SERVERS,
     "cookie": 'write headers={"Cookie": ...}',
     "handler": _SERVERS,
     "header": _HEADERS,
     "host": _IN_URL,
+    "http_proxy_host": _PROXY,
+    "http_proxy_port": _PROXY,
     "listeners": _SERVERS,
+    "max_redirects": "write redirects=",
     "nursery": "write `async with connect_endpoint(url) as connection:` in a task of the nursery",
     "on_handler_error": _SERVERS,
     "origins": "write origin=, the one to send",
     "path": _IN_URL,
     "port": _IN_URL,
     "process_request": _SERVERS,
+    "proxy_auth": "write it in the URL of the proxy: proxy='http://user:password@host:port'",
     "resource": _IN_URL,
     "server_hostname": _IN_URL,
     "server_limits": _SERVERS,
     "sock": "write stream=trio.SocketStream(...)",
     "sslopt": _TLS,
+    "socket_path": _UNIX,
     "task_status": "write `async with connect_endpoint(url) as connection:` in an async function",
+    "unix": _UNIX,
+    "unix_socket": _UNIX,
     "uri": "write connect_endpoint(url)",
     "use_ssl": "write wss:// in the URL",
     "wall_clock": _SERVERS,
