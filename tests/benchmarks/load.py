@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -58,7 +59,10 @@ def main() -> None:
             answer: dict[str, Any] = obey(load, engine, json.loads(line))
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no figure
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        try:
+            print(json.dumps(answer), flush=True)
+        except BrokenPipeError:  # the harness was killed
+            os._exit(1)
         if "error" in answer:
             return
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.benchmarks.cores import Cores
@@ -147,12 +149,15 @@ class Bench:
         return {"kib": samples}
 
     def _grow(self, pair: Pair, count: int) -> float:
-        """Return the bytes that stay of `count` connections; the first ones may fill caches."""
-        pair.churn(count)
-        before = pair.resident()
-        for _ in range(self.effort.batches):
+        """Return the bytes that stay of `count` connections; the first ones may fill caches.
+
+        It is the median of several batches: a connection that is still closing is no growth.
+        """
+        sizes = []
+        for _ in range(self.effort.batches + 1):
             pair.churn(count)
-        return (pair.resident() - before) / self.effort.batches
+            sizes.append(pair.resident())
+        return statistics.median(after - before for before, after in pairwise(sizes))
 
     def _fail(self, key: str, error: MeasurementError, *outcomes: Outcome) -> None:
         self.say(f"  failed: {error}")
