@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Literal
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
@@ -26,6 +27,10 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     block raised.  If it was cancelled (or interrupted), the peer is told 1001, if that takes
     no waiting; until the block is left, a shielded `finally` in it can still send, and
     close with a code of its own.  An error of the block comes out as it is, in no group.
+
+    Leaving is a cancel point while it waits for the peer.  If the scope around the block is
+    cancelled before the block is left in order, leaving does not wait, and raises `Cancelled` only
+    if committed messages could not be sent.
 
     If messages that were committed could not be sent, leaving raises `ConnectionLost`, unless the
     block has raised something itself.
@@ -67,7 +72,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
                 block = BlockNursery()
                 nursery = await block.enter()
                 self._block = block
-            tasks = tasks_of(connection)
+            tasks = connection.tasks
             tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
             if self._instruments:
                 listen(connection, self._instruments)
@@ -78,7 +83,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     async def _give_up(self) -> BaseException | None:
         """Close the stream of a connection whose block cannot be entered, and end its tasks."""
-        tasks = tasks_of(self._connection)
+        tasks = self._connection.tasks
         left: BaseException | None = None
         with trio.CancelScope(shield=True):  # nothing here waits for the peer
             try:
@@ -108,11 +113,17 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         return False
 
     async def _wind_down(self, exc: BaseException | None) -> None:
-        connection, tasks = self._connection, tasks_of(self._connection)
+        connection, tasks = self._connection, self._connection.tasks
         farewell = tasks.session.farewell
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
-            if farewell is not None and (exc is None or is_end):
+            if exc is None and trio.current_effective_deadline() == -math.inf:
+                # What the block returns is kept: the next checkpoint tells the app, as after a
+                # nursery's block.
+                await tasks.say_goodbye()
+                if tasks.session.outbox.dropped:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+            elif farewell is not None and (exc is None or is_end):
                 await connection.aclose(*farewell)
             elif exc is None:
                 await connection.aclose()

@@ -15,8 +15,9 @@ from typing import Any, cast
 import trio
 
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
 from trio_wsendpoint.transport.streams import AcceptedSocket
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ConnectionLogger", "make_logger", "peer_address", "plain_address", "socket_address"]
 

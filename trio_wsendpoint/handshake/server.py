@@ -92,16 +92,18 @@ class ServerHandshake:
         self.subprotocol = self.extension = None
         check_version(request.http_version)
         check_method(request.method)
-        agreed = self._agree(request, request.headers._values(), is_secure=is_secure)
+        agreed = self.agree(request, request.headers.values_by_name(), is_secure=is_secure)
         response, self.subprotocol, self.extension = agreed
         return response
 
-    def _agree(
+    def agree(
         self, request: Request, fields: dict[str, list[str]], *, is_secure: bool
     ) -> Agreement:
-        """Return what `answer` does, and what was agreed; for a server, which asks one for all.
+        """Return the 101, the subprotocol and the extension; change nothing of this object.
 
-        `fields` are those of the `request`, a GET in HTTP/1.1, by their names in lower case.
+        So a server can ask one `ServerHandshake` for all its connections.  `fields` are those of
+        the `request`, a GET in HTTP/1.1, as `Headers.values_by_name` returns them.  `is_secure`
+        and the errors: see `answer`.
         """
         self._check_upgrade(fields)
         key = _only_key(fields.get("sec-websocket-key", []))
@@ -126,7 +128,7 @@ class ServerHandshake:
                 answer.append(("Sec-WebSocket-Extensions", extensions))
         answer += self._headers.items()
         # Tokens all of them, and headers that were checked when this object was made.
-        return Response._of_checked(101, Headers._of_checked(answer)), subprotocol, extension
+        return Response.of_checked(101, Headers.of_checked(answer)), subprotocol, extension
 
     def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
         # Most clients write it just so, and need no parsing.

@@ -34,9 +34,10 @@ from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
 from trio_wsendpoint.transport.lingering import say_and_close
 from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ServerOpening", "make_handshake", "open_as_server", "refuse_stream"]
 
@@ -174,7 +175,7 @@ class ServerOpening:
         request = self._request = await self._read_request()
         self._stage = _Stage.PROCESS
         agree = partial(
-            self._handshake._agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
+            self._handshake.agree, request, self._reader.fields, is_secure=_is_tls(self.stream)
         )
         # What makes no sense as a WebSocket is refused before the app is asked; what never
         # claimed to be one is the app's to answer.

@@ -12,7 +12,8 @@ from typing import cast
 
 import trio
 
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["close_layers", "end_bytes", "say_and_close"]
 
