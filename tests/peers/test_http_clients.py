@@ -63,8 +63,8 @@ async def test_curl(version):
         assert await run(*curl, *chunked, "--data-binary", "@-", url, data=body) == body
         if chunked:  # of a length that curl does not know
             assert await run(*curl, "-T", "-", url, data=b"abc") == b"abc"
-        expect = ("-H", "Expect: 100-continue", "--expect100-timeout", "30")
-        assert await run(*curl, *expect, "--data-binary", "@-", url, data=body) == body
+            expect = ("-H", "Expect: 100-continue", "--expect100-timeout", "30")
+            assert await run(*curl, *expect, "--data-binary", "@-", url, data=body) == body
         assert (await run(*curl, f"{url}stream")).endswith(b"998\n999\n")
         assert b"X-Method: OPTIONS" in await run(*curl, "-i", "-X", "OPTIONS", url)
 
