@@ -146,9 +146,9 @@ async def test_the_options_are_checked():
         ({"http": {}}, r"http must be HttpLimits\(\.\.\.\), not {}"),
     ):
         with pytest.raises(TypeError, match=expected):
-            serve_endpoint(echo, 0, **options)  # type: ignore[arg-type]
+            serve_endpoint(echo, 0, **options)
         with pytest.raises(TypeError, match=expected):
-            await run_endpoint(echo, 0, **options)  # type: ignore[arg-type]
+            await run_endpoint(echo, 0, **options)
     settings = ServeSettings(http=HttpLimits(requests=1))
     assert settings.http.requests == 1
     async with serve_endpoint(table(), listeners=[MemoryListener()]):
