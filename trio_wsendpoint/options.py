@@ -80,7 +80,7 @@ class Limits(OptionGroup):
     fragments: int = 4096
     receive_buffer: int = 64 * KIB
     send_buffer: int = 64 * KIB
-    fragment_size: int = 256 * KIB
+    fragment_size: int = 1024 * KIB
     head_size: int = 16 * KIB
     header_count: int = 64
     list_items: int = 32

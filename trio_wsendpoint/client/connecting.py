@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Unpack
 
 import trio
@@ -59,7 +60,8 @@ def connect_endpoint(
     way = Way(settings, stream=stream, ssl_context=ssl_context)
     target = WebSocketURL.parse(url)
     way.check(target)
-    _handshake(Trail(target, 0), settings)  # which checks the options that it takes
+    # It checks the options that it takes; the key of what is sent is drawn when it is sent.
+    _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
     async def open_connection() -> Connection:
         watch, trail = Stopwatch(), Trail(target, settings.redirects)

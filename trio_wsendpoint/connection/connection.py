@@ -169,7 +169,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         check_thread(self._thread)
         check_type(value)
         self._sending.check_open()
-        if not self._sending.has_room:
+        if not self._sending.has_room_for(value):
             raise trio.WouldBlock
         self._sending.commit(value, compress=compress)
 
