@@ -7,6 +7,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.client.attempts import (
     Attempt,
     GaveUp,
@@ -68,6 +69,7 @@ from trio_wsendpoint.handshake.errors import (
     BadUpgrade,
     HandshakeRefused,
     RequestAnswered,
+    UnexpectedProxyHeader,
 )
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
@@ -94,6 +96,7 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -152,9 +155,12 @@ __all__ = [
     "MessageChannel",
     "MessageTooBig",
     "NotConnected",
+    "Opening",
     "Parser",
     "PassedBy",
+    "Peer",
     "PeerError",
+    "PeerTLS",
     "PeerTooSlow",
     "PingFrame",
     "PingStore",
@@ -179,6 +185,7 @@ __all__ = [
     "ServerEndpoint",
     "ServerLimits",
     "ServerStatistics",
+    "SocketAddress",
     "State",
     "Streamer",
     "TLSFailed",
@@ -187,6 +194,7 @@ __all__ = [
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",
+    "UnexpectedProxyHeader",
     "UnexpectedText",
     "UnfinishedStream",
     "WebSocketError",

@@ -370,7 +370,8 @@ async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock)
     """It waits for the app, or for its answer to leave: not for its client."""
     decided = trio.Event()
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if not request.path.startswith("/bystander"):
             await decided.wait()
 
@@ -396,7 +397,8 @@ async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock)
 
 
 async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if not request.path.startswith("/bystander"):
             await trio.sleep(2)
 
@@ -418,7 +420,8 @@ async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clo
 async def test_who_was_refused_and_stays_keeps_nobody_out(autojump_clock):
     """A request that was complete, and answered with no, may be dropped like a silent one."""
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         return None if request.path.startswith(("/bystander", "/good")) else Response(401)
 
     limits = ServerLimits(openings=2)

@@ -72,7 +72,7 @@ def connect_endpoint(
         random_bytes=settings.random_bytes,
     )
 
-    async def open_connection() -> Connection:
+    async def open_connection(_: ConnectionContext) -> Connection:
         what = "could not be connected to"
         with trio.move_on_after(settings.timeouts.open):
             transport = await _open_stream(target, stream, ssl_context)

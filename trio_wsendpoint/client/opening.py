@@ -14,7 +14,7 @@ import trio
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
-from trio_wsendpoint.connection.peer import make_logger
+from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.connection.settings import ConnectionSettings
 from trio_wsendpoint.errors import BadResponse, HandshakeError
 from trio_wsendpoint.handshake import (
@@ -39,11 +39,12 @@ async def open_as_client(
 ) -> Connection:
     """Write a request to `stream` and check the answer; the caller keeps the time."""
     logger: Logger = settings.logger
-    address: str | None = None
+    ends = Ends(stream)
     try:
-        logger = own_logger = make_logger(stream, settings.logger, settings.random_bytes)
-        address = own_logger.address
+        own_logger = ConnectionLogger(logger, ends, settings.random_bytes(4).hex())
+        logger = own_logger
         await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?")
+        ends.find_tls(stream)
         request = handshake.request()
         reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
         response = await _ask(stream, serialize_request(request), reader, settings)
@@ -56,7 +57,7 @@ async def open_as_client(
         )
     except BaseException as error:
         if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, address, logger)
+            tell_refusal(settings.instruments, error, ends.peer, logger)
         await trio.aclose_forcefully(stream)
         raise
 

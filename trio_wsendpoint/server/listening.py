@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.connection.peer import plain_address
+from trio_wsendpoint.addressing.ip import normal_host
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
@@ -93,7 +93,7 @@ async def _resolve(host: str | None, port: int) -> Sequence[str]:
     except OSError as error:
         raise _listen_error(error, port, host, host) from error
     # /etc/hosts may name an address twice, or once more as an IPv6 address (::ffff:127.0.0.1).
-    return list(dict.fromkeys(plain_address(str(where[0])) for *_, where in found))
+    return list(dict.fromkeys(normal_host(str(where[0])) for *_, where in found))
 
 
 def _listen_error(error: OSError, port: int, host: str | None, address: str | None) -> OSError:

@@ -20,15 +20,16 @@ from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
-from trio_wsendpoint.connection.peer import ConnectionLogger, socket_address
+from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
-from trio_wsendpoint.handshake import Response, ServerHandshake
+from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.server.accepting import ServerOpening, refuse_stream
+from trio_wsendpoint.server.accepting import Hooks, ServerOpening, refuse_stream
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
 from trio_wsendpoint.server.refusals import RefusalLog
+from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
@@ -43,6 +44,17 @@ class _NotOpened(Exception):
     """An opening that came to nothing, of which the log has been told."""
 
 
+class _Visit:
+    """One accepted stream: what limits count it as, and its connection, once there is one."""
+
+    __slots__ = ("address", "connection", "is_handled")
+
+    def __init__(self, address: str | None) -> None:
+        self.address = address
+        self.connection: Connection | None = None
+        self.is_handled = False  # `process_request` has done what a handler would
+
+
 class EndpointServer:
     """A server that is running: made by `serve_endpoint` and `run_endpoint`.
 
@@ -53,12 +65,12 @@ class EndpointServer:
         self,
         handler: Handler,
         settings: ServeSettings,
-        handshake: ServerHandshake,
+        rules: Rules,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
         self._handler = handler
         self._settings = settings
-        self._handshake = handshake  # for all connections
+        self._rules = rules  # for all connections
         self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
         self._ending: dict[Connection, None] = {}  # whose handlers have ended, and not yet they
@@ -247,17 +259,17 @@ class EndpointServer:
         if self._nursery is None:
             raise RuntimeError("a stream was accepted by a server that does not run")
         self._accepted += 1
-        name = socket_address(stream)
-        logger = ConnectionLogger(self._settings.logger, stream, name, str(self._accepted))
-        address = logger.address
+        logger = ConnectionLogger(self._settings.logger, Ends(stream), str(self._accepted))
+        counts = self._admission.counts_addresses
+        address = self._rules.counted_as(logger.ends.peer) if counts else None
         why = self._admission.admit(address, trio.current_time())
         if why is None:
-            self._nursery.start_soon(self._serve, stream, logger)
+            self._nursery.start_soon(self._serve, stream, logger, address)
             return
         self._note_refusal()
         error = HandshakeError(why)
         self._refusals.write(error, logger, is_ours=True)
-        tell_refusal(self._settings.instruments, error, address, logger)
+        tell_refusal(self._settings.instruments, error, logger.ends.peer, logger)
         self._nursery.start_soon(self._refuse, stream, why if self._can_say_no else None)
 
     def _note_refusal(self) -> None:
@@ -284,37 +296,38 @@ class EndpointServer:
             self._refusing -= 1
 
     @trio.lowlevel.enable_ki_protection
-    async def _serve(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> None:
-        """Open a connection over `stream` and run the handler; raises no `Exception`."""
-        connection: Connection | None = None
+    async def _serve(
+        self, stream: trio.abc.Stream, logger: ConnectionLogger, address: str | None
+    ) -> None:
+        """Open a connection over `stream` and run the handler; raises no `Exception`.
+
+        `address`: what limits count the stream as.
+        """
+        visit = _Visit(address)
         context = ConnectionContext(
-            lambda: self._open(stream, logger),
+            lambda context: self._open(stream, logger, visit, context),
             self._settings.instruments,
             self._nursery,
             self._heartbeat,
         )
         try:
             async with context as connection:
-                self._connections[connection] = None
-                if self._farewell is not None and self._nursery is not None:
-                    # Its 101 had left when the others were told.
-                    self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
                 try:
-                    await self._handle(connection)
+                    if not visit.is_handled:
+                        await self._handle(connection)
                 except Exception as error:
                     self._give_up_for(error, connection)
                     raise
                 finally:
-                    del self._connections[connection]
-                    self._ending[connection] = None
+                    self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, connection, logger)
+                self._note_end(error, visit.connection, logger)
         finally:
-            if connection is not None:
-                del self._ending[connection]
-                self._totals.add(tasks_of(connection).session.counts(), connection.endpoint.closing)
-            self._admission.release(logger.address)
+            if (served := visit.connection) is not None:
+                del self._ending[served]
+                self._totals.add(tasks_of(served).session.counts(), served.endpoint.closing)
+            self._admission.release(visit.address)
 
     @trio.lowlevel.disable_ki_protection
     async def _handle(self, connection: Connection) -> None:
@@ -339,30 +352,86 @@ class EndpointServer:
             self._nursery.start_soon(self.aclose)
             self._block.cancel()
 
-    async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        """Open a connection over `stream`; raises `_NotOpened`, which the log knows by then."""
+    async def _open(
+        self,
+        stream: trio.abc.Stream,
+        logger: ConnectionLogger,
+        visit: _Visit,
+        context: ConnectionContext,
+    ) -> Connection:
+        """Open a connection over `stream`; raises `_NotOpened`, which the log knows by then.
+
+        What `process_request` raises after it has accepted comes out as it is.
+        """
         opening: ServerOpening | None = None
+
+        def begin(connection: Connection) -> None:
+            visit.connection = connection
+            self._begin(connection, opening, context)
+
+        hooks = Hooks(context.nursery, begin, lambda address: self._count(visit, address))
         try:
-            opening = ServerOpening(stream, self._settings, logger, self._handshake, self._refusals)
+            opening = ServerOpening(
+                stream,
+                self._settings,
+                logger,
+                rules=self._rules,
+                refusals=self._refusals,
+                hooks=hooks,
+            )
             self._openings[opening] = None
             if self._farewell is not None:
                 opening.drop()
             elif len(self._openings) > self._settings.server_limits.openings:
                 self._drop_one(opening)
             connection = await opening.run()
-        except HandshakeError as error:
-            raise _NotOpened from error
-        except Exception as error:
-            with contextlib.suppress(Exception):
-                logger.error("the opening failed", exc_info=error)
+            visit.is_handled = opening.is_handled
+            return connection
+        except BaseException as error:
+            if visit.connection is not None:
+                if isinstance(error, Exception):
+                    self._give_up_for(error, visit.connection)
+                self._note_handled(visit.connection)
+                raise
+            if not isinstance(error, Exception):
+                raise
+            if not isinstance(error, HandshakeError):
+                with contextlib.suppress(Exception):
+                    logger.error("the opening failed", exc_info=error)
             raise _NotOpened from error
         finally:
             if opening is None:
                 await trio.aclose_forcefully(stream)
-            elif self._openings.pop(opening, self) is self:
+            elif visit.connection is None and self._openings.pop(opening, self) is self:
                 self._refusing -= 1  # it was dropped
+
+    def _begin(
+        self, connection: Connection, opening: ServerOpening | None, context: ConnectionContext
+    ) -> None:
+        """Start a connection whose 101 has left."""
+        if opening is not None and self._openings.pop(opening, self) is self:
+            self._refusing -= 1
         self._opened += 1
-        return connection
+        self._connections[connection] = None
+        context.begin(connection)
+        if self._farewell is not None and self._nursery is not None:
+            # Its 101 had left when the others were told.
+            self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
+
+    def _count(self, visit: _Visit, address: str | None) -> str | None:
+        """Let limits count a stream as `address` from now on; return why not."""
+        if not self._admission.counts_addresses:
+            return None
+        why = self._admission.move(visit.address, address, trio.current_time())
+        if why is None:
+            visit.address = address
+        else:
+            self._refused += 1
+        return why
+
+    def _note_handled(self, connection: Connection) -> None:
+        del self._connections[connection]
+        self._ending[connection] = None
 
     def _drop_one(self, newest: ServerOpening) -> None:
         """Refuse an opening for `newest`: of those without a request, the oldest.
