@@ -79,14 +79,12 @@ def test_a_part_writes_only_its_own_attributes() -> None:
     assert [fault for fault in found if "option_texts.py" not in fault] == []
 
 
-@pytest.mark.xfail(strict=True, reason="handshake/ and tasks_of() use private names of others")
 def test_private_names_stay_at_home() -> None:
     found = found_by(guards.private_uses)
     # The one place that chooses Trio's schedules, which has no public name: see its docstring.
     assert [fault for fault in found if "testing/schedules.py" not in fault] == []
 
 
-@pytest.mark.xfail(strict=True, reason="five modules are longer")
 def test_no_module_is_long() -> None:
     assert guards.long_modules(guards.sources(ROOT, *WORKING), MOST_LINES) == []
 

@@ -19,8 +19,10 @@ from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.proxy_errors import ProxyError, ProxyRefused
 from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
+from trio_wsendpoint.client.redirects import RedirectRefused
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import ReconnectState
@@ -43,6 +45,7 @@ from trio_wsendpoint.connection.closed import (
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.errors import (
     BadResponse,
     EndpointClosed,
@@ -71,6 +74,13 @@ from trio_wsendpoint.handshake.errors import (
     RequestAnswered,
     UnexpectedProxyHeader,
 )
+from trio_wsendpoint.http import (
+    BodyCutShort,
+    BodyTooLarge,
+    HttpLimits,
+    OutOfTime,
+    StreamedResponse,
+)
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -96,7 +106,13 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.answering import HttpHandler
+from trio_wsendpoint.server.errors import ClientGone
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
 from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -114,7 +130,10 @@ __all__ = [
     "BadResponse",
     "BadUpgrade",
     "BinaryFrame",
+    "BodyCutShort",
+    "BodyTooLarge",
     "ClientEndpoint",
+    "ClientGone",
     "CloseCause",
     "CloseCode",
     "CloseFrame",
@@ -142,6 +161,9 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "Heartbeat",
+    "HttpHandler",
+    "HttpLimits",
+    "HttpRequest",
     "Instrument",
     "InvalidCloseCode",
     "InvalidFrame",
@@ -149,6 +171,7 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
@@ -156,6 +179,7 @@ __all__ = [
     "MessageTooBig",
     "NotConnected",
     "Opening",
+    "OutOfTime",
     "Parser",
     "PassedBy",
     "Peer",
@@ -170,15 +194,19 @@ __all__ = [
     "ProcessRequest",
     "Progress",
     "ProtocolError",
+    "ProxyError",
+    "ProxyRefused",
     "RateExceeded",
     "ReceiveStream",
     "ReconnectState",
     "ReconnectStatistics",
     "ReconnectingConnection",
+    "RedirectRefused",
     "Request",
     "RequestAnswered",
     "Response",
     "Retry",
+    "Routes",
     "Row",
     "SendStream",
     "ServeOptions",
@@ -187,10 +215,12 @@ __all__ = [
     "ServerStatistics",
     "SocketAddress",
     "State",
+    "StreamedResponse",
     "Streamer",
     "TLSFailed",
     "TextFrame",
     "Timeouts",
+    "Timings",
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",
@@ -203,6 +233,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",

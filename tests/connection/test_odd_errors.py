@@ -31,8 +31,9 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.testing import MemoryNetwork
 from trio_wsendpoint.testing.streams import MemoryStream
+from trio_wsendpoint.transport.any_tls import over_tls
 from trio_wsendpoint.transport.listeners import TLSListener
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 QUIET = logging.getLogger("trio_wsendpoint.quiet")
 QUIET.setLevel(logging.CRITICAL + 1)

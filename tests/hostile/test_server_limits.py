@@ -27,14 +27,14 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint.server import server as server_module
+from trio_wsendpoint.connection import peer as peer_module
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
     accept_streams,
     addresses,
-    open_tcp_listeners,
 )
+from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 
 from .server_under_test import (
     BYSTANDERS,
@@ -495,7 +495,7 @@ async def test_one_client_over_sockets_of_both_families(is_dual_first):
 async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
     """Only sockets have addresses, and they have no virtual time: here it is told."""
     address = ["1.2.3.4"]
-    monkeypatch.setattr(server_module, "socket_address", lambda stream: (address[0], 80))
+    monkeypatch.setattr(peer_module, "socket_names", lambda stream: ((address[0], 80), None))
     limits = ServerLimits(opening_rate=BYSTANDERS)
     async with server_under_test(server_limits=limits) as under_test:
         began = trio.current_time()

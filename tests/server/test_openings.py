@@ -29,7 +29,8 @@ from trio_wsendpoint import (
     serve_endpoint,
 )
 from trio_wsendpoint.testing import MemoryNetwork, memory_stream_pair
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.any_tls import over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 from .helpers import (
     ACCEPT,

@@ -22,7 +22,7 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.handshake import ResponseReader
 from trio_wsendpoint.testing import MemoryNetwork
-from trio_wsendpoint.transport.tls import AnyTLSStream, over_tls
+from trio_wsendpoint.transport.any_tls import AnyTLSStream, over_tls
 
 from .helpers import echo, read_response, request
 

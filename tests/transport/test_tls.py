@@ -27,8 +27,9 @@ from trio_wsendpoint.testing import (
     memory_stream_pair,
 )
 from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.transport.any_tls import over_tls
 from trio_wsendpoint.transport.listeners import TLSListener
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]
 

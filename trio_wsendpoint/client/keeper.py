@@ -12,7 +12,6 @@ once that exceeds `Limits.receive_buffer`: what a channel holds is bounded.
 from __future__ import annotations
 
 import math
-import ssl
 from collections import deque
 from collections.abc import Callable
 
@@ -67,7 +66,6 @@ class Keeper:
         self._settings = settings
         self._connect = ConnectSettings(**settings.options)
         self._name = _name(settings.url)
-        self._context: ssl.SSLContext | None = None
         self._nursery = nursery
         self._on_app_error = on_app_error
         self._scope = trio.CancelScope()
@@ -200,7 +198,7 @@ class Keeper:
         if attempt.number > 1:  # the first one begins in this state
             state = ReconnectState.RENEWING if renewing else ReconnectState.CONNECTING
             self._move(state, f"try {attempt.number}")
-        line = Line(self._settings, attempt, self.changed.unpark_all, self._tls)
+        line = Line(self._settings, attempt, self.changed.unpark_all)
         self._lines[line] = None
         self._sources = deque(source for source in self._sources if not source.is_exhausted)
         self._sources.append(line)
@@ -286,12 +284,6 @@ class Keeper:
 
     def _uniform(self, least: float, most: float) -> float:
         return self._settings.backoff.rng.uniform(least, most)
-
-    def _tls(self) -> ssl.SSLContext:
-        """Return the verifying context of the system, which is made once."""
-        if self._context is None:
-            self._context = ssl.create_default_context()
-        return self._context
 
 
 def _name(url: str) -> str:

@@ -8,7 +8,6 @@ A line neither tries again nor judges: `keeper` does.
 from __future__ import annotations
 
 import contextlib
-import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -18,7 +17,6 @@ from trio.lowlevel import ParkingLot
 
 from trio_wsendpoint.client.attempts import Attempt
 from trio_wsendpoint.client.connecting import connect_endpoint
-from trio_wsendpoint.client.opening import HandshakeTimeout
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.record import Traffic
 from trio_wsendpoint.client.retries import Phase, Trouble
@@ -27,7 +25,6 @@ from trio_wsendpoint.connection.closed import ConnectionClosed, is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import HeaderItems, Headers, WebSocketURL
-from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import Buffer
 
@@ -44,7 +41,6 @@ class Line:
 
     `changed` is called whenever one of these becomes true: `is_ready` (messages may flow),
     `is_over` (no more will), and when there is more to take in `receive`.
-    `tls` returns the context for `wss://`.
     """
 
     def __init__(
@@ -52,7 +48,6 @@ class Line:
         settings: ReconnectSettings,
         attempt: Attempt,
         changed: Callable[[], object],
-        tls: Callable[[], ssl.SSLContext],
     ) -> None:
         # What the keeper asks.
         self.attempt = attempt
@@ -80,7 +75,6 @@ class Line:
         # What it was made with.
         self._settings = settings
         self._changed = changed
-        self._tls = tls
         self._phase: Phase = "credentials"
         self._is_own_end = False  # `on_connect` has raised the end of its connection
 
@@ -196,31 +190,14 @@ class Line:
 
     async def _open(self, url: str, headers: HeaderItems) -> None:
         settings = self._settings
-        target = WebSocketURL.parse(url)
-        context = (settings.ssl_context or self._tls()) if target.secure else None
-        stream: trio.abc.Stream | None = None
-        if settings.open_stream is not None:
-            stream = await self._open_stream(target.host, target.port)
-        try:
-            options: ConnectOptions = {**settings.options, "headers": headers}
-            manager = connect_endpoint(url, stream=stream, ssl_context=context, **options)
-        except BaseException:
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
-            raise
-        async with manager as connection:
+        options: ConnectOptions = {**settings.options, "headers": headers}
+        context = settings.ssl_context
+        if not WebSocketURL.parse(url).secure and not options.get("redirects"):
+            context = None  # `credentials` may give a ws:// URL among others
+        async with connect_endpoint(url, ssl_context=context, **options) as connection:
             self.connection = connection
             await self._introduce(connection)
             await self._live(connection)
-
-    async def _open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        open_stream = self._settings.open_stream
-        if open_stream is None:
-            raise RuntimeError("there is no open_stream")
-        limit = self._settings.options.get("timeouts", Timeouts()).open
-        with trio.move_on_after(limit):
-            return await open_stream(host, port)
-        raise HandshakeTimeout(f"open_stream took longer than {limit:g} s for {host}:{port}")
 
     async def _introduce(self, connection: Connection) -> None:
         on_connect, limit = self._settings.on_connect, self._settings.hook_timeout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -10,7 +11,7 @@ from typing import Literal
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
@@ -26,6 +27,10 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     block raised.  If it was cancelled (or interrupted), the peer is told 1001, if that takes
     no waiting; until the block is left, a shielded `finally` in it can still send, and
     close with a code of its own.  An error of the block comes out as it is, in no group.
+
+    Leaving is a cancel point while it waits for the peer.  If the scope around the block is
+    cancelled before the block is left in order, leaving does not wait, and raises `Cancelled` only
+    if committed messages could not be sent.
 
     If messages that were committed could not be sent, leaving raises `ConnectionLost`, unless the
     block has raised something itself.
@@ -90,7 +95,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     def begin(self, connection: Connection) -> None:
         """Start the tasks of `connection`, and tell the instruments that it is open."""
         self._connection = connection
-        tasks_of(connection).start(self.nursery, self._heartbeat or HeartbeatTask(self.nursery))
+        connection.tasks.start(self.nursery, self._heartbeat or HeartbeatTask(self.nursery))
         if self._instruments:
             listen(connection, self._instruments)
         self._has_begun = True
@@ -130,11 +135,17 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         connection = self._connection
         if connection is None:
             return
-        tasks = tasks_of(connection)
+        tasks = connection.tasks
         farewell = tasks.session.farewell
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
-            if farewell is not None and (exc is None or is_end):
+            if exc is None and trio.current_effective_deadline() == -math.inf:
+                # What the block returns is kept: the next checkpoint tells the app, as after a
+                # nursery's block.
+                await tasks.say_goodbye()
+                if tasks.session.outbox.dropped:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+            elif farewell is not None and (exc is None or is_end):
                 await connection.aclose(*farewell)
             elif exc is None:
                 await connection.aclose()
@@ -150,7 +161,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
 async def _give_up(connection: Connection) -> None:
     """Close the stream of a connection that cannot be started, and end its tasks."""
-    tasks = tasks_of(connection)
+    tasks = connection.tasks
     with trio.CancelScope(shield=True):  # nothing here waits for the peer
         tasks.abort()
         await trio.aclose_forcefully(tasks.stream)

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from trio_wsendpoint.addressing import Peer
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
 from trio_wsendpoint.session.session import Logger
@@ -92,7 +92,7 @@ class _Hook:
 
     def __init__(self, connection: Connection, listeners: list[Callable[..., object]]) -> None:
         self._connection = connection
-        self._session = tasks_of(connection).session
+        self._session = connection.tasks.session
         self._listeners = listeners
 
     def __call__(self, *facts: object) -> None:
@@ -110,7 +110,7 @@ def _bind(connection: Connection, instruments: Sequence[Instrument], name: str) 
 
 def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
     """Bind what `instruments` listen to, and tell them that the connection is open."""
-    tasks = tasks_of(connection)
+    tasks = connection.tasks
     connection.endpoint.listen(
         frame_sent=_bind(connection, instruments, "frame_sent"),
         frame_received=_bind(connection, instruments, "frame_received"),

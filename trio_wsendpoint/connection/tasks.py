@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from trio_wsendpoint.connection.closed import ConnectionClosed, ConnectionLost, closed_by
+from trio_wsendpoint.connection.finisher import Finisher
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.connection.reader import Reader
@@ -46,8 +47,9 @@ class Tasks:
 
     __slots__ = (
         "__weakref__",
+        "_clock",
         "_end_listener",
-        "_finishing",
+        "_finisher",
         "_heartbeat",
         "_is_acting",
         "_is_told",
@@ -77,14 +79,17 @@ class Tasks:
         self.session = session
         self.endpoint: Endpoint = session.endpoint
         self.logger = logger
+        self._clock = trio.lowlevel.current_clock()
         self.waits = Waits()
         self.reader = Reader(session, stream, transport, self.waits, self)
         self.writer = Writer(session, stream, transport, patience, self)
+        self._finisher = Finisher(
+            session, stream, transport, self.waits, logger=logger, driver=self
+        )
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         #: Of the tasks that were started; None for one that has ended.
         self._scopes: dict[str, trio.CancelScope | None] = {}
-        self._finishing: trio.CancelScope | None = None  # what the finisher waits in
         self._is_acting = False  # `act` runs, and will see what else changes
         self._end_listener: Callable[[], object] | None = None
         self._is_told = False  # the app knows of a loss; set by `error` and `abort`
@@ -97,6 +102,7 @@ class Tasks:
         self._heartbeat = heartbeat
         heartbeat.add(self)
         self.reader.attend(heartbeat)
+        self._finisher.attend(nursery)
         if self.transport is None:
             self.reader.call()
         else:
@@ -136,17 +142,12 @@ class Tasks:
         """Cancel the task `name`, for tests of what then happens; False if it does not run."""
         if self.session.phase is Phase.OVER:
             return False
+        task: HeartbeatTask | trio.CancelScope | None = self._scopes.get(name)
         if name == "heartbeat":
-            if self._heartbeat is not None:
-                self._heartbeat.cancel()
-            return self._heartbeat is not None
-        if name == "closer":
-            self.abort("the closing was cancelled")
-            return True
-        scope = self._scopes.get(name)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
+            task = self._heartbeat
+        if task is not None:
+            task.cancel()
+        return task is not None
 
     # ---- the heartbeat -----------------------------------------------------------------------
 
@@ -174,15 +175,17 @@ class Tasks:
         """
         if self._is_acting:
             return
+        session, seen = self.session, 0
         self._is_acting = True
         try:
-            self.session.notice(trio.current_time())
-            if self.session.outbox.is_corked:
+            session.notice(self._clock.current_time())
+            if session.outbox.is_corked:
                 self.writer.flush()
-            while wakes := self.session.take_wakes():
+            while wakes := session.take_wakes():
+                seen |= wakes
                 if wakes & Wake.WRITER:
                     self.writer.flush()
-                    wakes |= self.session.take_wakes()
+                    wakes |= session.take_wakes()
                 if wakes & Wake.SENDERS:
                     self.wake_a_sender()
                 if wakes & Wake.RECEIVER:
@@ -193,22 +196,22 @@ class Tasks:
                     self.waits.pings.wake_all()
                 if wakes & Wake.PHASE:
                     self._follow_phase()
-                if wakes & Wake.DEADLINE and self._heartbeat is not None:
-                    self._heartbeat.plan(self)
+            if seen & Wake.DEADLINE and self._heartbeat is not None:
+                self._heartbeat.plan(self)
         finally:
             self._is_acting = False
 
     def wake_a_sender(self) -> None:
         """Wake the task that has waited longest to send, if there is room."""
         waits = self.waits
-        if (waits.senders.count or waits.chunks.count) and self.session.outbox.has_space:
-            lot = waits.senders if self.endpoint.is_between_messages else waits.chunks
-            lot.wake_one()
+        line = waits.senders if self.endpoint.is_between_messages else waits.chunks
+        size = line.first
+        if size is not None and self.session.outbox.has_space_for(size):
+            line.wake_one()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `send()` may queue a message, of whatever size."""
-        return self.session.outbox.has_space and self.endpoint.is_between_messages
+    def has_room_for(self, size: int) -> bool:
+        """Tell whether `send()` may queue a message of `size` bytes."""
+        return self.session.outbox.has_space_for(size) and self.endpoint.is_between_messages
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -224,20 +227,20 @@ class Tasks:
             self.reader.interrupt()
         waits.phase.wake_all()
         ending = session.ending
-        if ending is Ending.END_OURS and self._end_ours_now():
+        if ending is Ending.END_OURS and self._finisher.end_ours():
             session.note_ours_ended(trio.current_time())
             ending = session.ending
         if ending is Ending.CLOSE or ending is Ending.ABORT:
-            if not self._close_now():
-                self._start_finisher()
+            if not self._finisher.close():
+                self._finisher.start()
         elif ending is Ending.END_OURS:
-            self._start_finisher()
+            self._finisher.start()
         elif session.phase is Phase.OVER:
             self._note_end()
         elif not session.is_open:
             self._read_on()
-        if ending is Ending.ABORT and self._finishing is not None:
-            self._finishing.cancel()
+        if ending is Ending.ABORT:
+            self._finisher.hurry()
 
     def _read_on(self) -> None:
         """Make a task read to the end: the one in `aclose()`, or after a while the reader task."""
@@ -247,66 +250,8 @@ class Tasks:
         else:
             self.reader.note_away()
 
-    def _end_ours_now(self) -> bool:
-        """End our bytes, if that takes no waiting."""
-        try:
-            return self.transport is not None and self.transport.send_eof_nowait()
-        except Exception as error:  # noqa: BLE001 - the stream is no good any more
-            self.session.lose_writing(error, trio.current_time())
-            return False
-
-    def _close_now(self) -> bool:
-        """Close the stream, if that takes no waiting."""
-        try:
-            if self.transport is None or not self.transport.close_nowait():
-                return False
-        except Exception as error:  # noqa: BLE001 - what cannot be closed so is closed by force
-            self._tell_odd_end(error)
-            return False
-        self.session.note_closed(trio.current_time())
-        self._cancel_tasks()
-        return True
-
-    def _start_finisher(self) -> None:
-        if self._finishing is None and self._nursery is not None:
-            self._finishing = trio.CancelScope(shield=True)
-            self._nursery.start_soon(self._finish, self._finishing, name="trio_wsendpoint finisher")
-
-    @trio.lowlevel.enable_ki_protection
-    async def _finish(self, patience: trio.CancelScope) -> None:
-        """End a stream that has to wait for its end; raises no `Exception`."""
-        session, stream = self.session, self.transport or self.stream
-        try:
-            with patience:
-                if session.ending is Ending.END_OURS and isinstance(
-                    self.stream, trio.abc.HalfCloseableStream
-                ):
-                    await self.stream.send_eof()
-                    session.note_ours_ended(trio.current_time())
-                    self.act()
-                while session.ending is Ending.READ:
-                    await self.waits.wait_for_phase()
-                if session.ending is Ending.CLOSE:
-                    await stream.aclose()
-        except Exception as error:  # noqa: BLE001 - of a stream: it is closed by force
-            self._tell_odd_end(error)
-        finally:
-            session.stop()
-            self._cancel_tasks()
-            try:
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(stream)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._tell_odd_end(error)
-            finally:
-                session.note_closed(trio.current_time())
-                self.act()
-
-    def _tell_odd_end(self, error: Exception) -> None:
-        with contextlib.suppress(Exception):  # a logger that raises is the user's
-            self.logger.debug("the stream could not be closed in order", exc_info=error)
-
-    def _cancel_tasks(self) -> None:
+    def cancel_tasks(self) -> None:
+        """Cancel the reader task and the writer task."""
         for name, scope in self._scopes.items():
             if scope is not None:
                 self._scopes[name] = None

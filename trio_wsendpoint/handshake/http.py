@@ -59,8 +59,8 @@ class Request:
         _set(self, "http_version", http_version)
 
     @classmethod
-    def _of_checked(cls, target: str, headers: Headers) -> Request:
-        """Return a GET of parts that are known to be fit, and need not be looked at again."""
+    def of_checked(cls, target: str, headers: Headers) -> Request:
+        """Return a GET of parts that the caller knows to be fit; nothing is checked."""
         request = cls.__new__(cls)
         _set(request, "target", target)
         _set(request, "headers", headers)
@@ -178,8 +178,11 @@ class Response:
         _set(self, "body", body)
 
     @classmethod
-    def _of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
-        """As `Request._of_checked`; `status` may be any number of three digits."""
+    def of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
+        """Return a response of parts that the caller knows to be fit; nothing is checked.
+
+        `status` may be any number of three digits.
+        """
         response = cls.__new__(cls)
         _set(response, "status", status)
         _set(response, "headers", headers)

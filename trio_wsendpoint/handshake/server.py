@@ -100,7 +100,7 @@ class ServerHandshake:
         self.subprotocol = self.extension = None
         check_version(request.http_version)
         check_method(request.method)
-        fields = request.headers._values()
+        fields = request.headers.values_by_name()
         agreed = self.agree(request, fields, is_secure=is_secure, host=host)
         response, self.subprotocol, self.extension = agreed
         return response
@@ -113,10 +113,11 @@ class ServerHandshake:
         is_secure: bool = False,
         host: str | None = None,
     ) -> Agreement:
-        """Return what `answer` does, and what was agreed; for a server, which asks one for all.
+        """Return the 101, the subprotocol and the extension; change nothing of this object.
 
-        `fields` are those of the `request`, a GET in HTTP/1.1, by their names in lower case.
-        Raises as `answer`.
+        So a server can ask one `ServerHandshake` for all its connections.  `fields` are those of
+        the `request`, a GET in HTTP/1.1, as `Headers.values_by_name` returns them.  `is_secure`,
+        `host` and the errors: see `answer`.
         """
         self._check_upgrade(fields)
         key = _only_key(fields.get("sec-websocket-key", []))
@@ -143,7 +144,7 @@ class ServerHandshake:
                 answer.append(("Sec-WebSocket-Extensions", extensions))
         answer += self._headers.items()
         # Tokens all of them, and headers that were checked when this object was made.
-        return Response._of_checked(101, Headers._of_checked(answer)), subprotocol, extension
+        return Response.of_checked(101, Headers.of_checked(answer)), subprotocol, extension
 
     def amend(self, agreement: Agreement, subprotocol: str | None, headers: Headers) -> Agreement:
         """Return `agreement` with `subprotocol` instead of its own, and further `headers`.
@@ -156,7 +157,7 @@ class ServerHandshake:
         if subprotocol is not None:
             items.insert(len(_FIELDS) + 1, (name, subprotocol))
         items += headers.items()
-        return Response._of_checked(101, Headers._of_checked(items)), subprotocol, extension
+        return Response.of_checked(101, Headers.of_checked(items)), subprotocol, extension
 
     def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
         # Most clients write it just so, and need no parsing.

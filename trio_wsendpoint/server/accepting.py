@@ -36,9 +36,10 @@ from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.server.watch import Watch
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
 from trio_wsendpoint.transport.lingering import say_and_close
 from trio_wsendpoint.transport.streams import AcceptedSocket, non_blocking
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["Hooks", "ServerOpening", "open_as_server", "refuse_stream"]
 
@@ -330,6 +331,7 @@ class ServerOpening:
         try:
             with scope:
                 answer = await process_request(opening)
+                _check_answer(answer, is_accepted=self.is_accepted)
         except Exception as error:  # noqa: BLE001 - it is judged below
             failure = error
         finally:
@@ -337,7 +339,6 @@ class ServerOpening:
         if self.is_accepted:
             if failure is not None:
                 raise failure
-            _check_none(answer)
             self.is_handled = opening.connection is not None and not opening.connection.is_open
         else:
             self._judge(answer, failure, is_late=scope.cancelled_caught)
@@ -347,12 +348,9 @@ class ServerOpening:
         error = self._failure if self._watch is None else self._watch.error or self._failure
         if error is None and is_late:
             error = self._too_late()
-        if failure is None:
-            failure = _fault_of(answer)
-        elif isinstance(failure, BadRequest) or self._failure is not None:
+        if isinstance(failure, BadRequest) or (failure is not None and self._failure is not None):
             error = error or failure
-            failure = None
-        if failure is not None:
+        elif failure is not None:
             self._logger.error("process_request failed", exc_info=failure)
             error = error or BadRequest("process_request failed", Response(500))
             error.__cause__ = failure
@@ -496,22 +494,18 @@ class ServerOpening:
         return BadRequest(f"no request {within}", Response(408))
 
 
-def _fault_of(answer: object) -> Exception | None:
-    """Return what is wrong with the answer of `process_request`; None for what may be sent."""
+def _check_answer(answer: object, *, is_accepted: bool) -> None:
+    """Raise `TypeError` or `ValueError` for what `process_request` may not return."""
     if answer is None:
-        return None
+        return
+    if is_accepted:
+        raise TypeError("process_request has accepted, and then it returns None")
     if not isinstance(answer, Response):
         # Its type alone: what it holds may be a cookie.
-        return TypeError(f"process_request returns a Response or None, not {type(answer)}")
+        raise TypeError(f"process_request returns a Response or None, not {type(answer)}")
     if answer.status < 200:
         # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
-        return ValueError(f"process_request answers 200 to 599, not {answer.status}")
-    return None
-
-
-def _check_none(answer: object) -> None:
-    if answer is not None:
-        raise TypeError("process_request has accepted, and then it returns None")
+        raise ValueError(f"process_request answers 200 to 599, not {answer.status}")
 
 
 def _unavailable(settings: AcceptSettings, text: str = "") -> Response:

@@ -7,7 +7,8 @@ from typing import cast
 import trio
 
 from trio_wsendpoint.addressing import BadProxyHeader, ProxyHeader, ProxyReader
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
+from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["read_proxy_header"]
 

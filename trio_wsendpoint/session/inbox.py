@@ -100,17 +100,15 @@ class Inbox:
 
     def note_taken(self, now: float) -> None:
         """Note that the app was given a message that did not pass the inbox."""
+        self.wish = Wish.NOTHING
         self.handed_over = now
         self.taken += 1
 
     def ask(self, wish: Wish) -> None:
-        """Note what the app asks for from now on."""
+        """Note what the app asks for from now on; for a part, whether the message has begun."""
+        if wish is Wish.PART:
+            self._begun = self._incoming.partial_type is not None
         self.wish = wish
-
-    def ask_for_part(self) -> None:
-        """Note that the app asks for a part of a message, or for the beginning of one."""
-        self._begun = self._incoming.partial_type is not None
-        self.wish = Wish.PART
 
     def begin_stream(self) -> None:
         """Note that the app takes the next message in pieces."""

@@ -13,8 +13,12 @@ __all__ = ["Batch", "Outbox"]
 #: What is written at a time: frames joined, or a large one in pieces, its payload the last.
 Batch = bytes | tuple[bytes | memoryview, ...]
 
-#: Bytes joined into one write.
-CHUNK = 65536
+#: Bytes joined into one write: four answers of 16 KiB, and their headers.  Copying one of them is
+#: cheaper than a system call of its own (13.7 and 18.6 us a message).
+CHUNK = 65 * 1024
+
+#: Bytes by which what waits to be written may cross `Limits.send_buffer`.
+MOST_OVER = 32 * 1024
 
 
 class Outbox:
@@ -25,6 +29,7 @@ class Outbox:
     `messages`: messages that were committed.
     `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
     if that did.  `dropped`: bytes of messages that were committed and never left.
+    `is_corked`: messages wait for more before they leave; set by `cork`.
     """
 
     __slots__ = (
@@ -38,6 +43,7 @@ class Outbox:
         "bytes_sent",
         "dropped",
         "error",
+        "is_corked",
         "is_failed",
         "messages",
         "unsent",
@@ -49,9 +55,10 @@ class Outbox:
         self._endpoint = endpoint
         self._shift = shift
         self._limit = limits.send_buffer
-        self._most_corked = min(CHUNK, limits.send_buffer)
+        self._most_corked = min(CHUNK, limits.send_buffer + limits.send_buffer // 64)
         self._corked: list[bytes] | None = None  # messages that wait for more before they leave
         self._corked_size = 0  # their bytes
+        self.is_corked = False
         self._has_data = False  # what is unsent is of a message, not of control frames alone
         self.unsent = 0
         self.bytes_sent = 0
@@ -68,6 +75,7 @@ class Outbox:
             return False
         if self._corked is None:
             self._corked = [data]
+            self.is_corked = True
         else:
             self._corked.append(data)
         self._corked_size += len(data)
@@ -75,13 +83,21 @@ class Outbox:
         return True
 
     def hand_out(self, data: bytes) -> bytes:
-        """Return what was corked and the message `data` behind it, to be written now."""
+        """Return what was corked and the message `data` behind it, to be written now.
+
+        Tell `note_sent`, or `fail`, what became of it.
+        """
         self._has_data = True
         self.messages += 1
         if self._corked is not None:
             data = self._uncork() + data
         self.unsent = len(data)
         return data
+
+    def note_message(self, size: int) -> None:
+        """Note that the stream has taken a message of `size` bytes that was not handed out."""
+        self.messages += 1
+        self.bytes_sent += size
 
     def note_queued(self) -> None:
         """Count a message that was queued with the endpoint."""
@@ -91,6 +107,7 @@ class Outbox:
         data = b"".join(self._corked or ())
         self._corked = None
         self._corked_size = 0
+        self.is_corked = False
         return data
 
     # ---- out ---------------------------------------------------------------------------------
@@ -149,11 +166,6 @@ class Outbox:
         return not self.unsent and self._corked is None and not self._endpoint.has_frames
 
     @property
-    def is_corked(self) -> bool:
-        """Whether messages wait for more before they leave."""
-        return self._corked is not None
-
-    @property
     def is_done(self) -> bool:
         """Whether nothing will be written any more."""
         return self.is_failed or (not self._endpoint.is_open and self.is_empty)
@@ -168,7 +180,17 @@ class Outbox:
         """Frames that wait to be handed out."""
         return self._endpoint.get_write_queue_size() + len(self._corked or ())
 
-    @property
-    def has_space(self) -> bool:
-        """Whether less is queued than `Limits.send_buffer`."""
-        return self.queued_bytes < self._limit
+    def has_space_for(self, size: int) -> bool:
+        """Tell whether a message of `size` bytes may be queued.
+
+        It may if less than `Limits.send_buffer` is queued.  But with it, and with what the stream
+        has not taken of a batch, no more may wait than `MOST_OVER` above the limit, unless nothing
+        else waits.
+        """
+        queued = self.queued_bytes
+        waiting = self.unsent + queued
+        return queued < self._limit and (not waiting or waiting + size <= self._limit + MOST_OVER)
+
+    def can_join(self, size: int) -> bool:
+        """Tell whether `size` more bytes may leave in one write with what is corked."""
+        return self._corked_size + size <= self._most_corked

@@ -23,7 +23,6 @@ from trio_wsendpoint.testing.pairs import (
     EndpointPair,
     connection_pair,
     endpoint_pair,
-    seeded_bytes,
 )
 from trio_wsendpoint.testing.runs import Run, VictimEnd
 from trio_wsendpoint.testing.schedules import (
@@ -31,6 +30,7 @@ from trio_wsendpoint.testing.schedules import (
     ScheduleUnavailable,
     run_with_schedule,
 )
+from trio_wsendpoint.testing.seeds import seeded_bytes
 from trio_wsendpoint.testing.streams import MemoryStream, NonBlockingMemoryStream
 
 __all__ = [

@@ -1,21 +1,27 @@
 """A network in memory: listeners, connections to them, and a count of what was left open.
 
-Its listeners are for `serve_endpoint(listeners=[...])`, its streams for
-`connect_endpoint(url, stream=...)` and `accept_endpoint(stream)`.
+Its listeners are for `serve_endpoint(listeners=[...])`; `network.connect_endpoint(url)` is a client
+of them.  `open_stream` is for the option of that name, `connect` and `pair` give single streams.
 """
 
 from __future__ import annotations
 
 import errno
+import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Unpack
 
 import trio
 from trio.lowlevel import ParkingLot
 
+from trio_wsendpoint.client.connecting import connect_endpoint
+from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
 from trio_wsendpoint.testing.pipes import Pipe
+from trio_wsendpoint.testing.seeds import seeded_bytes
 from trio_wsendpoint.testing.streams import (
     MemoryStream,
     NonBlockingMemoryStream,
@@ -24,6 +30,8 @@ from trio_wsendpoint.testing.streams import (
 
 __all__ = ["MemoryListener", "MemoryNetwork", "StreamPair", "memory_stream_pair"]
 
+#: Where a network listens unless it is told otherwise.
+DEFAULT = "server"
 #: Bytes that are on their way in each direction at most.
 CAPACITY = 65536
 
@@ -86,7 +94,7 @@ class MemoryNetwork:
         self._streams += made
         return made
 
-    def listen(self, address: str = "server", *, backlog: int = 16) -> MemoryListener:
+    def listen(self, address: str = DEFAULT, *, backlog: int = 16) -> MemoryListener:
         """Listen at `address`, which is any text; `backlog`: connections that may wait there.
 
         Raises `OSError` (`EADDRINUSE`) if somebody listens there.
@@ -99,7 +107,7 @@ class MemoryNetwork:
 
     async def connect(
         self,
-        address: str = "server",
+        address: str = DEFAULT,
         *,
         client: Faults | None = None,
         server: Faults | None = None,
@@ -120,6 +128,31 @@ class MemoryNetwork:
                 listener.put(pair.server)
                 return pair.client
             await listener.room.park()
+
+    async def open_stream(self, host: str, port: int) -> MemoryStream:
+        """Connect to the listener at `host:port`, else to that at `host`, else to "server".
+
+        For `open_stream=` of `connect_endpoint` and `reconnecting_endpoint`.  Raises and is
+        cancelled as `connect`.
+        """
+        names = (f"{host}:{port}", host)
+        return await self.connect(next((n for n in names if n in self._listeners), DEFAULT))
+
+    def connect_endpoint(
+        self,
+        url: str = f"ws://{DEFAULT}/",
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        **options: Unpack[ConnectOptions],
+    ) -> AbstractAsyncContextManager[Connection]:
+        """Connect to a server of this network for the length of an `async with` block.
+
+        The URL names the listener as `open_stream` says; all else is as for the function of the
+        same name.  By default `random_bytes` are the same in each run.
+        """
+        options.setdefault("open_stream", self.open_stream)
+        options.setdefault("random_bytes", seeded_bytes(len(self._streams)))
+        return connect_endpoint(url, ssl_context=ssl_context, **options)
 
     @property
     def open_streams(self) -> tuple[MemoryStream, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,20 +17,17 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.connection.option_texts import check_options
+from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.handshake import ClientHandshake, Request, Response
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.accepting import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
+from trio_wsendpoint.testing.seeds import seeded_bytes
 
-__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
+__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair"]
 
 #: The URL that the client of a pair asks for.
 URL = "ws://example.test/"
-
-
-def seeded_bytes(seed: int) -> Callable[[int], bytes]:
-    """Return a source of bytes for `random_bytes=`, the same for the same seed.  Not for use."""
-    return random.Random(seed).randbytes  # noqa: S311 - repeatable is what it is to be
 
 
 class ConnectionPair(NamedTuple):
@@ -132,7 +127,9 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(open_server)
-                opened["client"] = await open_as_client(client, handshake, self._client)
+                opened["client"] = await open_as_client(
+                    client, handshake, self._client, watch=Stopwatch()
+                )
         except BaseException as error:
             for stream in self._streams:  # the one whose side was open already, too
                 await trio.aclose_forcefully(stream)

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from trio_wsendpoint.testing import pairs
+from trio_wsendpoint.testing import pairs, seeds
 from trio_wsendpoint.testing.network import MemoryNetwork
 
 __all__ = ["connection_pair", "memory_network", "seed", "seeded_bytes"]
@@ -39,7 +39,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def seeded_bytes(seed: int) -> Callable[[int], bytes]:
     """Give a source of bytes for `random_bytes=`, of the test's own seed."""
-    return pairs.seeded_bytes(seed)
+    return seeds.seeded_bytes(seed)
 
 
 @pytest.fixture

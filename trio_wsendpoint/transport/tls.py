@@ -1,7 +1,6 @@
-"""TLS without waiting, over a stream that need not wait either; and over any other, Trio's own.
+"""TLS without waiting, over a stream that need not wait either.
 
-`over_tls` makes a `TLSTransport` of a stream that has a non-blocking form, and a `trio.SSLStream`
-of any other.  OpenSSL works in memory here: it never sees a descriptor, so none can be closed
+OpenSSL works in memory here: it never sees a descriptor, so none can be closed
 while it uses it, and what of its bytes the system has not taken yet is ours to keep.
 """
 
@@ -14,10 +13,10 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
+from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.waiters import Waiter
 
-__all__ = ["AnyTLSStream", "TLSTransport", "over_tls"]
+__all__ = ["TLSTransport"]
 
 #: Bytes of plaintext in a TLS record at most.
 RECORD = 16384
@@ -337,35 +336,3 @@ def _is_end(error: ssl.SSLError) -> bool:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return True
     return "UNEXPECTED_EOF_WHILE_READING" in str(error)  # older Pythons over OpenSSL 3
-
-
-AnyTLSStream = TLSTransport | trio.SSLStream[trio.abc.Stream]
-
-
-def over_tls(
-    stream: trio.abc.Stream,
-    context: ssl.SSLContext,
-    *,
-    server_side: bool = False,
-    server_hostname: str | None = None,
-) -> AnyTLSStream:
-    """Return one end of TLS over `stream`; raises `ValueError` for a context of the other end.
-
-    `server_hostname` is verified and sent (SNI) without the dot that ends a fully qualified name,
-    which is none of a certificate's (RFC 6066 section 3).
-    """
-    if server_hostname is not None:
-        server_hostname = server_hostname.removesuffix(".")
-    transport = non_blocking(stream)
-    if transport is not None:
-        return TLSTransport(
-            stream, transport, context, server_side=server_side, server_hostname=server_hostname
-        )
-    # Close frames say where the conversation ends: a missing close_notify takes nothing away.
-    return trio.SSLStream(
-        stream,
-        context,
-        server_side=server_side,
-        server_hostname=server_hostname,
-        https_compatible=True,
-    )
