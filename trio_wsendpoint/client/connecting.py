@@ -63,7 +63,7 @@ def connect_endpoint(
     # It checks the options that it takes; the key of what is sent is drawn when it is sent.
     _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
-    async def open_connection() -> Connection:
+    async def open_connection(_: ConnectionContext) -> Connection:
         watch, trail = Stopwatch(), Trail(target, settings.redirects)
         with trio.move_on_after(settings.timeouts.open):
             return await _open(way, trail, settings, watch)
