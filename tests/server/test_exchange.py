@@ -39,6 +39,10 @@ async def body_of(exchange):
     return body
 
 
+def told(exchange):
+    return exchange.status, exchange.size
+
+
 @both_forms
 async def test_a_body_and_a_streamed_answer(nonblocking, autojump_clock):
     async with link_and_client(nonblocking) as (link, client):
@@ -52,7 +56,7 @@ async def test_a_body_and_a_streamed_answer(nonblocking, autojump_clock):
         await exchange.write(b"")
         await exchange.finish(b"two")
         assert exchange.phase is AnswerPhase.COMPLETE
-        assert (exchange.status, exchange.size) == (200, 6)
+        assert told(exchange) == (200, 6)
         came = await client.read_until(b"0\r\n\r\n")
         assert came.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
 
@@ -83,7 +87,7 @@ async def test_the_head_is_held_until_something_is_written(nonblocking, autojump
         exchange = await asked(link, client)
         exchange.start(200, {"X": "y"}, length=3)
         await exchange.refuse(OutOfTime(503, "instead"))
-        assert (exchange.status, exchange.size) == (503, 8)
+        assert told(exchange) == (503, 8)
         assert (await client.read_until(b"instead\n")).startswith(b"HTTP/1.1 503 ")
     async with link_and_client(nonblocking, date=fixed_date()) as (link, client):
         exchange = await asked(link, client)
