@@ -79,4 +79,4 @@ class HttpRequest(Request):
         return object.__hash__(self)
 
     def __repr__(self) -> str:
-        return f"<HttpRequest {quoted(self.method)} {quoted(self.path)} {self.peer!r}>"
+        return f"<HttpRequest {quoted(self.method)} {quoted(self.raw_path)} {self.peer!r}>"

@@ -83,7 +83,7 @@ class Lifecycle:
         self.outbox = Outbox(endpoint, limits, self._shift)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
-        self._held = HeldEnd(self.inbox, timeouts)
+        self._held = HeldEnd(self.inbox, self.intake, timeouts)
         endpoint.listen_to_pongs(self._take_pong)
         # ---- how far it is
         self.phase = Phase.OPEN

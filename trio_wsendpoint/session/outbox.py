@@ -17,6 +17,8 @@ Batch = bytes | tuple[bytes | memoryview, ...]
 #: cheaper than a system call of its own (13.7 and 18.6 us a message).
 CHUNK = 65 * 1024
 
+#: Bytes that are copied so that they leave with a message of any size.
+LITTLE = 16 * 1024
 #: Bytes by which what waits to be written may cross `Limits.send_buffer`.
 MOST_OVER = 32 * 1024
 
@@ -29,21 +31,21 @@ class Outbox:
     `messages`: messages that were committed.
     `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
     if that did.  `dropped`: bytes of messages that were committed and never left.
-    `is_corked`: messages wait for more before they leave; set by `cork`.
+    `corked_bytes`: bytes of messages that wait for more before they leave.
     """
 
     __slots__ = (
+        "_batch_size",
         "_corked",
-        "_corked_size",
         "_endpoint",
         "_has_data",
         "_limit",
         "_most_corked",
         "_shift",
         "bytes_sent",
+        "corked_bytes",
         "dropped",
         "error",
-        "is_corked",
         "is_failed",
         "messages",
         "unsent",
@@ -57,9 +59,9 @@ class Outbox:
         self._limit = limits.send_buffer
         self._most_corked = min(CHUNK, limits.send_buffer + limits.send_buffer // 64)
         self._corked: list[bytes] | None = None  # messages that wait for more before they leave
-        self._corked_size = 0  # their bytes
-        self.is_corked = False
+        self.corked_bytes = 0
         self._has_data = False  # what is unsent is of a message, not of control frames alone
+        self._batch_size = 0  # of the batch that was handed out last
         self.unsent = 0
         self.bytes_sent = 0
         self.messages = 0
@@ -71,14 +73,13 @@ class Outbox:
 
     def cork(self, data: bytes) -> bool:
         """Keep the bytes of a message until more is written; False if too many wait already."""
-        if self._corked_size + len(data) >= self._most_corked:
+        if self.corked_bytes + len(data) >= self._most_corked:
             return False
         if self._corked is None:
             self._corked = [data]
-            self.is_corked = True
         else:
             self._corked.append(data)
-        self._corked_size += len(data)
+        self.corked_bytes += len(data)
         self.messages += 1
         return True
 
@@ -91,7 +92,7 @@ class Outbox:
         self.messages += 1
         if self._corked is not None:
             data = self._uncork() + data
-        self.unsent = len(data)
+        self.unsent = self._batch_size = len(data)
         return data
 
     def note_message(self, size: int) -> None:
@@ -106,8 +107,7 @@ class Outbox:
     def _uncork(self) -> bytes:
         data = b"".join(self._corked or ())
         self._corked = None
-        self._corked_size = 0
-        self.is_corked = False
+        self.corked_bytes = 0
         return data
 
     # ---- out ---------------------------------------------------------------------------------
@@ -121,7 +121,8 @@ class Outbox:
         self._has_data = self._corked is not None
         batch = self._uncork() if self._has_data else self._join()
         if batch is not None:
-            self.unsent = len(batch) if isinstance(batch, bytes) else sum(map(len, batch))
+            size = len(batch) if isinstance(batch, bytes) else sum(map(len, batch))
+            self.unsent = self._batch_size = size
         return batch
 
     def _join(self) -> Batch | None:
@@ -154,7 +155,7 @@ class Outbox:
         self.is_failed = True
         self.error = error
         rest = self.unsent if self._has_data else 0
-        self.dropped = rest + self._corked_size + self._endpoint.message_bytes_waiting
+        self.dropped = rest + self.corked_bytes + self._endpoint.message_bytes_waiting
         self.unsent = 0
         self._uncork()
 
@@ -173,7 +174,7 @@ class Outbox:
     @property
     def queued_bytes(self) -> int:
         """Bytes that wait to be handed out, with the longest header where a frame has none yet."""
-        return self._endpoint.write_queue_bytes + self._corked_size
+        return self._endpoint.write_queue_bytes + self.corked_bytes
 
     @property
     def queued_frames(self) -> int:
@@ -183,14 +184,17 @@ class Outbox:
     def has_space_for(self, size: int) -> bool:
         """Tell whether a message of `size` bytes may be queued.
 
-        It may if less than `Limits.send_buffer` is queued.  But with it, and with what the stream
-        has not taken of a batch, no more may wait than `MOST_OVER` above the limit, unless nothing
-        else waits.
+        It may if less than `Limits.send_buffer` is queued.  But with it, and with a batch that the
+        stream has not taken whole, no more may be held than `MOST_OVER` above the limit, unless
+        nothing else is.
         """
         queued = self.queued_bytes
-        waiting = self.unsent + queued
+        waiting = queued + (self._batch_size if self.unsent else 0)
         return queued < self._limit and (not waiting or waiting + size <= self._limit + MOST_OVER)
 
     def can_join(self, size: int) -> bool:
-        """Tell whether `size` more bytes may leave in one write with what is corked."""
-        return self._corked_size + size <= self._most_corked
+        """Tell whether `size` more bytes may leave in one write with what is corked.
+
+        If that is little, it may be copied behind it, whatever its size.
+        """
+        return self.corked_bytes <= LITTLE or self.corked_bytes + size <= self._most_corked
