@@ -72,6 +72,13 @@ from trio_wsendpoint.handshake.errors import (
     HandshakeRefused,
     RequestAnswered,
 )
+from trio_wsendpoint.http import (
+    BodyCutShort,
+    BodyTooLarge,
+    HttpLimits,
+    OutOfTime,
+    StreamedResponse,
+)
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
     BinaryFrame,
@@ -97,6 +104,12 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.answering import HttpHandler
+from trio_wsendpoint.server.errors import ClientGone
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
+from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -114,7 +127,10 @@ __all__ = [
     "BadResponse",
     "BadUpgrade",
     "BinaryFrame",
+    "BodyCutShort",
+    "BodyTooLarge",
     "ClientEndpoint",
+    "ClientGone",
     "CloseCause",
     "CloseCode",
     "CloseFrame",
@@ -142,6 +158,9 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "Heartbeat",
+    "HttpHandler",
+    "HttpLimits",
+    "HttpRequest",
     "Instrument",
     "InvalidCloseCode",
     "InvalidFrame",
@@ -149,12 +168,14 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
     "MessageChannel",
     "MessageTooBig",
     "NotConnected",
+    "OutOfTime",
     "Parser",
     "PassedBy",
     "PeerError",
@@ -179,6 +200,7 @@ __all__ = [
     "RequestAnswered",
     "Response",
     "Retry",
+    "Routes",
     "Row",
     "SendStream",
     "ServeOptions",
@@ -186,6 +208,7 @@ __all__ = [
     "ServerLimits",
     "ServerStatistics",
     "State",
+    "StreamedResponse",
     "Streamer",
     "TLSFailed",
     "TextFrame",
@@ -202,6 +225,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",
