@@ -10,7 +10,7 @@ import click
 
 from trio_wsendpoint.cli.opening import Target
 
-__all__ = ["ExampleCommand", "Seconds", "opening_options", "target_of", "telling_options"]
+__all__ = ["ExampleCommand", "opening_options", "seconds", "target_of", "telling_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,29 +32,26 @@ class ExampleCommand(click.Command):
         super().format_help(ctx, formatter)
 
 
-class Seconds(click.ParamType):
-    """Seconds, more than none; with `word`, that word stands for no end."""
+def seconds(word: str | None = None, *, zero: bool = False) -> Callable[[str], float]:
+    """Return a type of option: seconds, more than none; `word` stands for no end.
 
-    name = "seconds"
+    `zero`: none is allowed.
+    """
 
-    def __init__(self, word: str | None = None, *, zero: bool = False) -> None:
-        self._word = word
-        self._zero = zero
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; raises `click.BadParameter`."""
-        if value == self._word:
+    def convert(value: str) -> float:
+        if value == word:
             return math.inf
         try:
-            seconds = float(value)
+            number = float(value)
         except ValueError:
-            seconds = math.nan
-        if math.isnan(seconds) or seconds < 0 or (seconds == 0 and not self._zero):
-            also = f", or {self._word}" if self._word else ""
-            self.fail(f"expected seconds, as 1.5{also}, not {value!r}", param, ctx)
-        return seconds
+            number = math.nan
+        if math.isnan(number) or number < 0 or (number == 0 and not zero):
+            also = f", or {word}" if word else ""
+            raise click.BadParameter(f"expected seconds, as 1.5{also}, not {value!r}")
+        return number
+
+    convert.__name__ = "seconds"
+    return convert
 
 
 _OPENING: tuple[Callable[[Any], Any], ...] = (
@@ -89,11 +86,11 @@ _OPENING: tuple[Callable[[Any], Any], ...] = (
     click.option("--unix", metavar="PATH", help="Connect to a Unix socket; @NAME is abstract."),
     click.option("-L", "--location", "redirects", is_flag=True, help="Follow redirects."),
     click.option(
-        "--timeout", type=Seconds(), default=10.0, show_default=True, help="Of the opening."
+        "--timeout", type=seconds(), default=10.0, show_default=True, help="Of the opening."
     ),
     click.option(
         "--heartbeat",
-        type=Seconds("off"),
+        type=seconds("off"),
         default=15.0,
         show_default=True,
         help="Ping a silent peer so often, or 'off'; it is given up after four times this.",
@@ -113,7 +110,7 @@ _TELLING: tuple[Callable[[Any], Any], ...] = (
         default="auto",
         help="By default on a terminal, without NO_COLOR and TERM=dumb.",
     ),
-    click.option("--max-time", type=Seconds(), help="For all of it; then status 8."),
+    click.option("--max-time", type=seconds(), help="For all of it; then status 8."),
 )
 
 

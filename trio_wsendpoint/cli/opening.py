@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import cast
 
 from trio_wsendpoint.cli.outcome import UsageFault
 from trio_wsendpoint.cli.secrets import basic, bearer, parse_header
@@ -88,11 +89,9 @@ class Plan:
 
         Raises `UsageFault` for options that exclude each other.
         """
-        options: ConnectOptions = {**self.options, **changes}  # type: ignore[typeddict-item]
+        options = cast("ConnectOptions", {**self.options, **changes, "instruments": instruments})
         try:
-            return connect_endpoint(
-                self.url, ssl_context=self.context, instruments=instruments, **options
-            )
+            return connect_endpoint(self.url, ssl_context=self.context, **options)
         except (ValueError, TypeError, ModuleNotFoundError) as error:
             raise UsageFault(str(error)) from error
 

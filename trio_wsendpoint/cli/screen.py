@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Literal
+from typing import Literal, TextIO
 
 from trio_wsendpoint.cli.output import DescriptorSink, Form, Output, Sink
 
@@ -75,7 +75,7 @@ def make_output(screen: Screen, form: Form, color: Color) -> Output:
     return Output(sink, note, form)
 
 
-def line_writer(stream: Callable[[], IO[str]], colour: bool) -> Callable[[str], object]:
+def line_writer(stream: Callable[[], TextIO], colour: bool) -> Callable[[str], object]:
     """Return a function that writes a line; `stream` is asked for each: a prompt replaces it."""
 
     def plain(line: str) -> None:
