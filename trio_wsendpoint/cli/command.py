@@ -11,6 +11,7 @@ import click
 
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.cli.commands.connect import connect_command
+from trio_wsendpoint.cli.commands.doctor import doctor_command
 from trio_wsendpoint.cli.commands.measure import bench_command, ping_command
 from trio_wsendpoint.cli.commands.serve import serve_command
 from trio_wsendpoint.cli.escaping import escaped
@@ -28,7 +29,7 @@ def group() -> None:
     """Talk to WebSocket servers, time them, and find out why a connection fails."""
 
 
-for subcommand in (connect_command, ping_command, bench_command, serve_command):
+for subcommand in (connect_command, ping_command, bench_command, serve_command, doctor_command):
     group.add_command(subcommand)
 
 

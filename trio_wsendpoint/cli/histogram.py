@@ -63,7 +63,7 @@ class Histogram:
         shown = {power: count for power, count in doublings.items() if count * 1000 >= self.count}
         most = max(shown.values(), default=1)
         return [
-            f"{2.0**power:>9.4g} ms |{'#' * max(1, round(_BAR * count / most)):<{_BAR}} "
+            f"{2.0**power:>8.3g} ms |{'#' * max(1, round(_BAR * count / most)):<{_BAR}} "
             f"{100 * count / self.count:5.1f} %"
             for power, count in sorted(shown.items())
         ]

@@ -22,10 +22,20 @@ from trio_wsendpoint.server.server import Handler
 from trio_wsendpoint.server.serving import serve_endpoint
 from trio_wsendpoint.server.settings import ServeOptions
 
-__all__ = ["Serving", "echo", "find_handler", "serve", "server_context", "watched_files"]
+__all__ = [
+    "DEFAULT_LISTEN",
+    "Serving",
+    "echo",
+    "find_handler",
+    "serve",
+    "server_context",
+    "watched_files",
+]
 
 #: Seconds between two looks at the files, for `--reload`.
 LOOK = 0.5
+#: Where it listens unless it is told.
+DEFAULT_LISTEN = ("tcp:localhost:8765",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +43,7 @@ class Serving:
     """What to serve, and where: addresses as `tcp:0.0.0.0:8765`."""
 
     handler: Handler
-    listen: Sequence[str] = ("tcp:localhost:8765",)
+    listen: Sequence[str] = DEFAULT_LISTEN
     context: ssl.SSLContext | None = None
     grace: float = 10.0
     is_reloading: bool = False

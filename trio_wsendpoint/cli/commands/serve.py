@@ -12,7 +12,14 @@ import click
 from trio_wsendpoint.cli.arguments import ExampleCommand, seconds, telling_options
 from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
 from trio_wsendpoint.cli.screen import Screen
-from trio_wsendpoint.cli.serve import Serving, echo, find_handler, serve, server_context
+from trio_wsendpoint.cli.serve import (
+    DEFAULT_LISTEN,
+    Serving,
+    echo,
+    find_handler,
+    serve,
+    server_context,
+)
 from trio_wsendpoint.cli.shell import Telling, execute, guarded
 from trio_wsendpoint.cli.stopping import Stop
 
@@ -55,7 +62,7 @@ def _serve(handler: str | None, given: dict[str, Any]) -> int:
         raise UsageFault("give MODULE:HANDLER or --echo, one of them")
     serving = Serving(
         handler=echo if handler is None else find_handler(handler),
-        listen=given["listen"] or Serving.__dataclass_fields__["listen"].default,
+        listen=given["listen"] or DEFAULT_LISTEN,
         context=None if given["tls"] is None else server_context(given["tls"]),
         grace=given["grace"],
         is_reloading=given["is_reloading"],
