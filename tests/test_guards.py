@@ -25,7 +25,6 @@ MOST_STATES = 20
 STATES: dict[str, str] = {
     "TLSTransport._is_ready": "the TLS handshake is done; the first read or write that does it",
     "TLSTransport._waits_for_answer": "a read waits for bytes that must leave first; `_feed`",
-    "TLSTransport._is_sending": "a task is in `send_all`; that task",
     "TLSTransport._is_over": "the peer has ended its bytes; the read that finds the end",
     "TLSTransport._failure": "what broke it, for every later call; the first that meets it",
     "TLSTransport._is_closed": "we have closed it; `close_nowait` and `aclose`",
@@ -33,7 +32,6 @@ STATES: dict[str, str] = {
     "ServerOpening._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "ServerOpening._drop_reason": "the server has dropped it, for this reason; `drop`",
     "ServerOpening._is_over_limit": "that reason is a limit, not the server's end; `drop`",
-    "_Serving._is_entered": "the block has been entered, for good; `__aenter__`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
 }
 #: Attributes that look like one, and hold an object that is made late or given back.

@@ -10,6 +10,7 @@ from typing import Literal
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
@@ -58,13 +59,11 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         self._nursery = nursery
         self._heartbeat = heartbeat
         self._block: BlockNursery | None = None
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a connection is opened once: call the function again for another")
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Connection:
-        if self._is_entered:
-            raise RuntimeError("a connection is opened once: call the function again for another")
-        self._is_entered = True
+        self._use.begin()
         connection = self._connection = await self._open_connection()
         try:
             nursery = self._nursery

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Generator
 
 import trio
 
+from trio_wsendpoint.transport.one_task import OneTask
 from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.waiters import Waiter
 
@@ -46,8 +46,8 @@ class TLSTransport(NonBlockingStream):
         "_is_closed",
         "_is_over",
         "_is_ready",
-        "_is_sending",
         "_outgoing",
+        "_sending",
         "_tls",
         "_transport",
         "_waits_for_answer",
@@ -77,7 +77,8 @@ class TLSTransport(NonBlockingStream):
         self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
         self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
         self._waits_for_answer = False
-        self._is_ready = self._is_sending = False
+        self._is_ready = False
+        self._sending = OneTask("sending over this stream")
         self._is_over = self._is_closed = False
         self._failure: Exception | None = None
 
@@ -247,7 +248,7 @@ class TLSTransport(NonBlockingStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`; if cancelled, a part of it."""
-        with self._sending():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             view = memoryview(bytes(data))
             while view:
@@ -258,18 +259,8 @@ class TLSTransport(NonBlockingStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the stream below takes more."""
-        with self._sending():
+        with self._sending:
             await self.wait_writable()
-
-    @contextlib.contextmanager
-    def _sending(self) -> Generator[None]:
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending over this stream")
-        self._is_sending = True
-        try:
-            yield
-        finally:
-            self._is_sending = False
 
     async def end(self) -> None:
         """Say that nothing follows (close_notify), and wait until that is sent.
