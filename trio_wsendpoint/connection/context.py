@@ -17,6 +17,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.session import Owner
 
 __all__ = ["ConnectionContext"]
 
@@ -113,7 +114,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     async def _wind_down(self, exc: BaseException | None) -> None:
         connection, tasks = self._connection, self._connection.tasks
-        farewell = tasks.session.farewell
+        session = tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
             if exc is None and trio.current_effective_deadline() == -math.inf:
@@ -122,10 +123,8 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
                 await tasks.say_goodbye()
                 if tasks.session.outbox.dropped:
                     await trio.lowlevel.checkpoint_if_cancelled()
-            elif farewell is not None and (exc is None or is_end):
-                await connection.aclose(*farewell)
-            elif exc is None:
-                await connection.aclose()
+            elif exc is None or (is_end and session.owner is Owner.DISMISSED):
+                await connection.aclose(*session.farewell)
             elif isinstance(exc, Exception):
                 await connection.aclose(CloseCode.INTERNAL_ERROR)
             else:

@@ -16,7 +16,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Wish
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
@@ -32,7 +32,7 @@ DOUBT = 8
 
 
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
-_DATA, _OPEN = Need.DATA, Phase.OPEN
+_DATA, _OPEN, _NOTHING = Need.DATA, Phase.OPEN, Taking.NOTHING
 
 
 class Reader:
@@ -155,7 +155,7 @@ class Reader:
                             quickly
                             and self._short_way is not None
                             and session.phase is _OPEN
-                            and not inbox.is_shut
+                            and inbox.taking is not _NOTHING
                         ):
                             payload = inlet.read_payload(has_waited=True)
                             if payload is not None:
