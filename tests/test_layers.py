@@ -51,6 +51,7 @@ THIRD_PARTY = {
     "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
     "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
+    "python_socks": lambda module: module == f"{PACKAGE}.client.socks_tunnel",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
     "cython": lambda module: module == f"{PACKAGE}.protocol.codec",

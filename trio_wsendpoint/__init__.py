@@ -18,8 +18,10 @@ from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.proxy_errors import ProxyError, ProxyRefused
 from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
+from trio_wsendpoint.client.redirects import RedirectRefused
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import ReconnectState
@@ -42,6 +44,7 @@ from trio_wsendpoint.connection.closed import (
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.errors import (
     BadResponse,
     EndpointClosed,
@@ -104,6 +107,8 @@ from trio_wsendpoint.protocol.coding import codec_kind
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
 from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
@@ -163,6 +168,7 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
@@ -182,11 +188,14 @@ __all__ = [
     "ProcessRequest",
     "Progress",
     "ProtocolError",
+    "ProxyError",
+    "ProxyRefused",
     "RateExceeded",
     "ReceiveStream",
     "ReconnectState",
     "ReconnectStatistics",
     "ReconnectingConnection",
+    "RedirectRefused",
     "Request",
     "RequestAnswered",
     "Response",
@@ -204,6 +213,7 @@ __all__ = [
     "TLSFailed",
     "TextFrame",
     "Timeouts",
+    "Timings",
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",
@@ -215,6 +225,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",

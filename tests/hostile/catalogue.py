@@ -33,9 +33,6 @@ NOT_APPLICABLE = {
     "A34": "there is no HTTP/2 bridge (RFC 8441): HTTP/1.1 alone is spoken, HTTP/2 gets 505 (A03)",
 }
 
-_SOCKETS = "no listener of Unix sockets yet"
-_INHERITED = "inherited sockets are not opened yet"
-
 #: What a row lacks, as long as the server does not speak plain HTTP; some have a test of the rest.
 PENDING = {
     "G141": "the last look at the socket before our FIN",
@@ -46,15 +43,6 @@ PENDING = {
     "H172": "the lines of proxies in the documents",
     "I192": "a header of an address that is not trusted",
     "I199": "a header that does not come in time",
-    "J200": _SOCKETS,
-    "J201": _SOCKETS,
-    "J202": _SOCKETS,
-    "J203": _SOCKETS,
-    "J204": _SOCKETS,
-    "J206": _SOCKETS,
-    "J209": _INHERITED,
-    "J210": _INHERITED,
-    "J212": "several listeners at once",
     "K222": "the access log",
     "K223": "back-off by address",
 }

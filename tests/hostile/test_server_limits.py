@@ -33,8 +33,8 @@ from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
     accept_streams,
     addresses,
-    open_tcp_listeners,
 )
+from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 
 from .server_under_test import (
     BYSTANDERS,

@@ -226,7 +226,7 @@ async def test_cancelled_it_loses_no_byte(nonblocking, autojump_clock):
 
 async def test_over_tls(server_context, client_context, autojump_clock):
     from trio_wsendpoint.testing import memory_stream_pair
-    from trio_wsendpoint.transport.tls import over_tls
+    from trio_wsendpoint.transport.any_tls import over_tls
 
     for nonblocking in (True, False):
         ends = memory_stream_pair(nonblocking=nonblocking)

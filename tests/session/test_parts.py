@@ -246,7 +246,7 @@ def test_answers_that_are_corked_leave_together() -> None:
     assert outbox.cork(b"one")
     assert outbox.cork(b"two")
     assert not outbox.cork(bytes(94))
-    assert (outbox.is_corked, outbox.queued_bytes, outbox.queued_frames) == (True, 6, 2)
+    assert (bool(outbox.corked), outbox.queued_bytes, outbox.queued_frames) == (True, 6, 2)
     assert outbox.hand_out(b"three") == b"onetwothree"
     outbox.note_sent(11)
     assert outbox.hand_out(b"four") == b"four"

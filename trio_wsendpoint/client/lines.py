@@ -20,7 +20,6 @@ from trio.lowlevel import ParkingLot
 from trio_wsendpoint.client.attempts import Attempt
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.line_ends import EndedMeanwhile, LineEnd, TookTooLong, tell_end
-from trio_wsendpoint.client.opening import HandshakeTimeout
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.record import Traffic
 from trio_wsendpoint.client.retries import Trouble
@@ -29,11 +28,9 @@ from trio_wsendpoint.client.states import LINE_TRANSITIONS, LineStage
 from trio_wsendpoint.connection.closed import ConnectionClosed, is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.handshake import HeaderItems, Headers, WebSocketURL
-from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.transport.contexts import default_client_context
 
 __all__ = ["Line"]
 
@@ -208,33 +205,14 @@ class Line:
 
     async def _open(self, url: str, headers: HeaderItems) -> None:
         settings = self._settings
-        target = WebSocketURL.parse(url)
-        context = settings.ssl_context if target.secure else None
-        if target.secure and context is None:
-            context = await default_client_context()
-        stream: trio.abc.Stream | None = None
-        if settings.open_stream is not None:
-            stream = await self._open_stream(target.host, target.port)
-        try:
-            options: ConnectOptions = {**settings.options, "headers": headers}
-            manager = connect_endpoint(url, stream=stream, ssl_context=context, **options)
-        except BaseException:
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
-            raise
-        async with manager as connection:
+        options: ConnectOptions = {**settings.options, "headers": headers}
+        context = settings.ssl_context
+        if not WebSocketURL.parse(url).secure and not options.get("redirects"):
+            context = None  # `credentials` may give a ws:// URL among others
+        async with connect_endpoint(url, ssl_context=context, **options) as connection:
             self.connection = connection
             await self._introduce(connection)
             await self._live(connection)
-
-    async def _open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        open_stream = self._settings.open_stream
-        if open_stream is None:
-            raise RuntimeError("there is no open_stream")
-        limit = self._settings.options.get("timeouts", Timeouts()).open
-        with trio.move_on_after(limit):
-            return await open_stream(host, port)
-        raise HandshakeTimeout(f"open_stream took longer than {limit:g} s for {host}:{port}")
 
     async def _introduce(self, connection: Connection) -> None:
         on_connect, limit = self._settings.on_connect, self._settings.hook_timeout

@@ -18,7 +18,6 @@ from trio_wsendpoint.client.reconnect_settings import (
     ConnectHook,
     Credentials,
     GiveUp,
-    OpenStream,
     ReconnectSettings,
     RetryHook,
 )
@@ -46,7 +45,6 @@ def reconnecting_endpoint(
     when_away: Literal["wait", "raise"] = "wait",
     waiting_bytes: int = 1024 * 1024,
     hook_timeout: float = 20.0,
-    open_stream: OpenStream | None = None,
     ssl_context: ssl.SSLContext | None = None,
     **options: Unpack[ConnectOptions],
 ) -> AbstractAsyncContextManager[ReconnectingConnection]:
@@ -71,9 +69,8 @@ def reconnecting_endpoint(
     `when_away`: whether `send` waits for a connection or raises `NotConnected`; `waiting_bytes`:
     bytes that calls of `send` may hold while they wait: one more raises `NotConnected`.
     `hook_timeout`: seconds that `credentials`, and `on_connect`, may take.
-    `open_stream`: `await open_stream(host, port)` returns the stream of each try in place of TCP;
-    for `wss://`, TLS is spoken over it.  `ssl_context` and the other options are as for
-    `connect_endpoint`; the whole opening takes `Timeouts.open`, and `open_stream` may take as long.
+    `ssl_context` and the other options are as for `connect_endpoint`, `proxy`, `address` and
+    `open_stream` among them; the whole of a try takes `Timeouts.open`, `hook_timeout` not counted.
 
     Raises `InvalidURL`, `ValueError` and `TypeError` for options that make no sense, at once.
     Leaving the block closes the connection as `connect_endpoint` does: with 1000; with 1011 after
@@ -95,7 +92,6 @@ def reconnecting_endpoint(
             when_away=when_away,
             waiting_bytes=waiting_bytes,
             hook_timeout=hook_timeout,
-            open_stream=open_stream,
             ssl_context=ssl_context,
             options=options,
         )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from trio_wsendpoint.client.attempts import Attempt, GaveUp, ReconnectStatistics
 from trio_wsendpoint.client.backoff import Delay, retry_after
 from trio_wsendpoint.client.codes import Codes, checked_verdict
+from trio_wsendpoint.client.proxy_errors import ProxyRefused
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.retries import ROWS, Row, Trouble, judge
 from trio_wsendpoint.client.states import ReconnectState
@@ -135,7 +136,7 @@ class Record:
         if row.verdict == "stop":
             raise Stop(row, error)
         after = 0.0
-        if isinstance(error, HandshakeRefused):
+        if isinstance(error, (HandshakeRefused, ProxyRefused)) and error.response is not None:
             after = retry_after(error.response.headers) or 0.0
         start: Delay = row.verdict
         delay = settings.backoff.delay(start, self.failures, after)

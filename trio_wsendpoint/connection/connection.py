@@ -25,6 +25,7 @@ from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.connection.tasks import Tasks
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
@@ -46,6 +47,7 @@ class Connection(trio.abc.Channel[str | bytes]):
     Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
     `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
     `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
+    `timings` tells how long each step of a client's opening took; None at a server.
     `logger` is the connection's own: its records name the peer and `id`, which tells connections
     apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
 
@@ -59,10 +61,12 @@ class Connection(trio.abc.Channel[str | bytes]):
         request: Request,
         response: Response,
         subprotocol: str | None,
+        timings: Timings | None = None,
     ) -> None:
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
+        self.timings = timings
         self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
@@ -165,9 +169,21 @@ class Connection(trio.abc.Channel[str | bytes]):
         check_thread(self._thread)
         check_type(value)
         self._sending.check_open()
-        if not self._sending.has_room:
+        if not self._sending.has_room_for(value):
             raise trio.WouldBlock
         self._sending.commit(value, compress=compress)
+
+    @trio.lowlevel.enable_ki_protection
+    async def wait_room(self) -> None:
+        """Wait until a message may leave: until `send_nowait` takes one, and `send` does not wait.
+
+        For an app that makes its next message no sooner than it can be sent, as the newest state
+        of something.  The room is there when this returns, and nothing keeps it: another task may
+        take it as soon as this one waits for anything.
+
+        Raises as `send`.  If cancelled, nothing has changed.
+        """
+        await self._sending.wait_room()
 
     def send_stream(self, kind: Literal["text", "binary"], *, compress: bool = True) -> SendStream:
         """Send one message chunk by chunk: `async with connection.send_stream("text") as stream`.

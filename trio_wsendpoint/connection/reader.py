@@ -32,7 +32,8 @@ DOUBT = 8
 
 
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
-_DATA, _OPEN, _NOTHING = Need.DATA, Phase.OPEN, Taking.NOTHING
+_DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOTHING = Taking.NOTHING
 
 
 class Reader:
@@ -92,10 +93,6 @@ class Reader:
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    def spend_doubt(self) -> None:
-        """Note that a message is waited for without a look."""
-        self.doubt -= 1
-
     # Few calls: each message of a conversation passes here.
     def take_payload(self) -> str | bytes | None:
         """Return the next message's payload if it is here and is one plain frame.
@@ -132,43 +129,53 @@ class Reader:
         """
         session, inlet = self._session, self._inlet
         inbox = session.inbox
-        session.ask(wish)
-        try:
-            if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
+        payload: str | bytes | None = None
+        if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
+            session.ask(wish)
+            try:
                 if session.wakes:
                     self._driver.act()
                 await self._waits.receiver.wait()
-                return None
-            self.lease = _APP
-            try:
-                need: Need | None = _DATA
-                if not (inlet.is_empty and self._intake.is_drained and session.outbox.is_empty):
-                    await trio.lowlevel.checkpoint_if_cancelled()
-                    need = self._step(inlet)
-                while need is not None:
-                    if need is _DATA:
-                        try:
-                            await inlet.transport.wait_readable()
-                        except Exception as error:  # noqa: BLE001 - it is told to the session
-                            inlet.fail(error)
-                        if (
-                            quickly
-                            and self._short_way is not None
-                            and session.phase is _OPEN
-                            and inbox.taking is not _NOTHING
-                        ):
-                            payload = inlet.read_payload(has_waited=True)
-                            if payload is not None:
-                                return payload
-                        else:
-                            inlet.note_readable()
-                    else:
-                        await self._let_others_run()
-                    need = self._step(inlet)
             finally:
-                self.leave()
+                inbox.ask(Wish.NOTHING)
+            return None
+        inbox.ask(wish)
+        self.lease = _APP
+        try:
+            need: Need | None = _DATA
+            if (
+                not (inlet.is_empty and self._intake.is_drained)
+                or session.wakes > _RECEIVER
+                or session.outbox.corked
+            ):
+                await trio.lowlevel.checkpoint_if_cancelled()
+                need = self._step(inlet)
+            while need is not None:
+                if need is _DATA:
+                    try:
+                        await inlet.transport.wait_readable()
+                    except Exception as error:  # noqa: BLE001 - it is told to the session
+                        inlet.fail(error)
+                    if (
+                        quickly
+                        and self._short_way is not None
+                        and session.phase is _OPEN
+                        and inbox.taking is not _NOTHING
+                    ):
+                        payload = inlet.read_payload(has_waited=True)
+                        if payload is not None:
+                            if self.doubt:
+                                self.doubt -= 1
+                            return payload
+                    else:
+                        inlet.note_readable()
+                else:
+                    await self._let_others_run()
+                need = self._step(inlet)
         finally:
-            inbox.ask(Wish.NOTHING)
+            if payload is None:
+                inbox.ask(Wish.NOTHING)
+            self.leave()
         return None
 
     def _step(self, inlet: Inlet) -> Need | None:
@@ -182,7 +189,7 @@ class Reader:
             if not self._intake.is_drained:
                 need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
-            if session.wakes > Wake.RECEIVER or session.outbox.is_corked:
+            if session.wakes > _RECEIVER or session.outbox.corked:
                 self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
@@ -204,7 +211,8 @@ class Reader:
         """Give the lease back: to a task that waits for a message, or to the reader task."""
         self.lease = _NOBODY
         waits = self._waits
-        waits.receiver.wake()
+        if waits.receiver.task is not None:
+            waits.receiver.wake()
         if self._is_called:
             self._work.wake()
         elif waits.ended.count or self._session.pings.waiting:
@@ -258,6 +266,8 @@ class Reader:
         if inlet is None or self.lease is not Lease.NOBODY or self._is_called:
             return has_waited
         self.lease = Lease.CLOSER
+        # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
+        inlet.note_readable()
         try:
             while session.phase is not Phase.OVER:
                 need = Need.END if self._intake.is_eof else Need.DATA

@@ -58,9 +58,8 @@ class Receiving:
         payload: str | bytes | None = None
         self.is_busy = True  # no other task may begin while this one gives the others a turn
         try:
-            if reader.doubt and session.intake.is_drained and not inbox.messages:
-                reader.spend_doubt()
-            elif inbox.taking is not _NOTHING:
+            is_idle = session.intake.is_drained and not inbox.messages
+            if not (is_idle and reader.doubt) and inbox.taking is not _NOTHING:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._turn += 1
                 if self._turn >= TURN:

@@ -47,6 +47,7 @@ class Tasks:
 
     __slots__ = (
         "__weakref__",
+        "_clock",
         "_end_listener",
         "_finisher",
         "_heartbeat",
@@ -78,6 +79,7 @@ class Tasks:
         self.session = session
         self.endpoint: Endpoint = session.endpoint
         self.logger = logger
+        self._clock = trio.lowlevel.current_clock()
         self.waits = Waits()
         self.reader = Reader(session, stream, transport, self.waits, self)
         self.writer = Writer(session, stream, transport, patience, self)
@@ -173,15 +175,17 @@ class Tasks:
         """
         if self._is_acting:
             return
+        session, seen = self.session, 0
         self._is_acting = True
         try:
-            self.session.notice(trio.current_time())
-            if self.session.outbox.is_corked:
+            session.notice(self._clock.current_time())
+            if session.outbox.corked:
                 self.writer.flush()
-            while wakes := self.session.take_wakes():
+            while wakes := session.take_wakes():
+                seen |= wakes
                 if wakes & Wake.WRITER:
                     self.writer.flush()
-                    wakes |= self.session.take_wakes()
+                    wakes |= session.take_wakes()
                 if wakes & Wake.SENDERS:
                     self.wake_a_sender()
                 if wakes & Wake.RECEIVER:
@@ -192,22 +196,22 @@ class Tasks:
                     self.waits.pings.wake_all()
                 if wakes & Wake.PHASE:
                     self._follow_phase()
-                if wakes & Wake.DEADLINE and self._heartbeat is not None:
-                    self._heartbeat.plan(self)
+            if seen & Wake.DEADLINE and self._heartbeat is not None:
+                self._heartbeat.plan(self)
         finally:
             self._is_acting = False
 
     def wake_a_sender(self) -> None:
         """Wake the task that has waited longest to send, if there is room."""
         waits = self.waits
-        if (waits.senders.count or waits.chunks.count) and self.session.outbox.has_space:
-            lot = waits.senders if self.endpoint.is_between_messages else waits.chunks
-            lot.wake_one()
+        line = waits.senders if self.endpoint.is_between_messages else waits.chunks
+        size = line.first
+        if size is not None and self.session.outbox.has_space_for(size):
+            line.wake_one()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `send()` may queue a message, of whatever size."""
-        return self.session.outbox.has_space and self.endpoint.is_between_messages
+    def has_room_for(self, size: int) -> bool:
+        """Tell whether `send()` may queue a message of `size` bytes."""
+        return self.session.outbox.has_space_for(size) and self.endpoint.is_between_messages
 
     # ---- the end -----------------------------------------------------------------------------
 

@@ -94,12 +94,29 @@ class Writer:
         if transport is None:
             raise RuntimeError("this stream has to wait")
         outbox = self._session.outbox
-        data = outbox.hand_out(data)
+        if outbox.corked:
+            self._write_all(transport, outbox.hand_out(data))
+            return
+        # Few calls: each message of a conversation passes here.
+        try:
+            sent = transport.send_nowait(data)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            outbox.hand_out(data)
+            self._break(error)
+        else:
+            if sent == len(data):
+                outbox.note_message(sent)
+                return
+            self._keep(outbox.hand_out(data), sent)
+        self._driver.act()
+
+    def _write_all(self, transport: NonBlockingStream, data: bytes) -> None:
+        """Write bytes that were handed out; the task writes what the stream does not take."""
         self.writing = Writing.SYNC
         sent = self._offer(transport, data)
         if sent == len(data):
             self.writing = Writing.IDLE
-            outbox.note_sent(len(data))
+            self._session.outbox.note_sent(sent)
             return
         if sent is not None:
             self._keep(data, sent)

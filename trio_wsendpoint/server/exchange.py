@@ -14,7 +14,7 @@ import trio
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.headers import HeaderItems
 from trio_wsendpoint.handshake.http import Response
-from trio_wsendpoint.http import RequestHead, WrongOrder
+from trio_wsendpoint.http import Phase, RequestHead, WrongOrder
 from trio_wsendpoint.http.answers import Buffer
 from trio_wsendpoint.server.http_link import HttpLink
 
@@ -89,6 +89,8 @@ class Exchange:
 
     def _take_body(self) -> bytes | None:
         link = self.link
+        if link.http.phase is Phase.CLOSED and link.lost is not None:
+            raise link.lost  # there is no body any more: never take a part of it for the whole
         was_full = not link.http.wants_data
         data = link.http.read_body(trio.current_time())
         if data is None and link.lost is not None:

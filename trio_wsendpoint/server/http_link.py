@@ -70,7 +70,7 @@ class HttpLink:
         now = trio.current_time() if since is None else since
         #: What the bytes mean.
         self.http = HttpConnection(limits=limits, http=http, timeouts=timeouts, now=now, date=date)
-        #: Why nothing more comes or leaves; None until the stream has broken.
+        #: Why nothing more comes or leaves; None until the stream has broken, or was closed.
         self.lost: ClientGone | None = None
         self._on_refusal = on_refusal
         self._source = stream  # what is read from: below TLS once our own bytes have ended
@@ -92,12 +92,8 @@ class HttpLink:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client is known to send nothing more: it has ended its bytes, or is lost.
-
-        True also once we have closed.
-        """
-        is_closed = self.http.phase is Phase.CLOSED
-        return self._has_ended or self.lost is not None or is_closed
+        """Whether the client is known to send nothing more: it has ended its bytes, or is lost."""
+        return self._has_ended or self.lost is not None
 
     @property
     def can_look(self) -> bool:
@@ -179,7 +175,12 @@ class HttpLink:
         self.wake()
 
     def abort(self) -> None:
-        """End the connection at once: an answer that is not complete is cut off."""
+        """End the connection at once: an answer that is not complete is cut off.
+
+        Tasks that read or write get `ClientGone`.
+        """
+        if self.lost is None:
+            self.lost = ClientGone("the connection was closed by the server")
         self.http.close()
         self._output.drop()
         self.wake()

@@ -23,7 +23,7 @@ from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
+from trio_wsendpoint.server.listening import accept_streams, addresses, texts_of, urls_of
 from trio_wsendpoint.server.openings import NotOpened, Openings
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.session.session import Logger
@@ -76,8 +76,13 @@ class EndpointServer:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """A URL for each address it listens on, as `ws://127.0.0.1:8765/`."""
+        """A URL for each TCP port it listens on, as `ws://127.0.0.1:8765/`."""
         return urls_of(self.listeners)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Each address it listens on, as `tcp:127.0.0.1:8765` or `unix:/run/app.sock`."""
+        return texts_of(self.listeners)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -107,7 +112,8 @@ class EndpointServer:
             where = "closing"
         else:
             try:
-                where = " ".join(self.urls) or f"{len(self.listeners)} listener(s)"
+                paths = [text for text in self.addresses if text.startswith("unix:")]
+                where = " ".join([*self.urls, *paths]) or f"{len(self.listeners)} listener(s)"
             except OSError:  # a listener was closed from outside
                 where = "a listener that is closed"
         return f"<EndpointServer {where}, connections: {len(self._connections)}>"

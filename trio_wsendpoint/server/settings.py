@@ -21,6 +21,7 @@ from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.protocol.endpoint import ServerEndpoint
 from trio_wsendpoint.server.answering import HttpHandler
+from trio_wsendpoint.server.listen import Listen, as_listens
 from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["AcceptOptions", "AcceptSettings", "ProcessRequest", "ServeOptions", "ServeSettings"]
@@ -53,6 +54,8 @@ class ServeOptions(AcceptOptions, total=False):
     returns after `load_cert_chain(...)`.
     `backlog`: connections that the system lets wait until they are accepted.
     `listeners`: use these instead of opening a port; they are closed at the end.
+    `listen`: listen on these addresses instead of a port: `"tcp:0.0.0.0:8443"`,
+    `"unix:/run/app.sock"`, `"systemd:"`, `"fd:3"`, or `Listen` objects; on all of them, or none.
     `server_limits`: how many connections to take on, see `ServerLimits`.
     `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
     server gracefully and lets the error out of its block.
@@ -65,6 +68,7 @@ class ServeOptions(AcceptOptions, total=False):
     ssl_context: ssl.SSLContext | None
     backlog: int | None
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None
+    listen: Sequence[str | Listen] | None
     server_limits: ServerLimits
     on_handler_error: Literal["log", "raise"]
     http_handler: HttpHandler | None
@@ -96,6 +100,7 @@ class ServeSettings(AcceptSettings):
     ssl_context: ssl.SSLContext | None = None
     backlog: int | None = None
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] | None = None
+    listen: Sequence[str | Listen] | None = None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     on_handler_error: Literal["log", "raise"] = "log"
     http_handler: HttpHandler | None = None
@@ -107,6 +112,8 @@ class ServeSettings(AcceptSettings):
             check_ssl_context(self.ssl_context, server_side=True)
         if self.listeners is not None:
             self._make_listeners()
+        if self.listen is not None:
+            object.__setattr__(self, "listen", as_listens(self.listen))
         if not isinstance(self.server_limits, ServerLimits):
             raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
         if self.on_handler_error not in {"log", "raise"}:
@@ -115,6 +122,11 @@ class ServeSettings(AcceptSettings):
             check_async_function("http_handler", self.http_handler, "request")
         if not isinstance(self.http, HttpLimits):
             raise TypeError(f"http must be HttpLimits(...), not {self.http!r}")
+
+    @property
+    def listens(self) -> tuple[Listen, ...] | None:
+        """`listen`, each entry a `Listen`; None if a port or listeners were given."""
+        return None if self.listen is None else as_listens(self.listen)
 
     def _make_listeners(self) -> None:
         """Keep the listeners as a tuple: they may come from an iterator."""

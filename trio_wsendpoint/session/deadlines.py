@@ -6,6 +6,8 @@ from enum import Enum
 
 __all__ = ["Deadlines", "Due"]
 
+_NEVER = float("inf")
+
 
 class Due(Enum):
     """What is due when a deadline of `Timeouts` has passed.
@@ -25,6 +27,10 @@ class Due(Enum):
     LINGER = "linger"
 
 
+#: While none runs, as for most of a connection's time; never filled, so all connections share it.
+_NONE: dict[Due, float] = {}
+
+
 class Deadlines:
     """Which of `Due` run, and until when, in seconds.
 
@@ -33,37 +39,38 @@ class Deadlines:
     with the last progress, and plans the next look if the peer is not late.
 
     `progress_at`: when the stream last took a byte, or was first given what it has not taken;
-    `inf` while it has taken all.
+    `inf` while it has taken all.  `earliest`: when the next one has passed; `inf` if none runs.
     """
 
-    __slots__ = ("_patience", "_running", "progress_at")
+    __slots__ = ("_patience", "_running", "earliest", "progress_at")
 
-    def __init__(self, patience: float, now: float) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience  # `Timeouts.write`, in seconds
-        self.progress_at = float("inf")
-        self._running: dict[Due, float] = {}
+        self.progress_at = _NEVER
+        self._running = _NONE
+        self.earliest = _NEVER
 
     def __contains__(self, due: Due) -> bool:
         return due in self._running
 
     def set(self, due: Due, when: float) -> bool:
-        """Plan `due` for `when`; return whether that is earlier than it was planned for."""
-        before = self._running.get(due)
-        self._running[due] = when
-        return before is None or when < before
+        """Plan `due` for `when`; return whether the earliest of all is earlier now."""
+        before = self.earliest
+        self._keep({**self._running, due: when})
+        return self.earliest < before
 
     def drop(self, due: Due) -> None:
         """Forget `due`, if it runs."""
-        self._running.pop(due, None)
+        if due in self._running:
+            self._keep({one: when for one, when in self._running.items() if one is not due})
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._running.clear()
+        self._keep(_NONE)
 
-    @property
-    def earliest(self) -> float:
-        """When the next one has passed; `inf` if none runs."""
-        return min(self._running.values(), default=float("inf"))
+    def _keep(self, running: dict[Due, float]) -> None:
+        self._running = running
+        self.earliest = min(running.values()) if running else _NEVER
 
     def passed(self, now: float) -> list[Due]:
         """Return those that have passed at `now`."""
@@ -79,7 +86,7 @@ class Deadlines:
 
     def note_written(self) -> None:
         """Note that the stream took the rest."""
-        self.progress_at = float("inf")
+        self.progress_at = _NEVER
 
     def is_stalled(self, now: float) -> bool:
         """Tell whether the stream has taken nothing for too long; plan the next look if not."""

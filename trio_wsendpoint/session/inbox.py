@@ -53,7 +53,7 @@ class Inbox:
 
     `size`: the bytes that the messages count against `Limits.receive_buffer`.  `handed_over`: when
     the app was last given something, in seconds.
-    `wish`: what the app asks for; set by `ask` and `ask_for_part`, unset by what gives it.
+    `wish`: what the app asks for; set by `ask`, unset by what gives it.
     `taking`: how the app takes it; set by `begin_stream` and `end_stream`, and for good by `shut`.
     """
 
@@ -115,17 +115,15 @@ class Inbox:
 
     def note_taken(self, now: float) -> None:
         """Note that the app was given a message that did not pass the inbox."""
+        self.wish = Wish.NOTHING
         self.handed_over = now
         self.taken += 1
 
     def ask(self, wish: Wish) -> None:
-        """Note what the app asks for from now on."""
+        """Note what the app asks for from now on; for a part, whether the message has begun."""
+        if wish is Wish.PART and self._incoming.partial_type is not None:
+            wish = Wish.REST
         self.wish = wish
-
-    def ask_for_part(self) -> None:
-        """Note that the app asks for a part of a message, or for the beginning of one."""
-        has_begun = self._incoming.partial_type is not None
-        self.wish = Wish.REST if has_begun else Wish.PART
 
     def begin_stream(self) -> None:
         """Note that the app takes the next message in pieces."""

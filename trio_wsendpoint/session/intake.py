@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded
 from trio_wsendpoint.options import Limits
-from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.session.inbox import Inbox, Wish
@@ -167,8 +167,10 @@ class Intake:
     def may_shorten(self) -> bool:
         """Whether messages may pass by `take_payload`: no rate, and no override, sees them."""
         cls = type(self._endpoint)
-        return self._message_rate is None and all(
-            getattr(cls, name) is getattr(Endpoint, name) for name in _PASSED_BY
+        return self._message_rate is None and (
+            cls is ServerEndpoint
+            or cls is ClientEndpoint
+            or all(getattr(cls, name) is getattr(Endpoint, name) for name in _PASSED_BY)
         )
 
     def pump(self, now: float) -> Progress:

@@ -30,7 +30,8 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-_OPEN = Phase.OPEN
+_OPEN, _CLOSING, _OVER = Phase.OPEN, Phase.CLOSING, Phase.OVER
+_NEVER = float("inf")
 
 
 class Lifecycle:
@@ -90,7 +91,7 @@ class Lifecycle:
         self.failure: Exception | None = None
         # ---- time
         self._now = now  # of the call that runs
-        self._deadlines = Deadlines(timeouts.write, now)
+        self._deadlines = Deadlines(timeouts.write)
         # Since when nothing is read until the app takes something, in seconds; set by `_need_of`,
         # None again by `_resume`.  A peer is not judged by that time.
         self._paused_since: float | None = None
@@ -234,18 +235,21 @@ class Lifecycle:
             if endpoint.closing.state is State.OPEN and not outbox.is_failed:
                 return
             self._move(Change.CLOSE_BEGINS, now)
-        if self.phase is Phase.CLOSING:
-            self._limit_closing(now)
-            if outbox.is_done and not endpoint.closing.expects_frames:
+        if self.phase is _CLOSING:
+            is_done = outbox.is_done
+            if is_done and not endpoint.closing.expects_frames:
                 self._move(Change.FRAMES_END, now)
+            else:
+                self._limit_closing(is_done, now)
 
-    def _limit_closing(self, now: float) -> None:
+    def _limit_closing(self, is_done: bool, now: float) -> None:
         """Set the deadline of the closing: for what is to be written, then for the peer.
 
-        A peer that has been given up, or has broken a rule, gets no more time to read.
+        `is_done`: all that was committed has been written.  A peer that has been given up, or has
+        broken a rule, gets no more time to read.
         """
         closing = self.endpoint.closing
-        if self.outbox.is_done or closing.is_given_up or closing.state is State.FAILED:
+        if is_done or closing.is_given_up or closing.state is State.FAILED:
             self._deadlines.drop(Due.DRAIN)
             if Due.CLOSE not in self._deadlines:
                 self._set(Due.CLOSE, now + self._timeouts.close)
@@ -255,8 +259,12 @@ class Lifecycle:
     def _move(self, change: Change, now: float) -> None:
         self.phase = TRANSITIONS[self.phase][change]
         self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
-        if self.phase is Phase.ENDING and self.ending is Ending.READ:
-            self._set(Due.LINGER, now + self._timeouts.linger)
+        if self.phase is Phase.ENDING:
+            self._deadlines.drop(Due.DRAIN)
+            if self.ending is Ending.READ:
+                self._set(Due.LINGER, now + self._timeouts.linger)
+            elif Due.CLOSE not in self._deadlines:  # to end our bytes may take waiting
+                self._set(Due.CLOSE, now + self._timeouts.close)
 
     # ---- time --------------------------------------------------------------------------------
 
@@ -267,11 +275,11 @@ class Lifecycle:
     @property
     def deadline(self) -> float:
         """When `tick` is to be called next, in seconds; `inf` if never."""
-        if self.phase is Phase.OVER:
-            return float("inf")
+        if self.phase is _OVER:
+            return _NEVER
         earliest = self._deadlines.earliest
-        if self.phase is _OPEN:
-            earliest = min(earliest, self._beat.due)
+        if self.phase is _OPEN and self._beat.due < earliest:
+            earliest = self._beat.due
         return min(earliest, self.pings.due) if self.pings.waiting else earliest
 
     def tick(self, now: float) -> None:

@@ -51,6 +51,10 @@ class Ping:
         self.end = end
 
 
+#: While none waits; never filled, so all connections share it.
+_NONE: dict[bytes, Ping] = {}
+
+
 class Pings:
     """Those of one connection, by their payloads, in the order in which they leave.
 
@@ -61,7 +65,7 @@ class Pings:
     __slots__ = ("_last", "_listener", "latency", "round_trip", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: dict[bytes, Ping] = {}
+        self.waiting = _NONE
         self.round_trip: float | None = None  # for the statistics
         self.latency: float | None = None  # for the app
         self._last: tuple[bytes, float] | None = None  # the ping that left last, and when
@@ -73,6 +77,8 @@ class Pings:
 
     def add(self, payload: bytes, ping: Ping) -> None:
         """Wait for the pong to `payload`."""
+        if self.waiting is _NONE:
+            self.waiting = {}
         self.waiting[payload] = ping
 
     def forget(self, payload: bytes) -> None:

@@ -210,10 +210,7 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        if wish is Wish.PART:
-            self.inbox.ask_for_part()
-        else:
-            self.inbox.ask(wish)
+        self.inbox.ask(wish)
         if self._paused_since is not None:
             self.wakes |= Wake.READER
 

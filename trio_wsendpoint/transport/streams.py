@@ -270,6 +270,18 @@ class AcceptedSocket(SocketTransport):
         except OSError as error:
             raise self._broken(error) from error
 
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read."""
+        if self._plain.fileno() < 0:
+            self._check_open()
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_readable(self._descriptor)
+        except trio.ClosedResourceError:  # by `interrupt`, or by the end
+            self._check_open()
+        finally:
+            self._waiting -= 1
+
     def _broken(self, error: OSError) -> Exception:
         self._check_open()
         return trio.BrokenResourceError(f"socket connection broken: {error}")
