@@ -31,14 +31,21 @@ STATES: dict[str, str] = {
     "Waiters._is_one_woken": "a woken task has not run yet; `wake_one`, and that task",
     "ServerOpening._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "ServerOpening._drop_reason": "the server has dropped it, for this reason; `drop`",
-    "ServerOpening._is_over_limit": "that reason is a limit, not the server's end; `drop`",
+    "ServerOpening._is_ours": "we decided that it is no connection; None if the error tells",
+    "ServerOpening._is_probe": "a proxy speaks for itself, and has asked nothing yet",
+    "ServerOpening._is_secure": "the client came over TLS; `_open`, `_read_proxy_header`",
+    "ServerOpening._failure": "what `accept` has raised; `_accept_for`",
+    "ServerOpening.is_handled": "the app has accepted and closed it; `_process`",
+    "Watch._is_over": "`stop` was called; `stop`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
 }
 #: Attributes that look like one, and hold an object that is made late or given back.
 HANDLES: dict[str, str] = {
     "SocketTransport._made": "the stream, made when one is asked for what only it does",
-    "Waiter._task": "the task that waits here",
+    "Waiter.task": "the task that waits here",
     "Waiters._lot": "made when the first task waits",
+    "ServerOpening._app_scope": "the scope in which the app looks at a request, while it does",
+    "ServerOpening._watch": "what reads on meanwhile",
     "ServerOpening._scope": "the scope in which the opening waits, while it does",
     "ServerOpening._request": "the request, once it is complete",
     "_Lazy.context": "the context, once it is made",

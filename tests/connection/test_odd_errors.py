@@ -22,7 +22,7 @@ from trio_wsendpoint import (
     ClientEndpoint,
     HandshakeError,
     Instrument,
-    Request,
+    Opening,
     Response,
     ServerEndpoint,
     accept_endpoint,
@@ -111,7 +111,7 @@ async def test_each_operation_of_a_stream(
 async def test_each_operation_of_a_refusal(
     status: int, nonblocking: bool, secure: bool, autojump_clock: object
 ) -> None:
-    async def refuse(asked: Request) -> Response | None:
+    async def refuse(opening: Opening) -> Response | None:
         return Response(401)
 
     data = "GET / HTTP/1.1\r\nHost: x\r\n\r\n" if status == 401 else "\r\r"

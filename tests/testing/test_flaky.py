@@ -29,7 +29,8 @@ def test_its_parts():
 
 def test_where_it_strikes():
     flaky = Flaky(seed=1, refuses=0, resets=1, within=3)
-    assert {flaky.draw().reset_at for _ in range(100)} == {0, 1, 2, 3}
+    drawn = [flaky.draw() for _ in range(100)]
+    assert {faults and faults.reset_at for faults in drawn} == {0, 1, 2, 3}
 
 
 def test_the_same_seed_is_the_same_and_another_is_not():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 import trio
@@ -207,8 +208,9 @@ async def test_the_default_url():
 
 async def test_options_go_to_the_client():
     network = MemoryNetwork()
+    connect: Any = network.connect_endpoint
     with pytest.raises(TypeError, match="has no option 'max_size'"):
-        network.connect_endpoint("ws://server/", max_size=1)
+        connect("ws://server/", max_size=1)
     with pytest.raises(ConnectionRefusedError):
         async with network.connect_endpoint("ws://server/"):
             raise AssertionError

@@ -63,12 +63,13 @@ def connect_endpoint(
     # It checks the options that it takes; the key of what is sent is drawn when it is sent.
     _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
-    async def open_connection() -> Connection:
+    async def open_connection(_: ConnectionContext) -> Connection:
         watch, trail = Stopwatch(), Trail(target, settings.redirects)
         with trio.move_on_after(settings.timeouts.open):
             return await _open(way, trail, settings, watch)
+        what = "could not be connected to" if watch.step in {"dns", "tcp"} else "did not answer"
         within = f"within {settings.timeouts.open:g} s"
-        late = HandshakeTimeout(f"{way.failed_at(trail.target, watch)} {within}")
+        late = HandshakeTimeout(f"{watch.goal} {what} {within}")
         tell_refusal(settings.instruments, late, None, settings.logger)
         raise late
 

@@ -46,6 +46,11 @@ class BlockUse:
         """Note that it has been left."""
         self._use = _Use.OVER
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has been entered, and not left."""
+        return self._use is _Use.OPEN
+
     def check_open(self, what: str) -> None:
         """Raise `RuntimeError`, which begins with `what`, outside of the block."""
         if self._use is not _Use.OPEN:

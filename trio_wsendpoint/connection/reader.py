@@ -17,7 +17,6 @@ from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
 from trio_wsendpoint.session.inbox import Taking, Wish
-from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -102,7 +101,14 @@ class Reader:
         session, inlet = self._session, self._short_way
         if inlet is None or self.lease is _TASK or session.phase is not _OPEN:
             return None
-        payload = inlet.read_payload() if self._intake.is_drained else inlet.take_next()
+        payload: str | bytes | None = None
+        if self._intake.is_drained:
+            payload = inlet.read_payload()
+        else:
+            try:
+                payload = self._intake.take_payload(self._clock.current_time())
+            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+                session.fail_internally(error)
         if payload is None:
             if inlet.misses >= LOOKS:
                 self.doubt = DOUBT
@@ -129,7 +135,6 @@ class Reader:
         """
         session, inlet = self._session, self._inlet
         inbox = session.inbox
-        payload: str | bytes | None = None
         if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
             session.ask(wish)
             try:
@@ -146,7 +151,7 @@ class Reader:
             if (
                 not (inlet.is_empty and self._intake.is_drained)
                 or session.wakes > _RECEIVER
-                or session.outbox.corked
+                or session.outbox.corked_bytes
             ):
                 await trio.lowlevel.checkpoint_if_cancelled()
                 need = self._step(inlet)
@@ -173,8 +178,7 @@ class Reader:
                     await self._let_others_run()
                 need = self._step(inlet)
         finally:
-            if payload is None:
-                inbox.ask(Wish.NOTHING)
+            inbox.ask(Wish.NOTHING)
             self.leave()
         return None
 
@@ -189,7 +193,7 @@ class Reader:
             if not self._intake.is_drained:
                 need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
-            if session.wakes > _RECEIVER or session.outbox.corked:
+            if session.wakes > _RECEIVER or session.outbox.corked_bytes:
                 self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
@@ -340,7 +344,7 @@ class Reader:
     async def _receive(self) -> None:
         """Wait for the next bytes of a stream that has to wait."""
         try:
-            data = bytes(await self._stream.receive_some(READ_SIZE))
+            data = bytes(await self._stream.receive_some(self._intake.wanted))
         except Exception as error:  # noqa: BLE001 - it is told to the session
             tell_loss(self._session, error, self._clock.current_time())
         else:

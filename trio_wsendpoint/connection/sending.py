@@ -13,6 +13,7 @@ from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
+from trio_wsendpoint.session.outbox import LITTLE
 from trio_wsendpoint.session.phases import Phase
 
 __all__ = ["Sending", "check_type"]
@@ -84,7 +85,7 @@ class Sending:
         """
         session, writer = self._session, self._writer
         outbox = session.outbox
-        if outbox.corked and not outbox.can_join(size_of(value)):
+        if outbox.corked_bytes > LITTLE and not outbox.can_join(size_of(value)):
             self._tasks.act()  # which writes what is corked
         self._turn += 1
         if (

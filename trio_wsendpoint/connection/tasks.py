@@ -179,10 +179,9 @@ class Tasks:
         self._is_acting = True
         try:
             session.notice(self._clock.current_time())
-            if session.outbox.corked:
+            if session.outbox.corked_bytes:
                 self.writer.flush()
             while wakes := session.take_wakes():
-                seen |= wakes
                 if wakes & Wake.WRITER:
                     self.writer.flush()
                     wakes |= session.take_wakes()
@@ -196,6 +195,7 @@ class Tasks:
                     self.waits.pings.wake_all()
                 if wakes & Wake.PHASE:
                     self._follow_phase()
+                seen |= wakes
             if seen & Wake.DEADLINE and self._heartbeat is not None:
                 self._heartbeat.plan(self)
         finally:

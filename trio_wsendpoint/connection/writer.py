@@ -94,7 +94,7 @@ class Writer:
         if transport is None:
             raise RuntimeError("this stream has to wait")
         outbox = self._session.outbox
-        if outbox.corked:
+        if outbox.corked_bytes:
             self._write_all(transport, outbox.hand_out(data))
             return
         # Few calls: each message of a conversation passes here.

@@ -75,4 +75,4 @@ class HttpRequest(Request):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"<HttpRequest {quoted(self.method)} {quoted(self.path)} {self.peer!r}>"
+        return f"<HttpRequest {quoted(self.method)} {quoted(self.raw_path)} {self.peer!r}>"

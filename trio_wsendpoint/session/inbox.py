@@ -113,12 +113,6 @@ class Inbox:
             self.handed_over = now
         return part
 
-    def note_taken(self, now: float) -> None:
-        """Note that the app was given a message that did not pass the inbox."""
-        self.wish = Wish.NOTHING
-        self.handed_over = now
-        self.taken += 1
-
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for from now on; for a part, whether the message has begun."""
         if wish is Wish.PART and self._incoming.partial_type is not None:
@@ -165,13 +159,18 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Whether what is held is as much as may be, so that reading stops."""
+        return self.room <= 0
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be read before what is held is as much as may be."""
         held = self.size
         wish = self.wish
         if wish is Wish.NOTHING or wish is Wish.PART or wish is Wish.REST:
             # No task waits for the whole message: as a stream, it may be larger than what we hold.
             # (Three bytes may be an unfinished character, which no stream can take.)
             held += max(self._incoming.held_size - 3, 0)
-        return held >= self._limit
+        return self._limit - held
 
     @property
     def is_unanswered(self) -> bool:

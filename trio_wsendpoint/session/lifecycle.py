@@ -81,7 +81,7 @@ class Lifecycle:
         self.outbox = Outbox(endpoint, limits, self._shift)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
-        self._held = HeldEnd(self.inbox, timeouts)
+        self._held = HeldEnd(self.inbox, self.intake, timeouts)
         endpoint.listen_to_pongs(self._take_pong)
         # ---- how far it is
         # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.

@@ -343,7 +343,7 @@ class Session(Lifecycle):
         """Return what the connection has counted."""
         return Counts(
             self.outbox.messages,
-            self.inbox.taken,
+            self.inbox.taken + self.intake.passed,
             self.outbox.bytes_sent,
             self.intake.bytes_received,
             self.endpoint.traffic,

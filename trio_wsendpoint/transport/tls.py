@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Mapping
+from typing import Any, cast
 
 import trio
 
@@ -213,6 +215,20 @@ class TLSTransport(NonBlockingStream):
         """Wake the tasks that wait."""
         self._answers.wake()
         self._transport.interrupt()
+
+    # What the handshake has found out, asked as of a `trio.SSLStream`.
+
+    def version(self) -> str | None:
+        """Return the version that is spoken, as `TLSv1.3`; None before the handshake."""
+        return self._tls.version()
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return the cipher: its name, the version that defines it, its secret bits."""
+        return self._tls.cipher()
+
+    def getpeercert(self, binary_form: bool = False) -> Mapping[str, Any] | bytes | None:
+        """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does."""
+        return cast("Mapping[str, Any] | bytes | None", self._tls.getpeercert(binary_form))
 
     async def do_handshake(self) -> None:
         """Do the opening handshake; once it is done, nothing.
