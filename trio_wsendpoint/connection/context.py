@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
@@ -20,7 +19,7 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 __all__ = ["ConnectionContext"]
 
 
-class ConnectionContext(AbstractAsyncContextManager[Connection]):
+class ConnectionContext:
     """The scope of one connection: opened by `open_connection`, closed when the block is left.
 
     After the block has ended the connection is closed in order: with 1000, or with 1011 if the
@@ -43,6 +42,16 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     The tasks of the connection run in `nursery`, and `heartbeat` keeps its deadlines; by default
     both are its own.
     """
+
+    __slots__ = (
+        "_block",
+        "_connection",
+        "_heartbeat",
+        "_instruments",
+        "_is_entered",
+        "_nursery",
+        "_open_connection",
+    )
 
     def __init__(
         self,
