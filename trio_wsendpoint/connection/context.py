@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
@@ -22,7 +21,7 @@ from trio_wsendpoint.session.session import Owner
 __all__ = ["ConnectionContext"]
 
 
-class ConnectionContext(AbstractAsyncContextManager[Connection]):
+class ConnectionContext:
     """The scope of one connection: opened by `open_connection`, closed when the block is left.
 
     After the block has ended the connection is closed in order: with 1000, or with 1011 if the
@@ -49,6 +48,16 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     started with `begin`, unless it has called that itself, to go on with a connection that works:
     what it raises after that closes the connection as the block would.
     """
+
+    __slots__ = (
+        "_block",
+        "_connection",
+        "_heartbeat",
+        "_instruments",
+        "_is_entered",
+        "_nursery",
+        "_open_connection",
+    )
 
     def __init__(
         self,

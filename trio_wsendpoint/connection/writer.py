@@ -81,7 +81,7 @@ class Writer:
         self._transport = transport
         self._driver = driver
         self._clock = trio.lowlevel.current_clock()
-        self._work = Waiter()  # the task waits here for something to write
+        self._work: Waiter | None = None  # the task waits here for something to write
         self.is_called = False
         self.writing = Writing.TASK if transport is None else Writing.IDLE
         self._rest = _NO_BYTES  # what the stream has not taken of a batch
@@ -178,17 +178,19 @@ class Writer:
         if not self.is_called:
             self.is_called = True
             self._driver.start_task("writer", self.run)
-            self._work.wake()
+            self.wake()
 
     def wake(self) -> None:
         """Wake the writer task, which ends if nothing will follow."""
-        self._work.wake()
+        if self._work is not None:
+            self._work.wake()
 
     # ---- the task ----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Write until our last frame has left, or nothing can be written any more."""
         session = self._session
+        work = self._work = Waiter()
         is_free = Writing.TASK if self._transport is None else Writing.IDLE
         while self.writing is not Writing.OVER and not session.outbox.is_failed:
             self.writing = Writing.TASK
@@ -206,7 +208,7 @@ class Writer:
             self.is_called = False
             self._driver.act()
             if not self.is_called:
-                await self._work.wait()
+                await work.wait()
 
     def _begin_batch(self) -> bool:
         """Take out what waits, if anything does; what the stream does not take is the rest.

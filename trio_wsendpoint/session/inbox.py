@@ -13,6 +13,9 @@ __all__ = ["MESSAGE_OVERHEAD", "Inbox", "Taking", "Wish"]
 #: What a waiting message counts besides its payload, in bytes, so that empty ones count too.
 MESSAGE_OVERHEAD = 128
 
+#: One object for all connections.
+_LONG_AGO = -float("inf")
+
 
 class Wish(Enum):
     """What the app has asked for and not been given.
@@ -76,7 +79,7 @@ class Inbox:
         self.taken = 0
         self.wish = Wish.NOTHING
         self.taking = Taking.WHOLE
-        self.handed_over = -float("inf")
+        self.handed_over = _LONG_AGO
 
     def put(self, message: Message) -> None:
         """Add a message that is complete."""

@@ -32,6 +32,9 @@ MAX_AFTER_CLOSE = 65536
 #: What `take_payload` passes by; a subclass that overrides one of these wants to see all.
 _PASSED_BY = ("receive_data", "take_payload", "step", "refuse", "fail")
 
+#: One object for all connections.
+_LONG_AGO = -float("inf")
+
 
 class Intake:
     """Handles what comes for one connection.
@@ -78,7 +81,7 @@ class Intake:
         self.heard = now
         self.bytes_received = 0
         self.passed = 0
-        self.passed_at = -float("inf")
+        self.passed_at = _LONG_AGO
 
     # ---- bytes -------------------------------------------------------------------------------
 

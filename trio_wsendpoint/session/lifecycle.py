@@ -81,7 +81,7 @@ class Lifecycle:
         self.outbox = Outbox(endpoint, limits, self._shift)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
-        self._held = HeldEnd(self.inbox, self.intake, timeouts)
+        self._held: HeldEnd | None = None  # made when an end is held
         endpoint.listen_to_pongs(self._take_pong)
         # ---- how far it is
         # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
@@ -213,6 +213,12 @@ class Lifecycle:
             self._move(Change.OURS_END, now)
             self._set(Due.LINGER, now + self._timeouts.linger)
 
+    def _held_end(self) -> HeldEnd:
+        """Return when the end that the endpoint holds takes effect."""
+        if self._held is None:
+            self._held = HeldEnd(self.inbox, self.intake, self._timeouts)
+        return self._held
+
     def stop(self) -> None:
         """Note that no byte comes or goes any more: the stream is about to be closed."""
         closing = self.endpoint.closing
@@ -297,8 +303,8 @@ class Lifecycle:
 
     def _act_on(self, due: Due, now: float) -> None:
         if due is Due.ANSWER:
-            if self.endpoint.held is not None and self._held.due > now:
-                self._set(due, self._held.due)
+            if self.endpoint.held is not None and (later := self._held_end().due) > now:
+                self._set(due, later)
                 return
             self.guard(self.endpoint.release_end)
             self.wakes |= Wake.READER

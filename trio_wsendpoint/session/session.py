@@ -118,7 +118,7 @@ class Session(Lifecycle):
         self._now = now
         progress = self.guard(self.intake.pump, now)
         if progress is Progress.HELD and (
-            self.phase is not _OPEN or self._held.may_take_effect(now)
+            self.phase is not _OPEN or self._held_end().may_take_effect(now)
         ):
             self.guard(self.endpoint.release_end)
             progress = Progress.HANDLED
@@ -145,7 +145,7 @@ class Session(Lifecycle):
         ):
             return Need.END if self.intake.is_eof else Need.DATA
         if progress is Progress.HELD:
-            self._set(Due.ANSWER, self._held.due)
+            self._set(Due.ANSWER, self._held_end().due)
         elif progress is Progress.NEED_DATA:
             return Need.DATA
         elif not self.intake.is_full:
