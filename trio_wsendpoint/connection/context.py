@@ -54,7 +54,7 @@ class ConnectionContext:
         "_connection",
         "_heartbeat",
         "_instruments",
-        "_is_entered",
+        "_use",
         "_nursery",
         "_open_connection",
     )
