@@ -25,7 +25,6 @@ MOST_STATES = 20
 STATES: dict[str, str] = {
     "TLSTransport._is_ready": "the TLS handshake is done; the first read or write that does it",
     "TLSTransport._waits_for_answer": "a read waits for bytes that must leave first; `_feed`",
-    "TLSTransport._is_sending": "a task is in `send_all`; that task",
     "TLSTransport._is_over": "the peer has ended its bytes; the read that finds the end",
     "TLSTransport._failure": "what broke it, for every later call; the first that meets it",
     "TLSTransport._is_closed": "we have closed it; `close_nowait` and `aclose`",
@@ -37,15 +36,13 @@ STATES: dict[str, str] = {
     "ServerOpening._is_secure": "the client came over TLS; `_open`, `_read_proxy_header`",
     "ServerOpening._failure": "what `accept` has raised; `_accept_for`",
     "ServerOpening.is_handled": "the app has accepted and closed it; `_process`",
-    "ConnectionContext._has_begun": "its tasks run; `begin`",
     "Watch._is_over": "`stop` was called; `stop`",
-    "_Serving._is_entered": "the block has been entered, for good; `__aenter__`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
 }
 #: Attributes that look like one, and hold an object that is made late or given back.
 HANDLES: dict[str, str] = {
     "SocketTransport._made": "the stream, made when one is asked for what only it does",
-    "Waiter._task": "the task that waits here",
+    "Waiter.task": "the task that waits here",
     "Waiters._lot": "made when the first task waits",
     "ServerOpening._app_scope": "the scope in which the app looks at a request, while it does",
     "ServerOpening._watch": "what reads on meanwhile",

@@ -92,8 +92,13 @@ async def _open(way: Way, trail: Trail, settings: ConnectSettings, watch: Stopwa
             tell_refusal(settings.instruments, error, None, settings.logger)
             raise
         try:
+            handshake = _handshake(trail, settings)
+        except BaseException:  # of `random_bytes`
+            await trio.aclose_forcefully(stream)
+            raise
+        try:
             return await open_as_client(
-                stream, _handshake(trail, settings), settings, watch=watch, follow=trail.follow
+                stream, handshake, settings, watch=watch, follow=trail.follow
             )
         except Redirected:
             watch.restart()

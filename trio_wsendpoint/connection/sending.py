@@ -190,7 +190,7 @@ class Sending:
         """Wait for a turn, and pass it on: see `Connection.wait_room`."""
         check_thread(self._thread)
         await trio.lowlevel.checkpoint()
-        await self.wait_for_turn()
+        await self.wait_for_turn(1)
         if self.waiting:
             self._tasks.wake_a_sender()
 
