@@ -489,7 +489,7 @@ class Heard(Instrument):
     def __init__(self):
         self.errors = []
 
-    def handshake_refused(self, error, address):
+    def handshake_refused(self, error, peer):
         self.errors.append(error)
 
 

@@ -36,7 +36,8 @@ class Site:
         self.routes = routes
         self.seen = []
 
-    async def process_request(self, request):
+    async def process_request(self, opening):
+        request = opening.request
         self.seen.append(request)
         route = self.routes.get(f"{request.host}{request.target}")
         if route is None:
@@ -268,7 +269,7 @@ class Heard(Instrument):
     def __init__(self):
         self.errors = []
 
-    def handshake_refused(self, error, address):
+    def handshake_refused(self, error, peer):
         self.errors.append(error)
 
 

@@ -203,7 +203,7 @@ async def test_a_path_and_headers(handshake: bool) -> None:
     ) as (client, server):
         for connection in (client, server):
             request = connection.request
-            assert (request.path, request.query) == ("/chat", "room=1")
+            assert (request.path, request.query.raw) == ("/chat", "room=1")
             assert (request.headers["Cookie"], request.headers["X-Own"]) == ("a=b", "1")
             assert request.host == "example.test"
             assert "User-Agent" in request.headers

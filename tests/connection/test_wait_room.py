@@ -63,6 +63,7 @@ async def test_it_waits_for_the_room_of_a_large_message():
     async with small_pair() as (client, server):
         client.send_nowait(b"x" * 300)
         await away()
+        client.send_nowait(b"small")
         large = b"y" * 100_000
         with pytest.raises(trio.WouldBlock):
             client.send_nowait(large)
@@ -71,6 +72,7 @@ async def test_it_waits_for_the_room_of_a_large_message():
             async def read():
                 await trio.sleep(3)
                 assert await server.receive() == b"x" * 300
+                assert await server.receive() == b"small"
 
             nursery.start_soon(read)
             await client.wait_room(len(large))

@@ -9,11 +9,14 @@ import trio
 
 from tests.server.helpers import MemoryListener, echo
 from trio_wsendpoint import (
+    ConnectionLost,
+    HandshakeRefused,
     HttpLimits,
     Request,
     Response,
     Routes,
     StreamedResponse,
+    connect_endpoint,
     run_endpoint,
     serve_endpoint,
 )
@@ -161,3 +164,39 @@ def test_a_streamed_response_shows_no_secret():
 
     response = StreamedResponse(200, {"Set-Cookie": "secret"}, body=body())
     assert "secret" not in repr(response)
+
+
+# ---- over a server -------------------------------------------------------------------------------
+
+
+async def test_websockets_of_a_server(autojump_clock):
+    seen = []
+
+    async def process_request(opening):
+        seen.append(opening.request.path)
+
+    listener = MemoryListener()
+    async with serve_endpoint(table(), listeners=[listener], process_request=process_request):
+        stream = listener.connect()
+        async with connect_endpoint("ws://a/rooms/one%20two", stream=stream) as connection:
+            assert await connection.receive() == "one two"
+        for path in ("/none", "/health"):
+            with pytest.raises(HandshakeRefused) as caught:
+                async with connect_endpoint(f"ws://a{path}", stream=listener.connect()):
+                    raise AssertionError
+            assert caught.value.response.status == 404
+    assert seen == ["/rooms/one two", "/none", "/health"]
+
+
+async def test_a_websocket_that_was_accepted_where_there_is_none(autojump_clock):
+    async def process_request(opening):
+        await opening.accept()
+
+    listener = MemoryListener()
+    async with (
+        serve_endpoint(table(), listeners=[listener], process_request=process_request),
+        connect_endpoint("ws://a/none", stream=listener.connect()) as connection,
+    ):
+        with pytest.raises(ConnectionLost) as caught:
+            await connection.receive()
+        assert caught.value.code == 1008

@@ -63,7 +63,7 @@ def connect_endpoint(
     # It checks the options that it takes; the key of what is sent is drawn when it is sent.
     _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
-    async def open_connection() -> Connection:
+    async def open_connection(_: ConnectionContext) -> Connection:
         watch, trail = Stopwatch(), Trail(target, settings.redirects)
         with trio.move_on_after(settings.timeouts.open):
             return await _open(way, trail, settings, watch)
@@ -92,8 +92,13 @@ async def _open(way: Way, trail: Trail, settings: ConnectSettings, watch: Stopwa
             tell_refusal(settings.instruments, error, None, settings.logger)
             raise
         try:
+            handshake = _handshake(trail, settings)
+        except BaseException:  # of `random_bytes`
+            await trio.aclose_forcefully(stream)
+            raise
+        try:
             return await open_as_client(
-                stream, _handshake(trail, settings), settings, watch=watch, follow=trail.follow
+                stream, handshake, settings, watch=watch, follow=trail.follow
             )
         except Redirected:
             watch.restart()

@@ -16,7 +16,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Wish
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -32,6 +32,7 @@ DOUBT = 8
 
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
 _DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOTHING = Taking.NOTHING
 
 
 class Reader:
@@ -76,7 +77,7 @@ class Reader:
         self._driver = driver
         self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
-        self._work = Waiter()  # the task waits here while it has nothing to do
+        self._work: Waiter | None = None  # the task waits here while it has nothing to do
         self.lease = Lease.NOBODY
         self._is_called = False  # the task is to read, as soon as no other does; set by `call`
         # Messages may pass by the inbox; None if each has to be seen there.
@@ -135,13 +136,7 @@ class Reader:
         session, inlet = self._session, self._inlet
         inbox = session.inbox
         if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
-            session.ask(wish)
-            try:
-                if session.wakes:
-                    self._driver.act()
-                await self._waits.receiver.wait()
-            finally:
-                inbox.ask(Wish.NOTHING)
+            await self._wait_for_reader(wish)
             return None
         inbox.ask(wish)
         self.lease = _APP
@@ -164,7 +159,7 @@ class Reader:
                         quickly
                         and self._short_way is not None
                         and session.phase is _OPEN
-                        and not inbox.is_shut
+                        and inbox.taking is not _NOTHING
                     ):
                         payload = inlet.read_payload(has_waited=True)
                         if payload is not None:
@@ -180,6 +175,17 @@ class Reader:
             inbox.ask(Wish.NOTHING)
             self.leave()
         return None
+
+    async def _wait_for_reader(self, wish: Wish) -> None:
+        """Wait until another task has read what the app asks for, or the connection has ended."""
+        session = self._session
+        session.ask(wish)
+        try:
+            if session.wakes:
+                self._driver.act()
+            await self._waits.receiver.wait()
+        finally:
+            session.inbox.ask(Wish.NOTHING)
 
     def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
@@ -217,7 +223,7 @@ class Reader:
         if waits.receiver.task is not None:
             waits.receiver.wake()
         if self._is_called:
-            self._work.wake()
+            self.wake()
         elif waits.ended.count or self._session.pings.waiting:
             self.call()
         elif self._is_watched and self._heartbeat is not None:
@@ -299,7 +305,7 @@ class Reader:
         if not self._is_called:
             self._is_called = True
             self._driver.start_task("reader", self.run)
-            self._work.wake()
+            self.wake()
 
     def call_if_idle(self) -> None:
         """Call the reader task unless a task reads already."""
@@ -308,15 +314,17 @@ class Reader:
 
     def wake(self) -> None:
         """Wake the reader task: the app took something, or asks for more."""
-        self._work.wake()
+        if self._work is not None:
+            self._work.wake()
 
     async def run(self) -> None:
         """Read while called, until nothing more will be read."""
         session, inlet = self._session, self._inlet
+        work = self._work = Waiter()
         try:
             while session.phase is not Phase.OVER:
                 if not self._is_called or self.lease in {Lease.APP, Lease.CLOSER}:
-                    await self._work.wait()
+                    await work.wait()
                     continue
                 self.lease = Lease.TASK
                 need = session.advance(self._clock.current_time())
@@ -327,7 +335,7 @@ class Reader:
                     self._is_called = False
                     self.leave()
                 elif need is Need.APP:
-                    await self._work.wait()
+                    await work.wait()
                 elif need is Need.TURN:
                     await self._let_others_run()
                 elif inlet is None:

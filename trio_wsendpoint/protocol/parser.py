@@ -54,6 +54,20 @@ class Parser(HeaderRules):
     `max_frame_size`: bytes of payload that one frame may declare; None for no limit of its own.
     """
 
+    __slots__ = (
+        "_chunk",
+        "_eof",
+        "_error",
+        "_frame",
+        "_later",
+        "_mask",
+        "_payload",
+        "_position",
+        "_read",
+        "_read_size",
+        "remaining",
+    )
+
     def __init__(
         self,
         source: Source | None = None,

@@ -32,15 +32,19 @@ MAX_AFTER_CLOSE = 65536
 #: What `take_payload` passes by; a subclass that overrides one of these wants to see all.
 _PASSED_BY = ("receive_data", "take_payload", "step", "refuse", "fail")
 
+#: One object for all connections.
+_LONG_AGO = -float("inf")
+
 
 class Intake:
     """Handles what comes for one connection.
 
     `heard`: when the last bytes came, in seconds.  `bytes_received`: bytes that came.
-    `is_drained`: the endpoint has handled all of them.  `is_eof`: no more will be read, because
+    `is_drained`: the endpoint has handled all of them; set by what gives it bytes, or handles
+    them, and read before more is read.  `is_eof`: no more will be read, because
     the peer's bytes have ended, the stream broke, or the peer sends on after its Close frame;
-    set by `end`.  `passed`: messages that the app was given past the inbox, and `passed_at` when
-    it was given the last of them, in seconds.
+    set by `take` and `end`, for good.  `passed`: messages that the app was given past the inbox,
+    and `passed_at` when it was given the last of them, in seconds.
     """
 
     __slots__ = (
@@ -77,7 +81,7 @@ class Intake:
         self.heard = now
         self.bytes_received = 0
         self.passed = 0
-        self.passed_at = -float("inf")
+        self.passed_at = _LONG_AGO
 
     # ---- bytes -------------------------------------------------------------------------------
 

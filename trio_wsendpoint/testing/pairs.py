@@ -152,7 +152,7 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         )
 
         async def open_server() -> None:
-            opened["server"] = await open_as_server(server, self._server)
+            opened["server"] = await open_as_server(server, self._server, nursery, None)
 
         try:
             async with trio.open_nursery() as nursery:
@@ -177,7 +177,7 @@ class _Opened:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def __call__(self) -> Connection:
+    async def __call__(self, _: ConnectionContext) -> Connection:
         return self._connection
 
 
