@@ -336,7 +336,7 @@ def test_a_pong_to_a_later_ping_answers_it_and_one_of_nobodys_does_not() -> None
 
 def test_a_ping_that_has_not_left_is_not_answered() -> None:
     pings = Pings()
-    ping = Ping(5)
+    ping = Ping(b"x", 5)
     pings.add(b"x", ping)
     pings.leave(b"before", 0)
     pings.answer(PongFrame(b"x"), 1)

@@ -16,7 +16,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Wish
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -32,6 +32,7 @@ DOUBT = 8
 
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
 _DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOTHING = Taking.NOTHING
 
 
 class Reader:
@@ -158,7 +159,7 @@ class Reader:
                         quickly
                         and self._short_way is not None
                         and session.phase is _OPEN
-                        and not inbox.is_shut
+                        and inbox.taking is not _NOTHING
                     ):
                         payload = inlet.read_payload(has_waited=True)
                         if payload is not None:

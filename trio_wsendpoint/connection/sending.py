@@ -186,6 +186,14 @@ class Sending:
         finally:
             self.waiting -= 1
 
+    async def wait_room(self) -> None:
+        """Wait for a turn, and pass it on: see `Connection.wait_room`."""
+        check_thread(self._thread)
+        await trio.lowlevel.checkpoint()
+        await self.wait_for_turn(1)
+        if self.waiting:
+            self._tasks.wake_a_sender()
+
     async def _check_open_told(self) -> None:
         """Raise how the connection ended, after what the peer said last has been read."""
         if not self._session.is_open:

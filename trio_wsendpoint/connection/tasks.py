@@ -28,7 +28,7 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.ending import How
 from trio_wsendpoint.session.phases import Phase
-from trio_wsendpoint.session.session import Ending, Session, Wake
+from trio_wsendpoint.session.session import Ending, Owner, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
 
 __all__ = ["Tasks"]
@@ -342,8 +342,10 @@ class Tasks:
 
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
-        code, reason = self.session.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")
-        self.session.close(code, reason, trio.current_time())
+        session = self.session
+        is_dismissed = session.owner is Owner.DISMISSED
+        code, reason = session.farewell if is_dismissed else (CloseCode.ENDPOINT_UNAVAILABLE, "")
+        session.close(code, reason, trio.current_time())
         self.act()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.

@@ -23,19 +23,18 @@ class HeldEnd:
         self._intake = intake
         self._answer = timeouts.answer
         self._close = timeouts.close
-        self._since: float | None = None  # when it came, in seconds
+        self._since = float("inf")  # when it came, in seconds
 
     def may_take_effect(self, now: float) -> bool:
         """Tell whether it takes effect now: the app asks for more, or is late."""
-        if self._since is None:
-            self._since = now
+        self._since = min(self._since, now)
         inbox = self._inbox
         return (inbox.is_receiver_waiting and not inbox.is_unanswered) or self.due <= now
 
     @property
     def due(self) -> float:
         """When it takes effect, whatever the app does, in seconds."""
-        since = self._since or 0.0
+        since = self._since
         began = max(self._inbox.handed_over, self._intake.passed_at)
         if self._inbox.is_unanswered:
             began = max(since, began)

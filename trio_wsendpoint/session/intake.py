@@ -41,10 +41,11 @@ class Intake:
     """Handles what comes for one connection.
 
     `heard`: when the last bytes came, in seconds.  `bytes_received`: bytes that came.
-    `is_drained`: the endpoint has handled all of them.  `is_eof`: no more will be read, because
+    `is_drained`: the endpoint has handled all of them; set by what gives it bytes, or handles
+    them, and read before more is read.  `is_eof`: no more will be read, because
     the peer's bytes have ended, the stream broke, or the peer sends on after its Close frame;
-    set by `end`.  `passed`: messages that the app was given past the inbox, and `passed_at` when
-    it was given the last of them, in seconds.
+    set by `take` and `end`, for good.  `passed`: messages that the app was given past the inbox,
+    and `passed_at` when it was given the last of them, in seconds.
     """
 
     __slots__ = (

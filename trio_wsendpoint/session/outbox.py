@@ -66,9 +66,12 @@ class Outbox:
         self._source = source
         self._limit = limits.send_buffer
         self._most_corked = min(CHUNK, limits.send_buffer + limits.send_buffer // 64)
-        self._corked: list[bytes] | None = None  # messages that wait for more before they leave
+        # Messages that wait for more before they leave; a list when the first one is corked.
+        self._corked: list[bytes] | tuple[()] = ()
         self.corked_bytes = 0
-        self._has_data = False  # what is unsent is of a message, not of control frames alone
+        # What is unsent is of a message, not of control frames alone; set when it is handed out,
+        # read by `fail`: lost control frames are no lost messages.
+        self._has_data = False
         self._batch_size = 0  # of the batch that was handed out last
         self.unsent = 0
         self.bytes_sent = 0
@@ -83,10 +86,9 @@ class Outbox:
         """Keep the bytes of a message until more is written; False if too many wait already."""
         if self.corked_bytes + len(data) >= self._most_corked:
             return False
-        if self._corked is None:
-            self._corked = [data]
-        else:
-            self._corked.append(data)
+        if isinstance(self._corked, tuple):
+            self._corked = []
+        self._corked.append(data)
         self.corked_bytes += len(data)
         self.messages += 1
         return True
@@ -98,7 +100,7 @@ class Outbox:
         """
         self._has_data = True
         self.messages += 1
-        if self._corked is not None:
+        if self._corked:
             data = self._uncork() + data
         self.unsent = self._batch_size = len(data)
         return data
@@ -113,8 +115,8 @@ class Outbox:
         self.messages += 1
 
     def _uncork(self) -> bytes:
-        data = b"".join(self._corked or ())
-        self._corked = None
+        data = b"".join(self._corked)
+        self._corked = ()
         self.corked_bytes = 0
         return data
 
@@ -126,7 +128,7 @@ class Outbox:
         A system call costs more than to copy a small frame.  To copy a large one costs more than
         to give header and payload to the system as they are.
         """
-        self._has_data = self._corked is not None
+        self._has_data = bool(self._corked)
         batch = self._uncork() if self._has_data else self._join()
         if batch is not None:
             size = len(batch) if isinstance(batch, bytes) else sum(map(len, batch))
@@ -172,7 +174,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits, and the stream has taken all that was handed out."""
-        return not self.unsent and self._corked is None and not self._endpoint.has_frames
+        return not self.unsent and not self._corked and not self._endpoint.has_frames
 
     @property
     def is_done(self) -> bool:
@@ -187,7 +189,7 @@ class Outbox:
     @property
     def queued_frames(self) -> int:
         """Frames that wait to be handed out."""
-        return self._endpoint.get_write_queue_size() + len(self._corked or ())
+        return self._endpoint.get_write_queue_size() + len(self._corked)
 
     def has_space_for(self, size: int) -> bool:
         """Tell whether a message of `size` bytes may be queued.
