@@ -153,6 +153,7 @@ class ServerOpening:
         self._logger = logger
         self._refusals = refusals
         self._hooks = hooks
+        # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = _Stage.BEFORE_PROXY
         self._drop_reason: str | None = None  # once the server has dropped it
         self._is_ours: bool | None = None  # whether we decided so; None if the error tells
