@@ -157,6 +157,7 @@ class ServerOpening:
         self._finder = ClientFinder(logger, rules, hooks.count, retry_after_of(settings))
         self._reader = RequestReader(settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
+        # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = _Stage.BEFORE_PROXY
         self._drop_reason: str | None = None  # once the server has dropped it
         self._is_over_limit = False  # the reason is a limit, not the end of the server
