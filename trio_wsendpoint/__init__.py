@@ -7,6 +7,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.client.attempts import (
     Attempt,
     GaveUp,
@@ -71,6 +72,7 @@ from trio_wsendpoint.handshake.errors import (
     BadUpgrade,
     HandshakeRefused,
     RequestAnswered,
+    UnexpectedProxyHeader,
 )
 from trio_wsendpoint.http import (
     BodyCutShort,
@@ -109,6 +111,7 @@ from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.server.listen import Listen
 from trio_wsendpoint.server.listeners import open_listeners
+from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
@@ -175,10 +178,13 @@ __all__ = [
     "MessageChannel",
     "MessageTooBig",
     "NotConnected",
+    "Opening",
     "OutOfTime",
     "Parser",
     "PassedBy",
+    "Peer",
     "PeerError",
+    "PeerTLS",
     "PeerTooSlow",
     "PingFrame",
     "PingStore",
@@ -207,6 +213,7 @@ __all__ = [
     "ServerEndpoint",
     "ServerLimits",
     "ServerStatistics",
+    "SocketAddress",
     "State",
     "StreamedResponse",
     "Streamer",
@@ -217,6 +224,7 @@ __all__ = [
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",
+    "UnexpectedProxyHeader",
     "UnexpectedText",
     "UnfinishedStream",
     "WebSocketError",

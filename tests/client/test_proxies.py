@@ -11,6 +11,7 @@ import ssl
 import sys
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -457,7 +458,7 @@ class Heard(Instrument):
     def __init__(self):
         self.errors = []
 
-    def handshake_refused(self, error, address):
+    def handshake_refused(self, error, peer):
         self.errors.append(error)
 
 
@@ -505,9 +506,9 @@ def test_a_way_that_there_is_not(url, options, says):
 
 
 def test_a_context_for_no_proxy(client_context, server_context):
-    for options in ({}, {"proxy": "http://p"}, {"proxy": "socks5://p"}):
+    for proxy in (None, "http://p", "socks5://p"):
         with pytest.raises(ValueError, match="proxy_ssl_context is for an https:// proxy"):
-            connect_endpoint(URL, proxy_ssl_context=client_context, **options)
+            connect_endpoint(URL, proxy_ssl_context=client_context, proxy=proxy)
     with pytest.raises(ValueError, match="is a server's"):
         connect_endpoint(URL, proxy="https://p", proxy_ssl_context=server_context)
     connect_endpoint(URL, proxy=True, proxy_ssl_context=client_context)
@@ -526,18 +527,19 @@ def test_a_context_for_no_proxy(client_context, server_context):
 )
 async def test_a_proxy_that_makes_a_channel_give_up(answer, row, autojump_clock):
     async with in_memory(HTTPProxy, says=answer) as (network, _):
-        options = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
+        options: Any = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
         async with reconnecting_endpoint(URL, **options) as channel:
             with pytest.raises(GaveUp) as caught:
                 await channel.receive()
         assert caught.value.row.name == row
+        assert caught.value.response is not None
         assert caught.value.response.status == int(answer[9:12])
 
 
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"])
 async def test_a_proxy_that_a_channel_asks_again(says, autojump_clock):
     async with world(says=says) as (network, proxy):
-        options = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
+        options: Any = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
         async with reconnecting_endpoint(URL, **options) as channel:
             await trio.sleep(5)
             proxy.says = None

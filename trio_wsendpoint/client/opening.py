@@ -14,7 +14,7 @@ from trio_wsendpoint.client.responses import exchange
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.opening import do_tls, make_endpoint, make_tasks
-from trio_wsendpoint.connection.peer import make_logger
+from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.connection.settings import ConnectionSettings
 from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.errors import HandshakeError
@@ -57,13 +57,14 @@ async def open_as_client(
     `follow` is asked whether to follow an answer; it may raise `HandshakeError`.
     """
     logger: Logger = settings.logger
-    address: str | None = None
+    ends = Ends(stream)
     try:
-        logger = own_logger = make_logger(stream, settings.logger, settings.random_bytes)
-        address = own_logger.address
+        own_logger = ConnectionLogger(logger, ends, settings.random_bytes(4).hex())
+        logger = own_logger
         watch.begin("tls")
         if await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?"):
             watch.end()
+            ends.find_tls(stream)
         watch.begin("answer")
         request = handshake.request()
         reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
@@ -84,6 +85,6 @@ async def open_as_client(
         )
     except BaseException as error:
         if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, address, logger)
+            tell_refusal(settings.instruments, error, ends.peer, logger)
         await trio.aclose_forcefully(stream)
         raise

@@ -64,7 +64,7 @@ def broadcast(
     for connection, sending in targets:
         if not connection.is_open:
             continue
-        if not sending.has_room:
+        if not sending.has_room_for(message):
             (busy if sending.is_busy else full).append(connection)
             continue
         try:

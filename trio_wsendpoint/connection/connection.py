@@ -15,11 +15,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from threading import get_ident
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import trio
 
 from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
+from trio_wsendpoint.addressing import Peer, SocketAddress
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
@@ -27,7 +29,6 @@ from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.handshake import Request, Response
-from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
@@ -51,6 +52,9 @@ class Connection(trio.abc.Channel[str | bytes]):
     `logger` is the connection's own: its records name the peer and `id`, which tells connections
     apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
 
+    `state` is the app's: what `process_request` has put into `Opening.state`, else a namespace
+    without attributes.  Anything may be assigned to it.
+
     It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
 
@@ -61,11 +65,13 @@ class Connection(trio.abc.Channel[str | bytes]):
         request: Request,
         response: Response,
         subprotocol: str | None,
+        state: Any = None,
         timings: Timings | None = None,
     ) -> None:
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
+        self.state: Any = SimpleNamespace() if state is None else state
         self.timings = timings
         self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
@@ -169,7 +175,7 @@ class Connection(trio.abc.Channel[str | bytes]):
         check_thread(self._thread)
         check_type(value)
         self._sending.check_open()
-        if not self._sending.has_room:
+        if not self._sending.has_room_for(value):
             raise trio.WouldBlock
         self._sending.commit(value, compress=compress)
 
@@ -266,9 +272,14 @@ class Connection(trio.abc.Channel[str | bytes]):
         await self._tasks.wait_ended()
 
     @property
-    def state(self) -> State:
-        """How far the closing handshake has come."""
-        return self.endpoint.state
+    def peer(self) -> Peer:
+        """The other end: its address, its certificate, through which proxies it has come."""
+        return self._tasks.logger.ends.peer
+
+    @property
+    def local(self) -> SocketAddress | None:
+        """Our end, as the peer reached it; None if the stream is not over a socket."""
+        return self._tasks.logger.ends.local
 
     @property
     def is_open(self) -> bool:
@@ -310,5 +321,5 @@ class Connection(trio.abc.Channel[str | bytes]):
             raise AttributeError(missing_attribute(name, dir(self), CONNECTION_WORDS))
 
     def __repr__(self) -> str:
-        path = ascii(self.request.path)[1:-1][:80]
-        return f"<Connection #{self.id} {self._tasks.logger.peer} {path} {self.state.value}>"
+        path = ascii(self.request.raw_path)[1:-1][:80]
+        return f"<Connection #{self.id} {self.peer!r} {path} {self.endpoint.state.value}>"

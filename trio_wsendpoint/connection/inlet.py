@@ -27,11 +27,21 @@ class Inlet:
     `misses`: reads in succession, of those for one payload, that found nothing.
     """
 
-    __slots__ = ("_clock", "_intake", "_reads", "_session", "is_empty", "misses", "transport")
+    __slots__ = (
+        "_clock",
+        "_intake",
+        "_parser",
+        "_reads",
+        "_session",
+        "is_empty",
+        "misses",
+        "transport",
+    )
 
     def __init__(self, session: Session, transport: NonBlockingStream) -> None:
         self._session = session
         self._intake = session.intake
+        self._parser = session.endpoint.parser
         self._clock = trio.lowlevel.current_clock()
         self.transport = transport
         # A read that came back short left the stream empty: wait before reading again.
@@ -52,7 +62,7 @@ class Inlet:
             self.is_empty = False
             self._reads = 0
         intake = self._intake
-        if intake.is_in_payload:
+        if self._parser.remaining:
             return None  # what comes is the rest of a large one, which has a place of its own
         try:
             data = self.transport.receive_nowait(READ_SIZE)
@@ -104,10 +114,11 @@ class Inlet:
         room = session.intake.get_room()
         if room is not None:
             return self._read_into(room)
-        data = self._try_read(READ_SIZE)
+        asked = session.intake.wanted
+        data = self._try_read(asked)
         if data is None:
             return session.intake.is_eof
-        self.is_empty = 0 < len(data) < READ_SIZE
+        self.is_empty = 0 < len(data) < asked
         session.receive_data(data, self._clock.current_time())
         return True
 

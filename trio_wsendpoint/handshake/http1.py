@@ -23,7 +23,12 @@ from trio_wsendpoint.handshake.head import BadHead, HeadReader
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.quoting import quoted
-from trio_wsendpoint.handshake.refusal import check_method, check_version, refuse
+from trio_wsendpoint.handshake.refusal import (
+    check_method,
+    check_version,
+    refuse,
+    refuse_head,
+)
 from trio_wsendpoint.handshake.secrecy import hide_in_line, hide_in_url
 from trio_wsendpoint.handshake.strangers import is_tls
 from trio_wsendpoint.handshake.writing import serialize_request, serialize_response
@@ -71,7 +76,7 @@ class RequestReader:
         try:
             head = self._head.receive_data(data)
         except BadHead as error:
-            raise refuse(error.status, f"bad request: {error}") from None
+            raise refuse_head(error) from None
         if head is None:
             return None
         request, self.fields = _parse_request(head)

@@ -179,4 +179,4 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _shown(exchange: Exchange) -> str:
     """Return what was asked, for the log; never the query, which may hold secrets."""
     request = exchange.head.request
-    return f"{quoted(request.method)} {quoted(request.path)}"
+    return f"{quoted(request.method)} {quoted(request.raw_path)}"

@@ -19,12 +19,11 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
-from trio_wsendpoint.connection.peer import ConnectionLogger
-from trio_wsendpoint.handshake import ServerHandshake
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.listening import accept_streams, addresses, texts_of, urls_of
-from trio_wsendpoint.server.openings import NotOpened, Openings
+from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
+from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
@@ -45,7 +44,7 @@ class EndpointServer:
         self,
         handler: Handler,
         settings: ServeSettings,
-        handshake: ServerHandshake,
+        rules: Rules,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
         self._handler = handler
@@ -56,7 +55,7 @@ class EndpointServer:
         self._totals = Totals()
         self._errors: list[Exception] = []  # of handlers, to be raised at the end
         self._block: trio.CancelScope | None = None
-        self._openings = Openings(settings, handshake)
+        self._openings = Openings(settings, rules)
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
@@ -242,37 +241,32 @@ class EndpointServer:
         self._openings.take(stream, self._nursery, self._serve)
 
     @trio.lowlevel.enable_ki_protection
-    async def _serve(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> None:
-        """Open a connection over `stream` and run the handler; raises no `Exception`."""
-        connection: Connection | None = None
+    async def _serve(self, visit: Visit) -> None:
+        """Open a connection over a stream and run the handler; raises no `Exception`."""
         context = ConnectionContext(
-            lambda: self._open(stream, logger),
+            lambda context: self._open(visit, context),
             self._settings.instruments,
             self._nursery,
             self._heartbeat,
         )
         try:
             async with context as connection:
-                self._connections[connection] = None
-                if self._farewell is not None and self._nursery is not None:
-                    # Its 101 had left when the others were told.
-                    self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
                 try:
-                    await self._handle(connection)
+                    if not visit.is_handled:
+                        await self._handle(connection)
                 except Exception as error:
                     self._give_up_for(error, connection)
                     raise
                 finally:
-                    del self._connections[connection]
-                    self._ending[connection] = None
+                    self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, connection, logger)
+                self._note_end(error, visit.connection, visit.logger)
         finally:
-            if connection is not None:
-                del self._ending[connection]
-                self._totals.add(connection.tasks.session.counts(), connection.endpoint.closing)
-            self._openings.release(logger)
+            if (served := visit.connection) is not None:
+                del self._ending[served]
+                self._totals.add(served.tasks.session.counts(), served.endpoint.closing)
+            self._openings.release(visit)
 
     @trio.lowlevel.disable_ki_protection
     async def _handle(self, connection: Connection) -> None:
@@ -297,9 +291,33 @@ class EndpointServer:
             self._nursery.start_soon(self.aclose)
             self._block.cancel()
 
-    async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
+    async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
+        """Open a connection; what `process_request` raises after it has accepted is a handler's."""
         is_closing = self._farewell is not None
-        return await self._openings.open(stream, logger, self._nursery, is_closing=is_closing)
+
+        def begin(connection: Connection) -> None:
+            self._begin(connection, context)
+
+        try:
+            return await self._openings.open(visit, context.nursery, begin, is_closing=is_closing)
+        except BaseException as error:
+            if visit.connection is not None:
+                if isinstance(error, Exception):
+                    self._give_up_for(error, visit.connection)
+                self._note_handled(visit.connection)
+            raise
+
+    def _begin(self, connection: Connection, context: ConnectionContext) -> None:
+        """Start a connection whose 101 has left."""
+        self._connections[connection] = None
+        context.begin(connection)
+        if self._farewell is not None and self._nursery is not None:
+            # Its 101 had left when the others were told.
+            self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
+
+    def _note_handled(self, connection: Connection) -> None:
+        del self._connections[connection]
+        self._ending[connection] = None
 
     def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
         if isinstance(error, NotOpened):
