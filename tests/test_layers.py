@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
-    ("testing", "tls"),
+    ("testing", "tls", "metrics"),
     ("__init__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
@@ -51,6 +51,8 @@ THIRD_PARTY = {
     "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
     "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
+    "prometheus_client": lambda module: module == f"{PACKAGE}.metrics.prometheus",
+    "opentelemetry": lambda module: module == f"{PACKAGE}.metrics.opentelemetry",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
     "cython": lambda module: module == f"{PACKAGE}.protocol.codec",

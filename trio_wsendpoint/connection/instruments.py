@@ -16,7 +16,7 @@ from trio_wsendpoint.protocol.frames import Frame
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ConnectionStatistics
 
-__all__ = ["HOOKS", "Instrument", "check_instruments", "listen", "tell_refusal"]
+__all__ = ["HOOKS", "Instrument", "check_instruments", "listen", "tell_handler", "tell_refusal"]
 
 
 class Instrument:
@@ -63,6 +63,14 @@ class Instrument:
 
     def round_trip(self, connection: Connection, seconds: float) -> None:
         """Hear that a `ping()` was answered, after `seconds`."""
+
+    def handler_ended(
+        self, connection: Connection, seconds: float, error: Exception | None
+    ) -> None:
+        """Hear that the handler of a server has ended, after `seconds`, and what it raised.
+
+        `error` is None too if it was cancelled, or raised the end of its own connection.
+        """
 
 
 #: The names of all hooks.
@@ -124,6 +132,19 @@ def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
     if opened is not None:
         opened()
         tasks.act()
+
+
+def tell_handler(
+    connection: Connection,
+    instruments: Sequence[Instrument],
+    seconds: float,
+    error: Exception | None,
+) -> None:
+    """Tell the instruments that the handler of a connection has ended."""
+    ended = _bind(connection, instruments, "handler_ended")
+    if ended is not None:
+        ended(seconds, error)
+        tasks_of(connection).act()
 
 
 def tell_refusal(
