@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 import trio
 import trio.testing
@@ -16,12 +18,16 @@ from tests.connection.helpers import (
     served,
 )
 from trio_wsendpoint import (
+    Connection,
     ConnectionClosedLocally,
     ConnectionEnded,
     TextFrame,
     accept_endpoint,
+    connect_endpoint,
+    reconnecting_endpoint,
+    serve_endpoint,
 )
-from trio_wsendpoint.testing import connection_pair
+from trio_wsendpoint.testing import MemoryNetwork, connection_pair, memory_stream_pair
 
 
 class BlockError(Exception):
@@ -245,3 +251,57 @@ def test_a_ctrl_c_leaves_in_no_group() -> None:
     for block in (ValueError("block"), first):
         with pytest.raises(KeyboardInterrupt, match="second"):
             raise_beside(block, second)
+
+
+async def returned_from_a_cancelled(block: AbstractAsyncContextManager[object]) -> str:
+    """Return what a block returns whose scope it has cancelled before."""
+
+    async def leave(scope: trio.CancelScope) -> str:
+        async with block:
+            scope.cancel()
+            return "what the block returns"
+
+    with trio.CancelScope() as scope:
+        return await leave(scope)
+    return "it was overtaken by Cancelled"
+
+
+async def test_a_block_left_in_a_cancelled_scope_keeps_what_it_returns(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    context, peer = await accepted()
+    started = trio.current_time()
+    assert await returned_from_a_cancelled(context) == "what the block returns"
+    assert trio.current_time() == started
+    assert await told(peer) == [("close", b"\x03\xe9")]  # 1001
+
+
+async def test_so_do_the_blocks_of_a_server_and_of_a_client_that_stays_connected(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def handler(connection: Connection) -> None:
+        await connection.wait_closed()
+
+    async def open_stream(host: str, port: int) -> trio.abc.Stream:
+        return await network.connect("a")
+
+    network = MemoryNetwork()
+    serving = serve_endpoint(handler, listeners=[network.listen("b")])
+    staying = reconnecting_endpoint("ws://a/", open_stream=open_stream)
+    async with serve_endpoint(handler, listeners=[network.listen("a")]):
+        connecting = connect_endpoint("ws://a/", stream=await network.connect("a"))
+        assert await returned_from_a_cancelled(connecting) == "what the block returns"
+        assert await returned_from_a_cancelled(staying) == "what the block returns"
+    assert await returned_from_a_cancelled(serving) == "what the block returns"
+
+
+async def test_leaving_a_cancelled_scope_raises_if_messages_are_dropped(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    context, _ = await accepted(memory_stream_pair(capacity=1000))
+    with trio.CancelScope() as scope:
+        async with context as connection:
+            connection.send_nowait(b"x" * 5000)
+            scope.cancel()
+        pytest.fail("the loss was not told")
+    assert scope.cancelled_caught

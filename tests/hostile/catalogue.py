@@ -35,11 +35,7 @@ NOT_APPLICABLE = {
 
 #: What a row lacks, as long as the server does not speak plain HTTP; some have a test of the rest.
 PENDING = {
-    "G141": "the last look at the socket before our FIN",
-    "G158": "`request.read(limit)`, below the limit of the server",
-    "G160": "handlers that raise or return a wrong type, and what is logged",
-    "G166": "a reset while the handler works; a client that stops reading",
-    "G167": "`drain()`, and its last look at the socket",
+    "G167": "`drain()` of a server; a link has its last look at the socket",
     "H172": "the lines of proxies in the documents",
     "I192": "a header of an address that is not trusted",
     "I199": "a header that does not come in time",

@@ -17,7 +17,6 @@ import trio
 import trio.testing
 
 from trio_wsendpoint import connect_endpoint, serve_endpoint
-from trio_wsendpoint.connection.connection import tasks_of
 from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
 from trio_wsendpoint.transport.listeners import TLSListener
@@ -60,7 +59,7 @@ async def test_no_default_timeout_makes_a_socket_wait(family: str, tmp_path: Pat
             await client.send("hello")
             assert await client.receive() == "hello"
             for connection in (client, *server.connections):
-                transport = tasks_of(connection).transport
+                transport = connection.tasks.transport
                 assert transport is not None
                 assert transport.receive_nowait(1) is None  # at once
     finally:

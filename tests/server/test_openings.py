@@ -29,7 +29,8 @@ from trio_wsendpoint import (
     serve_endpoint,
 )
 from trio_wsendpoint.testing import MemoryNetwork, memory_stream_pair
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.any_tls import over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 from .helpers import (
     ACCEPT,
@@ -241,7 +242,7 @@ async def test_a_silent_tls_client_is_dropped(server_context, autojump_clock, ca
 
 
 async def test_openings_under_way_get_503_when_the_server_stops(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         await trio.sleep_forever()
 
     async with serve_memory(process_request=process_request) as served:
@@ -259,7 +260,7 @@ async def test_openings_under_way_get_503_when_the_server_stops(autojump_clock):
 
 
 async def test_an_opening_that_goes_on_as_the_server_stops_gets_503(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         with trio.CancelScope(shield=True):
             await trio.sleep(0.05)
 
@@ -294,7 +295,8 @@ async def test_too_much_behind_the_request(autojump_clock):
 
 
 async def test_process_request_answers_plain_http(autojump_clock, caplog):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.is_upgrade:
             return None
         if request.path == "/":
@@ -313,7 +315,8 @@ async def test_process_request_answers_plain_http(autojump_clock, caplog):
 
 
 async def test_process_request_refuses_an_upgrade(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if "Authorization" not in request.headers:
             return Response(401, {"WWW-Authenticate": "Basic"}, "who are you?")
         return None
@@ -330,8 +333,8 @@ async def test_process_request_refuses_an_upgrade(autojump_clock):
 
 
 async def test_process_request_that_passes_plain_http_on(autojump_clock):
-    async def process_request(request):
-        return None
+    async def process_request(opening):
+        return
 
     async with serve_memory(process_request=process_request) as served:
         assert (await ask(served, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 426
@@ -340,7 +343,8 @@ async def test_process_request_that_passes_plain_http_on(autojump_clock):
 async def test_process_request_is_not_asked_about_nonsense(autojump_clock):
     asked = []
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         asked.append(request)
 
     async with serve_memory(process_request=process_request) as served:
@@ -379,7 +383,7 @@ async def test_process_request_that_fails(process_request, autojump_clock, caplo
 
 
 async def test_process_request_that_never_returns(autojump_clock, caplog):
-    async def process_request(request):
+    async def process_request(opening):
         await trio.sleep_forever()
 
     async with serve_memory(process_request=process_request) as served:
@@ -620,7 +624,7 @@ async def test_accept_endpoint_raises_what_it_has_answered(autojump_clock):
 
 
 async def test_accept_endpoint_when_process_request_answers(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         return Response(200, body="a page")
 
     client, server = trio.testing.memory_stream_pair()

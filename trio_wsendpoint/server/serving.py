@@ -11,15 +11,17 @@ import trio
 
 from trio_wsendpoint._words import ACCEPT_WORDS, SERVER_WORDS
 from trio_wsendpoint.connection.arguments import check_async_function, check_stream
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.handshake import ServerHandshake
-from trio_wsendpoint.server.accepting import make_handshake, open_as_server
+from trio_wsendpoint.server.accepting import open_as_server
 from trio_wsendpoint.server.listeners import open_all, warn_of_missing_certificates
+from trio_wsendpoint.server.routing import Routes, with_routes
+from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.settings import (
     AcceptOptions,
@@ -51,7 +53,10 @@ def accept_endpoint(
     check_options("accept_endpoint()", options, AcceptSettings, ACCEPT_WORDS, "stream")
     check_stream("stream", stream)
     settings = AcceptSettings(**options)
-    return _Accepting(lambda: open_as_server(stream, settings), instruments=settings.instruments)
+    return _Accepting(
+        lambda context: open_as_server(stream, settings, context.nursery, context.begin),
+        instruments=settings.instruments,
+    )
 
 
 @tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
@@ -63,7 +68,8 @@ def serve_endpoint(
     `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
     task of its own for each connection, which is closed when it returns.  If it raises, the
     connection is closed with 1011 and the error is logged once; the end of its connection, a
-    `ConnectionClosed`, is no error.
+    `ConnectionClosed`, is no error.  With `listeners=` there is no port.  `handler` may be
+    `Routes`, which choose a handler by the path, for plain requests too.
 
     By default only this machine can connect; in a container, or for other machines, write
     `host="0.0.0.0"`.  Instead of a port, `listen=` names addresses of several kinds, and
@@ -107,10 +113,12 @@ def _make_server(
     settings = ServeSettings(**options)
     _check_where(function, port, options, settings)
     check_async_function("handler", handler, "connection")
+    if isinstance(handler, Routes):
+        settings = with_routes(settings, handler)
     # Options that could never make an answer are refused now, not with the first client.
-    handshake = make_handshake(settings)
+    rules = Rules(settings)
 
-    return _Serving(handler, settings, handshake, lambda: _open_listeners(port, settings))
+    return _Serving(handler, settings, rules, lambda: _open_listeners(port, settings))
 
 
 def _check_where(
@@ -164,24 +172,22 @@ class _Serving(AsyncWithOnly, AbstractAsyncContextManager[EndpointServer]):
         self,
         handler: Handler,
         settings: ServeSettings,
-        handshake: ServerHandshake,
+        rules: Rules,
         open_listeners: Callable[[], Awaitable[Sequence[trio.abc.Listener[trio.abc.Stream]]]],
     ) -> None:
         self._handler = handler
         self._settings = settings
-        self._handshake = handshake
+        self._rules = rules
         self._open_listeners = open_listeners
         self._server: EndpointServer
         self._nursery: BlockNursery
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a server is started once: call serve_endpoint() again for another")
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> EndpointServer:
-        if self._is_entered:
-            raise RuntimeError("a server is started once: call serve_endpoint() again for another")
-        self._is_entered = True
+        self._use.begin()
         listeners = await self._open_listeners()
-        self._server = EndpointServer(self._handler, self._settings, self._handshake, listeners)
+        self._server = EndpointServer(self._handler, self._settings, self._rules, listeners)
         self._nursery = BlockNursery()
         try:
             nursery = await self._nursery.enter()

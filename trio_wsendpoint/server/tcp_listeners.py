@@ -9,7 +9,7 @@ from logging import INFO, WARNING
 
 import trio
 
-from trio_wsendpoint.connection.peer import plain_address
+from trio_wsendpoint.addressing.ip import normal_host
 from trio_wsendpoint.session.session import Logger
 
 __all__ = ["open_tcp_listeners"]
@@ -77,7 +77,7 @@ async def _resolve(host: str | None, port: int) -> Sequence[str]:
     except OSError as error:
         raise _listen_error(error, port, host, host) from error
     # /etc/hosts may name an address twice, or once more as an IPv6 address (::ffff:127.0.0.1).
-    return list(dict.fromkeys(plain_address(str(where[0])) for *_, where in found))
+    return list(dict.fromkeys(normal_host(str(where[0])) for *_, where in found))
 
 
 def _listen_error(error: OSError, port: int, host: str | None, address: str | None) -> OSError:
