@@ -19,7 +19,6 @@ from trio_wsendpoint import (
     Response,
     TLSFailed,
 )
-from trio_wsendpoint.connection.connection import tasks_of
 from trio_wsendpoint.metrics import METRICS, Tally
 from trio_wsendpoint.testing import connection_pair
 
@@ -137,7 +136,7 @@ async def test_a_connection_that_ends_is_never_counted_twice(autojump_clock: obj
     tally = Tally()
 
     def check(connection: Connection) -> None:
-        counted = tasks_of(connection).session.counts().messages_received
+        counted = connection.tasks.session.counts().messages_received
         assert dict(tally.read("messages"))["received"] == counted == 1
 
     async with connection_pair(server={"instruments": [tally]}) as (client, server):

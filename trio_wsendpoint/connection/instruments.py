@@ -10,7 +10,10 @@ import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 
+import trio
+
 from trio_wsendpoint.addressing import Peer
+from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
@@ -136,16 +139,17 @@ def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
 
 
 def tell_handler(
-    connection: Connection,
-    instruments: Sequence[Instrument],
-    seconds: float,
-    error: Exception | None,
+    connection: Connection, instruments: Sequence[Instrument], raised: BaseException | None
 ) -> None:
-    """Tell the instruments that the handler of a connection has ended."""
+    """Tell the instruments that the handler of a connection has ended, and what it has raised."""
     ended = _bind(connection, instruments, "handler_ended")
     if ended is not None:
-        ended(seconds, error)
-        tasks_of(connection).act()
+        session = connection.tasks.session
+        is_failure = isinstance(raised, Exception) and not is_the_end(
+            raised, connection.endpoint.closing
+        )
+        ended(trio.current_time() - session.opened_at, raised if is_failure else None)
+        connection.tasks.act()
 
 
 def tell_refusal(

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import trio
 
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake.errors import BadRequest, HandshakeRefused, RequestAnswered
@@ -86,7 +86,7 @@ class Tally(Instrument):
         """Count the connection."""
         with self._lock:
             self._openings["opened"] += 1
-            self._open[connection] = tasks_of(connection).session
+            self._open[connection] = connection.tasks.session
 
     @trio.lowlevel.enable_ki_protection
     def connection_closed(self, connection: Connection, statistics: ConnectionStatistics) -> None:

@@ -13,6 +13,7 @@ from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import Hooks, ServerOpening, refuse_stream
+from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
@@ -99,6 +100,7 @@ class Openings:
         refuses it.
         """
         opening: ServerOpening | None = None
+        began = trio.current_time()
         try:
             opening = self._make(visit, nursery, begin)
             self._present[opening] = None
@@ -115,6 +117,10 @@ class Openings:
             if not isinstance(error, HandshakeError):
                 with contextlib.suppress(Exception):
                     visit.logger.error("the opening failed", exc_info=error)
+            elif opening is not None:
+                seconds = trio.current_time() - began
+                peer = visit.logger.ends.peer
+                write_refusal(error, opening.request, peer, seconds, self._settings)
             raise NotOpened from error
         finally:
             if opening is None:
