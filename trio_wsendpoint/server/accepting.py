@@ -172,6 +172,11 @@ class ServerOpening:
         self.is_handled = False
 
     @property
+    def request(self) -> Request | None:
+        """What is asked, once it is complete."""
+        return self._request
+
+    @property
     def has_request(self) -> bool:
         """Whether its request is complete and not refused: it waits for us, not for the client."""
         return self._stage in {_Stage.PROCESS, _Stage.ANSWER}

@@ -14,6 +14,7 @@ from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
+from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
@@ -101,6 +102,7 @@ class Openings:
         raised after that is raised as it is.  `is_closing`: the server stops, and refuses it.
         """
         opening: ServerOpening | None = None
+        began = trio.current_time()
         try:
             opening = self._make(visit, hooks)
             self._present[opening] = None
@@ -117,6 +119,10 @@ class Openings:
             if not isinstance(error, HandshakeError):
                 with contextlib.suppress(Exception):
                     visit.logger.error("the opening failed", exc_info=error)
+            elif opening is not None:
+                seconds = trio.current_time() - began
+                peer = visit.logger.ends.peer
+                write_refusal(error, opening.request, peer, seconds, self._settings)
             raise NotOpened from error
         finally:
             if opening is None:
