@@ -21,6 +21,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.listening import accept_streams, addresses, texts_of, urls_of
 from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
 from trio_wsendpoint.server.rules import Rules
@@ -284,6 +285,17 @@ class EndpointServer:
             or self._settings.on_handler_error == "log"
         ):
             return
+        self._note_failure(error)
+
+    def _note_plain_failure(self, error: Exception) -> None:
+        """Hear that a handler of plain requests has failed; it is logged if it is to be."""
+        if self._settings.on_handler_error == "log":
+            self._failed += 1
+        else:
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        """End the server, which is to raise `error`."""
         self._failed += 1
         self._errors.append(error)
         if self._nursery is not None and self._block is not None:
@@ -295,11 +307,15 @@ class EndpointServer:
         """Open a connection; what `process_request` raises after it has accepted is a handler's."""
         is_closing = self._farewell is not None
 
-        def begin(connection: Connection) -> None:
-            self._begin(connection, context)
-
+        hooks = Hooks(
+            context.nursery,
+            lambda connection: self._begin(connection, context),
+            fail=self._note_plain_failure,
+            answers_plain=True,
+            heartbeat=self._heartbeat,
+        )
         try:
-            return await self._openings.open(visit, context.nursery, begin, is_closing=is_closing)
+            return await self._openings.open(visit, hooks, is_closing=is_closing)
         except BaseException as error:
             if visit.connection is not None:
                 if isinstance(error, Exception):
