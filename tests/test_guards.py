@@ -60,10 +60,11 @@ STATES: dict[str, str] = {
     # ---- server/
     "ServerOpening._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "ServerOpening._drop_reason": "the server has dropped it, for this reason; `drop`",
-    "ServerOpening._is_ours": "we decided that it is no connection; None if the error tells",
+    "ServerOpening._is_over_limit": "that reason is a limit, not the server's end; `drop`",
+    "ServerOpening._refusal": "the link has told of this one already; `_note_refusal`",
+    "Asking._failure": "what `accept` has raised; the step that the app waits for",
+    "ClientFinder.is_secure": "the client came over TLS; what reads a proxy's header",
     "ServerOpening._is_probe": "a proxy speaks for itself, and has asked nothing yet",
-    "ServerOpening._is_secure": "the client came over TLS; `_open`, `_read_proxy_header`",
-    "ServerOpening._failure": "what `accept` has raised; `_accept_for`",
     "ServerOpening.is_handled": "the app has accepted and closed it; `_process`",
     "Watch._is_over": "`stop` was called; `stop`",
     "Watch.error": "reading has failed with it; `run`",
@@ -84,7 +85,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 54
+STATES_TODAY = 55
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -115,8 +116,11 @@ HANDLES: dict[str, str] = {
     "Waiters._lot": "made when the first task waits",
     "_Lazy.context": "the context, once it is made",
     # ---- server/
-    "ServerOpening._app_scope": "the scope in which the app looks at a request, while it does",
-    "ServerOpening._watch": "what reads on meanwhile",
+    "ServerOpening._asking": "made when the app looks at the request",
+    "ServerOpening._link": "made when something else has come than a whole opening",
+    "Asking._scope": "the scope in which the app looks, while it does",
+    "ClientFinder._hop": "the peer that a proxy's header names",
+    "PlainRequests._client": "made with the first request",
     "ServerOpening._scope": "the scope in which the opening waits, while it does",
     "ServerOpening._request": "the request, once it is complete",
     "Opening._connection": "given back by `accept`",

@@ -314,7 +314,7 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
-        if not self._is_over:
+        if self.session.phase is not Phase.OVER:
             has_waited = await self.reader.lead_to_the_end()
             if self._is_over:
                 if not has_waited:
