@@ -37,6 +37,7 @@ STATES: dict[str, str] = {
     "ServerOpening._failure": "what `accept` has raised; `_accept_for`",
     "ServerOpening.is_handled": "the app has accepted and closed it; `_process`",
     "Watch._is_over": "`stop` was called; `stop`",
+    "Openings._is_draining": "streams of plain requests are not kept any more; `stop_plain`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
 }
 #: Attributes that look like one, and hold an object that is made late or given back.
@@ -50,6 +51,7 @@ HANDLES: dict[str, str] = {
     "ServerOpening._request": "the request, once it is complete",
     "_Lazy.context": "the context, once it is made",
     "_SpareDescriptor._descriptor": "the number, while it is kept",
+    "EndpointServer._drain": "the goodbyes, once the server drains",
     "EndpointServer._block": "the scope of the block that `run` is given",
     "EndpointServer._nursery": "of the connections, while `run` runs",
     "EndpointServer._heartbeat": "made by `run`, with the nursery",

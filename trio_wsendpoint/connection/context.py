@@ -54,9 +54,9 @@ class ConnectionContext:
         "_connection",
         "_heartbeat",
         "_instruments",
-        "_is_entered",
         "_nursery",
         "_open_connection",
+        "_use",
     )
 
     def __init__(

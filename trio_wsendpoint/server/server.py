@@ -25,13 +25,13 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.access_records import write_connection
 from trio_wsendpoint.server.bound import Bound
 from trio_wsendpoint.server.goodbyes import Drain, say_goodbye, wait_for_rest
-from trio_wsendpoint.server.handling import Handler, call_handler, is_within
+from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
+from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.inherited import is_inherited
 from trio_wsendpoint.server.listening import accept_streams, close_listeners
 from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
-from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
@@ -206,6 +206,7 @@ class EndpointServer(Bound):
             scope.cancel()
         ours = [listener for listener in self.listeners if not is_inherited(listener)]
         await close_listeners(ours, self._settings.logger)
+        self._openings.stop_plain()
         for connection in self.connections:
             drain.add(connection)
         await drain.run(lambda: len(self._openings) > 0)
@@ -280,7 +281,9 @@ class EndpointServer(Bound):
                     self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, visit.connection, visit.logger)
+                is_known = any(error is one for one in self._errors)  # which will be raised
+                if not isinstance(error, NotOpened) and not is_known:
+                    self._failed += log_end(error, visit.connection, visit.logger)
         finally:
             if (served := visit.connection) is not None:
                 del self._ending[served]
@@ -297,6 +300,17 @@ class EndpointServer(Bound):
             or self._settings.on_handler_error == "log"
         ):
             return
+        self._note_failure(error)
+
+    def _note_plain_failure(self, error: Exception) -> None:
+        """Hear that a handler of plain requests has failed; it is logged if it is to be."""
+        if self._settings.on_handler_error == "log":
+            self._failed += 1
+        else:
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        """End the server, which is to raise `error`."""
         self._failed += 1
         self._errors.append(error)
         if self._nursery is not None and self._block is not None:
@@ -308,11 +322,15 @@ class EndpointServer(Bound):
         """Open a connection; what `process_request` raises after it has accepted is a handler's."""
         is_closing = self._farewell is not None
 
-        def begin(connection: Connection) -> None:
-            self._begin(connection, context)
-
+        hooks = Hooks(
+            context.nursery,
+            lambda connection: self._begin(connection, context),
+            fail=self._note_plain_failure,
+            answers_plain=True,
+            heartbeat=self._heartbeat,
+        )
         try:
-            return await self._openings.open(visit, context.nursery, begin, is_closing=is_closing)
+            return await self._openings.open(visit, hooks, is_closing=is_closing)
         except BaseException as error:
             if visit.connection is not None:
                 if isinstance(error, Exception):
@@ -334,16 +352,3 @@ class EndpointServer(Bound):
         del self._connections[connection]
         self._ending[connection] = None
         tell_handler(connection, self._settings.instruments, sys.exception())
-
-    def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
-        if isinstance(error, NotOpened):
-            return
-        if connection is None:
-            logger.error("the opening failed", exc_info=error)
-            return
-        # A handler need not catch what the end of its connection raises: that is no failure.
-        if is_the_end(error, connection.endpoint.closing):
-            logger.debug("the handler ended with its connection: %s", error)
-        elif not any(error is one for one in self._errors):  # which will be raised instead
-            self._failed += 1
-            logger.error("the handler failed", exc_info=error)

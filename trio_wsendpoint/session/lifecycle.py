@@ -78,7 +78,7 @@ class Lifecycle:
         # ---- the parts
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.intake = Intake(endpoint, self.inbox, limits, now)
-        self.outbox = Outbox(endpoint, limits, self._shift)
+        self.outbox = Outbox(endpoint, limits, self)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
         self._held: HeldEnd | None = None  # made when an end is held
@@ -170,7 +170,8 @@ class Lifecycle:
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.wakes |= Wake.WRITER | Wake.PHASE
 
-    def _shift(self) -> Frame | None:
+    def shift_frame(self) -> Frame | None:
+        """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
         frame = self.guard(self._shift_queue)
         if frame is None and self.endpoint.get_write_queue_size():
             frame = self.guard(self._shift_queue)  # a callback raised; its frame is next
