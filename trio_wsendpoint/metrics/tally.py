@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import trio
 
+from trio_wsendpoint.addressing import Peer
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
@@ -99,7 +100,7 @@ class Tally(Instrument):
                 self._closes["unknown" if cause is None else str(cause)] += 1
 
     @trio.lowlevel.enable_ki_protection
-    def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
+    def handshake_refused(self, error: HandshakeError, peer: Peer | None) -> None:
         """Count the opening that has failed."""
         outcome = next(word for word, kinds in OUTCOMES if isinstance(error, kinds))
         with self._lock:

@@ -60,6 +60,7 @@ class Openings:
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
+        self._is_draining = False
 
     def __len__(self) -> int:
         return len(self._present)
@@ -141,6 +142,8 @@ class Openings:
         def keep() -> None:
             self._forget(opening)
             self._kept[opening] = None
+            if self._is_draining:
+                opening.drop()
 
         def count(address: str | None, *, is_opening: bool) -> str | None:
             return self._count(visit, address, is_opening=is_opening)
@@ -173,6 +176,12 @@ class Openings:
         else:
             self.refused += 1
         return why
+
+    def stop_plain(self) -> None:
+        """End the streams of plain requests when what is asked is answered, now and from now on."""
+        self._is_draining = True
+        for opening in self._kept:
+            opening.drop()
 
     def drop_all(self) -> None:
         """Refuse all of them: the server stops."""

@@ -25,14 +25,13 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.access_records import write_connection
 from trio_wsendpoint.server.bound import Bound
 from trio_wsendpoint.server.goodbyes import Drain, say_goodbye, wait_for_rest
-from trio_wsendpoint.server.handling import Handler, call_handler, is_within
+from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.inherited import is_inherited
 from trio_wsendpoint.server.listening import accept_streams, close_listeners
 from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
-from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
@@ -207,6 +206,7 @@ class EndpointServer(Bound):
             scope.cancel()
         ours = [listener for listener in self.listeners if not is_inherited(listener)]
         await close_listeners(ours, self._settings.logger)
+        self._openings.stop_plain()
         for connection in self.connections:
             drain.add(connection)
         await drain.run(lambda: len(self._openings) > 0)
@@ -281,7 +281,9 @@ class EndpointServer(Bound):
                     self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, visit.connection, visit.logger)
+                is_known = any(error is one for one in self._errors)  # which will be raised
+                if not isinstance(error, NotOpened) and not is_known:
+                    self._failed += log_end(error, visit.connection, visit.logger)
         finally:
             if (served := visit.connection) is not None:
                 del self._ending[served]
@@ -350,16 +352,3 @@ class EndpointServer(Bound):
         del self._connections[connection]
         self._ending[connection] = None
         tell_handler(connection, self._settings.instruments, sys.exception())
-
-    def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
-        if isinstance(error, NotOpened):
-            return
-        if connection is None:
-            logger.error("the opening failed", exc_info=error)
-            return
-        # A handler need not catch what the end of its connection raises: that is no failure.
-        if is_the_end(error, connection.endpoint.closing):
-            logger.debug("the handler ended with its connection: %s", error)
-        elif not any(error is one for one in self._errors):  # which will be raised instead
-            self._failed += 1
-            logger.error("the handler failed", exc_info=error)
