@@ -40,9 +40,5 @@ PENDING = {
     "G160": "handlers that raise or return a wrong type, and what is logged",
     "G166": "a reset while the handler works; a client that stops reading",
     "G167": "`drain()`, and its last look at the socket",
-    "H172": "the lines of proxies in the documents",
-    "I192": "a header of an address that is not trusted",
-    "I199": "a header that does not come in time",
     "K222": "the access log",
-    "K223": "back-off by address",
 }

@@ -364,7 +364,7 @@ class ServerOpening:
     async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
         timeouts, hooks = self._settings.timeouts, self._hooks
         asking = self._asking = Asking(
-            timeouts.process, self._too_late, self._logger, hooks.nursery, self._read_on
+            timeouts.process, self._too_late, self._logger, hooks, self._read_on
         )
         if self._drop_reason is not None:
             asking.cancel()
