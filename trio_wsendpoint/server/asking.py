@@ -56,7 +56,7 @@ class Asking:
         accepted is its own, as a handler's.
         """
         back_off = self._hooks.back_off
-        peer, has_credentials = opening.peer, "Authorization" in opening.request.headers
+        peer, has_credentials = opening.peer, bool(opening.request.headers.get_all("Authorization"))
         if back_off is None or not has_credentials:
             await self._ask(process_request, opening)
             return
