@@ -62,7 +62,7 @@ class Openings:
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
-        self._is_draining = False
+        self._is_draining = False  # streams of plain requests are not kept any more
 
     def __len__(self) -> int:
         return len(self._present)
