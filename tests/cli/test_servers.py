@@ -107,17 +107,19 @@ async def running(name):
         stderr=subprocess.DEVNULL,
         env=with_node(),
     )
+    output = process.stdout
+    assert output is not None
     try:
         with trio.fail_after(PATIENCE):
             found = b""
             while not found.endswith(b"\n"):
-                found += await process.stdout.receive_some()
+                found += await output.receive_some()
         yield f":{int(found)}/"
     finally:
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
-        await trio.aclose_forcefully(process.stdout)
+        await trio.aclose_forcefully(output)
 
 
 @pytest.mark.peer

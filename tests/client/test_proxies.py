@@ -218,6 +218,16 @@ async def test_a_channel_that_stays_connected(autojump_clock):
         assert len(proxy.asked) > 1
 
 
+@pytest.mark.parametrize(
+    ("scheme", "kind"), [("http", HTTPProxy), ("socks5h", SOCKSProxy), ("socks4a", SOCKSProxy)]
+)
+@pytest.mark.parametrize("nonblocking", [False, True])
+async def test_an_answer_that_comes_in_pieces(scheme, kind, nonblocking, autojump_clock):
+    network = MemoryNetwork(server=Faults(chop=1), nonblocking=nonblocking)
+    async with world(kind, network=network) as (network, _):
+        await talk(network, proxy=f"{scheme}://{PROXY}")
+
+
 # ---- bad ones ------------------------------------------------------------------------------------
 
 
@@ -300,6 +310,27 @@ async def test_what_an_http_proxy_must_not_say(answer, says, autojump_clock):
         assert says in str(error)
         assert len(str(error)) < 500
         assert trio.current_time() < 5
+    assert network.open_streams == ()
+
+
+@pytest.mark.parametrize(("pause", "took"), [(0.0, 0.0), (0.3, 1.0)])
+async def test_a_refusal_without_an_end(pause, took, autojump_clock):
+    network = MemoryNetwork()
+    async with trio.open_nursery() as nursery, network.listen(PROXY) as listener:
+
+        async def serve():
+            async with await listener.accept() as stream:
+                await stream.receive_some()
+                await stream.send_all(b"HTTP/1.1 403 No\r\n\r\n")
+                with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - some time
+                    while True:
+                        await stream.send_all(b"x" * 10_000)
+                        await trio.sleep(pause)
+
+        nursery.start_soon(serve)
+        error = await refusal(network, f"http://{PROXY}", ProxyRefused)
+        assert trio.current_time() == took
+        assert 10_000 < len(error.response.body) <= 64 * 1024
     assert network.open_streams == ()
 
 

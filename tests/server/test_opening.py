@@ -228,8 +228,9 @@ async def test_what_comes_before_the_101_is_kept_within_a_limit(autojump_clock):
         stream = served.connect()
         await stream.send_all(request())
         await trio.sleep(0.5)
-        await stream.send_all(bytes(5000))
-        assert (await read_response(stream)).status == 400
+        await stream.send_all(b"\x81\x85\0\0\0\0hello" + bytes(5000))
+        head, _ = await read_head(stream)
+        assert head.startswith(b"HTTP/1.1 101 ")
 
 
 async def test_a_page_may_be_asked_for_with_an_end_behind_it(autojump_clock):
@@ -239,7 +240,7 @@ async def test_a_page_may_be_asked_for_with_an_end_behind_it(autojump_clock):
 
     async with serve_memory(process_request=process_request) as served:
         stream = served.connect()
-        await stream.send_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        await stream.send_all(b"GET /health HTTP/1.0\r\n\r\n")
         await stream.send_eof()
         assert (await read_response(stream)).body == b"ok"
 
@@ -398,7 +399,7 @@ async def test_what_cannot_be_accepted(autojump_clock):
 
     async with serve_memory(hold, process_request=process_request) as served:
         await served.connect_raw()
-        assert (await get(served, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 204
+        assert (await get(served, b"GET / HTTP/1.0\r\n\r\n")).status == 204
 
 
 async def test_a_client_that_has_gone_cannot_be_accepted(caplog, autojump_clock):

@@ -138,7 +138,7 @@ async def test_what_is_malformed_is_refused_and_told(serve, caplog, autojump_clo
         assert b"10.0.0.1" not in response.body
     [record] = [one for one in caplog.records if one.levelno == logging.INFO]
     assert "(400): a forwarding header from 10.0.0.1:4711: '1.2.3' is not" in record.getMessage()
-    assert served.ear.refused == [("BadRequest", "10.0.0.1:4711")]
+    assert served.ear.refused == [("BadForwarding", "10.0.0.1:4711")]
 
 
 @pytest.mark.parametrize(

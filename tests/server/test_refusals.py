@@ -71,13 +71,10 @@ POLICY = {
     "414": (request("/" + "a" * 10_000), 414, None),
 }
 NOISE = {
-    "a page": request("/", **PLAIN),
-    "a page that is private": request("/private", **PLAIN),
     "a redirection": request("/moved"),
     "nonsense": b"\r\r",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
-    "another method": b"POST / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "HTTP/1.0": b"GET / HTTP/1.0\r\n\r\n",
+    "HTTP/1.0": request().replace(b"HTTP/1.1", b"HTTP/1.0"),
     "a bad key": request(Sec_WebSocket_Key="short"),
     "an end": b"",
     "half a request": b"GET / HTTP/1.1\r\n",

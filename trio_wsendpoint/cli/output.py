@@ -2,7 +2,7 @@
 
 In a pipe the first is stdout, which has nothing but messages; all else is on stderr.  On a
 terminal both are the screen.  An `Output` never waits where it is told something: `pump`, a task
-of the run, writes; `room` holds a teller back who tells too much.
+of the run, writes; `room` holds back a program that tells too much.
 """
 
 from __future__ import annotations

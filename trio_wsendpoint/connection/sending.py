@@ -186,11 +186,11 @@ class Sending:
         finally:
             self.waiting -= 1
 
-    async def wait_room(self) -> None:
-        """Wait for a turn, and pass it on: see `Connection.wait_room`."""
+    async def wait_room(self, size: int) -> None:
+        """Wait for a turn to send `size` bytes, and pass it on: see `Connection.wait_room`."""
         check_thread(self._thread)
         await trio.lowlevel.checkpoint()
-        await self.wait_for_turn(1)
+        await self.wait_for_turn(size)
         if self.waiting:
             self._tasks.wake_a_sender()
 

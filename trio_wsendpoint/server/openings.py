@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -12,11 +13,14 @@ from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
-from trio_wsendpoint.server.accepting import Hooks, ServerOpening, refuse_stream
+from trio_wsendpoint.server.accepting import ServerOpening
+from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.server.turning_away import refuse_stream
 
 __all__ = ["NotOpened", "Openings", "Visit"]
 
@@ -51,10 +55,12 @@ class Openings:
         self._settings = settings
         self._rules = rules
         self._present: dict[ServerOpening, None] = {}  # the oldest first
+        self._kept: dict[ServerOpening, None] = {}  # which have brought plain requests
         self._admission = Admission(settings.server_limits)
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
+        self._is_draining = False
 
     def __len__(self) -> int:
         return len(self._present)
@@ -87,25 +93,24 @@ class Openings:
     async def open(
         self,
         visit: Visit,
-        nursery: trio.Nursery,
-        begin: Callable[[Connection], object],
+        hooks: Hooks,
         *,
         is_closing: bool,
     ) -> Connection:
         """Open a connection; raises `NotOpened`, which the log knows by then.
 
-        `begin` is called with the connection as soon as its 101 has left, and `visit` has it by
-        then: what is raised after that is raised as it is.  `is_closing`: the server stops, and
-        refuses it.
+        `hooks` are the server's.  Once the 101 has left `visit` has the connection, and what is
+        raised after that is raised as it is.  `is_closing`: the server stops, and refuses it.
         """
         opening: ServerOpening | None = None
+        began = trio.current_time()
         try:
-            opening = self._make(visit, nursery, begin)
+            opening = self._make(visit, hooks)
             self._present[opening] = None
             if is_closing:
                 opening.drop()
             elif len(self._present) > self._settings.server_limits.openings:
-                self._drop_one(opening, nursery)
+                self._drop_one(opening, hooks.nursery)
             connection = await opening.run()
             visit.is_handled = opening.is_handled
             return connection
@@ -115,6 +120,10 @@ class Openings:
             if not isinstance(error, HandshakeError):
                 with contextlib.suppress(Exception):
                     visit.logger.error("the opening failed", exc_info=error)
+            elif opening is not None:
+                seconds = trio.current_time() - began
+                peer = visit.logger.ends.peer
+                write_refusal(error, opening.request, peer, seconds, self._settings)
             raise NotOpened from error
         finally:
             if opening is None:
@@ -122,14 +131,22 @@ class Openings:
             elif visit.connection is None:
                 self._forget(opening)
 
-    def _make(
-        self, visit: Visit, nursery: trio.Nursery, begin: Callable[[Connection], object]
-    ) -> ServerOpening:
-        def begin_here(connection: Connection) -> None:
+    def _make(self, visit: Visit, hooks: Hooks) -> ServerOpening:
+        def begin(connection: Connection) -> None:
             visit.connection = connection
             self._forget(opening)
             self.opened += 1
-            begin(connection)
+            if hooks.begin is not None:
+                hooks.begin(connection)
+
+        def keep() -> None:
+            self._forget(opening)
+            self._kept[opening] = None
+            if self._is_draining:
+                opening.drop()
+
+        def count(address: str | None, *, is_opening: bool) -> str | None:
+            return self._count(visit, address, is_opening=is_opening)
 
         opening = ServerOpening(
             visit.stream,
@@ -137,28 +154,38 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=Hooks(nursery, begin_here, lambda address: self._count(visit, address)),
+            hooks=dataclasses.replace(hooks, begin=begin, keep=keep, count=count),
         )
         return opening
 
     def _forget(self, opening: ServerOpening) -> None:
-        if self._present.pop(opening, self) is self:
+        if opening in self._kept:
+            del self._kept[opening]
+        elif self._present.pop(opening, self) is self:
             self._refusing -= 1  # it was dropped
 
-    def _count(self, visit: Visit, address: str | None) -> str | None:
+    def _count(self, visit: Visit, address: str | None, *, is_opening: bool) -> str | None:
         """Let limits count a stream as `address` from now on; return why not."""
         if not self._admission.counts_addresses:
             return None
-        why = self._admission.move(visit.address, address, trio.current_time())
+        why = self._admission.move(
+            visit.address, address, trio.current_time(), is_opening=is_opening
+        )
         if why is None:
             visit.address = address
         else:
             self.refused += 1
         return why
 
+    def stop_plain(self) -> None:
+        """End the streams of plain requests when what is asked is answered, now and from now on."""
+        self._is_draining = True
+        for opening in self._kept:
+            opening.drop()
+
     def drop_all(self) -> None:
         """Refuse all of them: the server stops."""
-        for opening in self._present:
+        for opening in (*self._present, *self._kept):
             opening.drop()
 
     def _drop_one(self, newest: ServerOpening, nursery: trio.Nursery) -> None:

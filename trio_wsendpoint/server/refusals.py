@@ -13,6 +13,7 @@ import ssl
 
 import trio
 
+from trio_wsendpoint.addressing import BadForwarding, BadProxyHeader
 from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import Request
@@ -97,7 +98,7 @@ def _is_ours(error: HandshakeError, request: Request | None) -> bool:
     if isinstance(error, RequestAnswered):
         # What asks for no WebSocket is a page, and for the app to count.
         return request is not None and request.is_upgrade and error.response.status >= 400
-    if isinstance(error, UnexpectedProxyHeader):
+    if isinstance(error, (UnexpectedProxyHeader, BadProxyHeader, BadForwarding)):
         return True  # this server or the proxy in front is set up wrongly
     if isinstance(error, BadRequest):
         status = error.response.status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trio_wsendpoint.addressing import Client, Forwarding, Peer, TrustedProxies
 from trio_wsendpoint.handshake import Request, ServerHandshake
+from trio_wsendpoint.http import HttpDate
 from trio_wsendpoint.server.settings import AcceptSettings
 
 __all__ = ["Rules"]
@@ -15,8 +16,8 @@ _FORWARDING = ("X-Forwarded-For", "Forwarded")
 class Rules:
     """The rules of all requests: the handshake's, and which proxies are believed.
 
-    `forwarding` is None if no proxy is trusted.  Raises `ValueError` or `TypeError` for options
-    that could make no answer.
+    `forwarding` is None if no proxy is trusted.  `date`: of all answers.
+    Raises `ValueError` or `TypeError` for options that could make no answer.
     """
 
     def __init__(self, settings: AcceptSettings) -> None:
@@ -28,6 +29,7 @@ class Rules:
             extensions=settings.extensions,
             limits=settings.limits,
         )
+        self.date = HttpDate(settings.wall_clock)
         self._trusted = TrustedProxies(settings.trusted_proxies)
         self.forwarding = Forwarding(self._trusted, settings.forwarded) if self._trusted else None
 

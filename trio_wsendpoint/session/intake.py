@@ -14,9 +14,11 @@ from trio_wsendpoint.session.rates import PeerRate
 
 __all__ = ["READ_SIZE", "Intake"]
 
-#: Bytes asked of a stream at a time; a batch of frames ends when as much was inflated.  Four
-#: messages of 16 KiB and their headers are in it (at 64 KiB every fourth message is cut, and costs
-#: 1.7 times as much).  It is below the size from which on an allocation is the system's (128 KiB).
+#: A batch of frames ends when so many bytes were inflated.
+INFLATED = 64 * 1024
+#: Bytes asked of a stream at a time.  Four messages of 16 KiB and their headers are in it: at
+#: 64 KiB every fourth message is cut, and they cost 1.7 times as much.  It is below the size from
+#: which on memory comes from the system (128 KiB).
 READ_SIZE = 72 * 1024
 #: Bytes that are asked for at least.
 LEAST_READ = 4096
@@ -206,7 +208,7 @@ class Intake:
             self._renewed = now
         if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
-        enough = incoming.inflated + READ_SIZE
+        enough = incoming.inflated + INFLATED
         for _ in range(BATCH):
             if self.is_full or incoming.inflated >= enough:
                 endpoint.parser.trim()

@@ -78,7 +78,7 @@ class Lifecycle:
         # ---- the parts
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.intake = Intake(endpoint, self.inbox, limits, now)
-        self.outbox = Outbox(endpoint, limits, self._shift)
+        self.outbox = Outbox(endpoint, limits, self)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
         self._held: HeldEnd | None = None  # made when an end is held
@@ -92,7 +92,7 @@ class Lifecycle:
         # ---- time
         self._now = now  # of the call that runs
         self._deadlines = Deadlines(timeouts.write)
-        # Since when nothing is read until the app takes something, in seconds; set by `_need_of`,
+        # Since when nothing is read until the app takes something, in seconds; set by `_pause`,
         # None again by `_resume`.  A peer is not judged by that time.
         self._paused_since: float | None = None
         # ---- what it tells
@@ -170,7 +170,8 @@ class Lifecycle:
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.wakes |= Wake.WRITER | Wake.PHASE
 
-    def _shift(self) -> Frame | None:
+    def shift_frame(self) -> Frame | None:
+        """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
         frame = self.guard(self._shift_queue)
         if frame is None and self.endpoint.get_write_queue_size():
             frame = self.guard(self._shift_queue)  # a callback raised; its frame is next
@@ -271,6 +272,18 @@ class Lifecycle:
                 self._set(Due.LINGER, now + self._timeouts.linger)
             elif Due.CLOSE not in self._deadlines:  # to end our bytes may take waiting
                 self._set(Due.CLOSE, now + self._timeouts.close)
+
+    def _pause(self, now: float) -> None:
+        """Note that nothing is read until the app takes something."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    def _resume(self, now: float) -> None:
+        """Note that reading goes on: the peer is not judged by the time in which it did not."""
+        if self._paused_since is not None:
+            self.intake.live(now)
+            self.intake.spare(now - self._paused_since)
+            self._paused_since = None
 
     # ---- time --------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.endpoint import Endpoint
@@ -19,14 +19,24 @@ CHUNK = 65 * 1024
 
 #: Bytes that are copied so that they leave with a message of any size.
 LITTLE = 16 * 1024
+#: What a frame that waits takes besides its payload, in bytes, so that empty ones count too.
+FRAME_OVERHEAD = 128
 #: Bytes by which what waits to be written may cross `Limits.send_buffer`.
 MOST_OVER = 32 * 1024
+
+
+class FrameSource(Protocol):
+    """Where an outbox takes frames from."""
+
+    def shift_frame(self) -> Frame | None:
+        """Take the next frame out of the endpoint's queue, or return None."""
+        ...
 
 
 class Outbox:
     """The bytes of one connection that wait for the stream.
 
-    `shift` takes the next frame out of the endpoint's queue.  `unsent`: bytes of the batch that
+    `source`: where it takes the endpoint's frames from.  `unsent`: bytes of the batch that
     was handed out last which the stream has not taken.  `bytes_sent`: bytes that it has taken.
     `messages`: messages that were committed.
     `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
@@ -41,7 +51,7 @@ class Outbox:
         "_has_data",
         "_limit",
         "_most_corked",
-        "_shift",
+        "_source",
         "bytes_sent",
         "corked_bytes",
         "dropped",
@@ -51,11 +61,9 @@ class Outbox:
         "unsent",
     )
 
-    def __init__(
-        self, endpoint: Endpoint, limits: Limits, shift: Callable[[], Frame | None]
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, limits: Limits, source: FrameSource) -> None:
         self._endpoint = endpoint
-        self._shift = shift
+        self._source = source
         self._limit = limits.send_buffer
         self._most_corked = min(CHUNK, limits.send_buffer + limits.send_buffer // 64)
         # Messages that wait for more before they leave; a list when the first one is corked.
@@ -128,7 +136,7 @@ class Outbox:
         return batch
 
     def _join(self) -> Batch | None:
-        frame = self._shift()
+        frame = self._source.shift_frame()
         if frame is None:
             return None
         self._has_data = not frame.is_control
@@ -139,7 +147,7 @@ class Outbox:
             return data
         pieces = [data]
         size = len(data)
-        while size < CHUNK and (frame := self._shift()) is not None:
+        while size < CHUNK and (frame := self._source.shift_frame()) is not None:
             self._has_data = self._has_data or not frame.is_control
             pieces.append(frame.to_bytes())
             size += len(pieces[-1])
@@ -192,7 +200,8 @@ class Outbox:
         """
         queued = self.queued_bytes
         waiting = queued + (self._batch_size if self.unsent else 0)
-        return queued < self._limit and (not waiting or waiting + size <= self._limit + MOST_OVER)
+        held = waiting + FRAME_OVERHEAD * self.queued_frames
+        return queued < self._limit and (not waiting or held + size <= self._limit + MOST_OVER)
 
     def can_join(self, size: int) -> bool:
         """Tell whether `size` more bytes may leave in one write with what is corked.
