@@ -55,7 +55,7 @@ async def test_it_lingers_after_the_last_message(autojump_clock):
 async def test_it_does_not_wait_longer(autojump_clock):
     data, taken, _code = await converse(slow, "a", "b", manner=Manner(linger=0.5))
     assert data == b""
-    assert taken < 1.2
+    assert taken < 1.3  # of which the handler takes 1.2 s before it sees the close
 
 
 async def test_it_waits_for_so_many(autojump_clock):
@@ -128,8 +128,8 @@ async def test_a_server_is_started_again_when_a_file_changes(tmp_path):
     ) as process:
         for expected in ("old", "new"):
             notes = await read_until(process.stderr, b"serving ws")
-            url = re.search(rb"serving (\S+)\n", await read_until(process.stderr, b"\n", notes))
-            async with connect_endpoint(url[1].decode()) as connection:
+            [url] = re.findall(rb"serving (\S+)\n", await read_until(process.stderr, b"\n", notes))
+            async with connect_endpoint(url.decode()) as connection:
                 assert await connection.receive() == expected
             path.write_text(source.format("new") + "# and longer\n")
         process.send_signal(signal.SIGTERM)
