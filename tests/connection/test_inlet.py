@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import trio
 
-from tests.protocol.wire import TEXT, frame_bytes
-from tests.session.helpers import MASK, make
+from tests.protocol.wire import MASK, TEXT, frame_bytes
+from tests.session.helpers import make
 from trio_wsendpoint.connection.inlet import Inlet
 from trio_wsendpoint.testing import NonBlockingMemoryStream, memory_stream_pair
 
