@@ -25,11 +25,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
-    ("testing", "tls"),
+    ("testing", "tls", "metrics"),
     ("__init__",),
+    ("cli",),
+    ("__main__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FILES = ("_words", "_version", "errors", "options", "tls", "__init__")
+FILES = ("_words", "_version", "errors", "options", "tls", "__init__", "__main__")
 FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.
@@ -51,7 +53,12 @@ THIRD_PARTY = {
     "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
     "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
+    "prometheus_client": lambda module: module == f"{PACKAGE}.metrics.prometheus",
+    "opentelemetry": lambda module: module == f"{PACKAGE}.metrics.opentelemetry",
     "python_socks": lambda module: module == f"{PACKAGE}.client.socks_tunnel",
+    "click": lambda module: unit_of(module) == "cli",
+    "prompt_toolkit": lambda module: module == f"{PACKAGE}.cli.prompt",
+    "rich": lambda module: unit_of(module) == "cli",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
     "cython": lambda module: module == f"{PACKAGE}.protocol.codec",

@@ -66,7 +66,8 @@ class Limits(OptionGroup):
     `receive_buffer`: bytes of received messages that wait for `receive()` before reading stops;
     each message counts with its payload, its compressed form if it had one, 9 bytes a fragment,
     and 128 bytes more, so that empty ones count too.
-    `send_buffer`: bytes queued above which `send()` waits for room.
+    `send_buffer`: bytes queued above which `send()` waits for room; so does a message that would
+    make more wait than 32 KiB above it, until nothing else waits.
     `fragment_size`: an outgoing message larger than this leaves in fragments of this size, so
     that pings, pongs and a close can pass between them.
     `head_size`, `header_count`, `list_items`: bytes of an HTTP head, headers in it, and items in
@@ -80,7 +81,7 @@ class Limits(OptionGroup):
     fragments: int = 4096
     receive_buffer: int = 64 * KIB
     send_buffer: int = 64 * KIB
-    fragment_size: int = 256 * KIB
+    fragment_size: int = 1024 * KIB
     head_size: int = 16 * KIB
     header_count: int = 64
     list_items: int = 32

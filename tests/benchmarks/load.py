@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -30,9 +31,21 @@ def obey(load: Load, engine: Engine | None, command: dict[str, Any]) -> dict[str
         for _ in range(command["churn"]):
             open_and_close(load)
         return {}
-    started, cpu = time.perf_counter(), time.process_time()
+    started, awake = time.perf_counter(), awake_time()
     done = run(load, command["run"], engine)
-    return done.to_json(time.perf_counter() - started, time.process_time() - cpu)
+    return done.to_json(time.perf_counter() - started, awake_time() - awake)
+
+
+def awake_time() -> float:
+    """Return the seconds in which this process has run, or waited for its core.
+
+    All the rest of the time it has waited for the server.
+    """
+    try:
+        ran, waited, _ = Path("/proc/self/schedstat").read_text().split()
+    except (OSError, ValueError):  # this kernel does not count
+        return time.process_time()
+    return (int(ran) + int(waited)) / 1e9
 
 
 def main() -> None:
@@ -46,7 +59,10 @@ def main() -> None:
             answer: dict[str, Any] = obey(load, engine, json.loads(line))
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no figure
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        try:
+            print(json.dumps(answer), flush=True)
+        except BrokenPipeError:  # the harness was killed
+            os._exit(1)
         if "error" in answer:
             return
 

@@ -23,12 +23,12 @@ class Round:
     count: int
     histogram: list[int]
 
-    def to_json(self, seconds: float, cpu: float) -> dict[str, float]:
-        """Return what the harness is told: `seconds` passed, of which `cpu` on this core."""
+    def to_json(self, seconds: float, awake: float) -> dict[str, float]:
+        """Return what the harness is told: the load was `awake` in so many of the `seconds`."""
         return {
             "count": self.count,
             "seconds": seconds,
-            "cpu": cpu,
+            "awake": awake,
             "p50": quantile(self.histogram, 0.5),
             "p99": quantile(self.histogram, 0.99),
         }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.benchmarks.cores import Cores
@@ -18,6 +21,8 @@ from tests.benchmarks.works import KIB, Regime, Work
 Samples = dict[str, list[float]]
 Outcome = dict[str, Samples | str]
 
+#: Rounds that a work has however late it is.
+LEAST_ROUNDS = 3
 #: Connections that a server has before its memory is read for the first time.
 WARM = 50
 
@@ -27,7 +32,7 @@ class Effort:
     """How long it may take.
 
     Each server is started `starts` times, and each time measured in `rounds` of `seconds`, after a
-    `warm_up`.  After `minutes` no work is begun any more.
+    `warm_up`.  On a busy machine there are fewer rounds, and after `minutes` no work is begun.
     """
 
     rounds: int = 9
@@ -55,22 +60,30 @@ class Bench:
     began: float = field(default_factory=time.monotonic)
 
     @property
-    def is_late(self) -> bool:
-        """Whether the time that all may take is over."""
-        return time.monotonic() - self.began > self.effort.minutes * 60
+    def seconds_left(self) -> float:
+        """The rest of the time that all may take."""
+        return self.began + self.effort.minutes * 60 - time.monotonic()
 
-    def measure(self, work: Work, peers: Sequence[Peer]) -> dict[Regime, Outcome]:
-        """Measure all `peers` that can do `work`; one that fails does not stop the others."""
+    def measure(
+        self, work: Work, peers: Sequence[Peer], seconds: float = math.inf
+    ) -> dict[Regime, Outcome]:
+        """Measure all `peers` that can do `work`; one that fails does not stop the others.
+
+        After `seconds` there are no more rounds than `LEAST_ROUNDS`.
+        """
         able = [peer for peer in peers if peer.can_do(work)]
         if work.is_memory:
             return {"one": {peer.key: self._measure_memory(work, peer) for peer in able}}
         regimes = [regime for regime in work.regimes if regime in self.cores]
         found: dict[Regime, Outcome] = {regime: {} for regime in regimes}
+        turns = self.effort.starts * len(regimes)
+        end = time.monotonic()
         for start in range(self.effort.starts):
             with ExitStack() as stack:
                 pairs = self._start(work, able, stack, found)
                 for regime in regimes:
-                    self._run_rounds(pairs, regime, found[regime], f"{work.key} {start}")
+                    end += seconds / turns
+                    self._run_rounds(pairs, regime, found[regime], f"{work.key} {start}", end)
         return found
 
     def _start(
@@ -100,10 +113,12 @@ class Bench:
             pair.open(self.effort.connections(pair.work))
 
     def _run_rounds(
-        self, pairs: Mapping[str, Pair], regime: Regime, outcome: Outcome, seed: str
+        self, pairs: Mapping[str, Pair], regime: Regime, outcome: Outcome, seed: str, end: float
     ) -> None:
         cores = self.cores[regime]
         for number in range(-1, self.effort.rounds):  # the first one warms up
+            if number >= LEAST_ROUNDS and time.monotonic() > end:
+                return
             order = sorted(key for key in pairs if not isinstance(outcome.get(key), str))
             random.Random(f"{seed} {regime} {number}").shuffle(order)
             for key in order:
@@ -134,12 +149,15 @@ class Bench:
         return {"kib": samples}
 
     def _grow(self, pair: Pair, count: int) -> float:
-        """Return the bytes that stay of `count` connections; the first ones may fill caches."""
-        pair.churn(count)
-        before = pair.resident()
-        for _ in range(self.effort.batches):
+        """Return the bytes that stay of `count` connections; the first ones may fill caches.
+
+        It is the median of several batches: a connection that is still closing is no growth.
+        """
+        sizes = []
+        for _ in range(self.effort.batches + 1):
             pair.churn(count)
-        return (pair.resident() - before) / self.effort.batches
+            sizes.append(pair.resident())
+        return statistics.median(after - before for before, after in pairwise(sizes))
 
     def _fail(self, key: str, error: MeasurementError, *outcomes: Outcome) -> None:
         self.say(f"  failed: {error}")

@@ -16,11 +16,13 @@ from tests.benchmarks.works import REGIMES, SCALING, WORKS, Regime, Work
 
 COLUMNS = 3
 WIDTH, PAD = 380, 20  # of a panel, and around it
-LABEL, VALUE = 160, 48  # room for a server's name, and for its figure
+LABEL, VALUE = 178, 48  # room for a server's name, and for its figure
 BAR, SPACE, GAP, HEAD = 9, 2, 8, 38  # a bar's height, what is between two, between servers
 TOP = 70
-SERVER = len(REGIMES) * (BAR + SPACE) + GAP
-HEIGHT = HEAD + len(PEERS) * SERVER + PAD
+HEIGHT = 260  # of a panel of lines
+
+#: Its height, and its lines of SVG.
+Panel = tuple[int, list[str]]
 
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #24292f }
@@ -42,23 +44,26 @@ text { fill: #e6edf3 } .soft { fill: #9da7b3 }
 
 def draw(results: Results) -> str:
     """Return the plot; a work, or a server, that was not measured is not on it."""
-    panels = [list(_bars(results, work)) for work in WORKS if results.works.get(work.key)]
-    panels += [list(_lines(results, regime)) for regime in REGIMES if _scaling(results, regime)]
+    panels = [_bars(results, work) for work in WORKS if results.works.get(work.key)]
+    panels += [_lines(results, regime) for regime in REGIMES if _scaling(results, regime)]
+    body: list[str] = []
+    y = TOP
+    for first in range(0, len(panels), COLUMNS):
+        row = panels[first : first + COLUMNS]
+        for column, (_, lines) in enumerate(row):
+            x = PAD + column * (WIDTH + PAD)
+            body += [f'<g transform="translate({x} {y})">', *lines, "</g>"]
+        y += max(height for height, _ in row) + PAD
     width = COLUMNS * (WIDTH + PAD) + PAD
-    total = TOP + math.ceil(len(panels) / COLUMNS) * HEIGHT + PAD // 2
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" role="img">',
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" role="img">',
         "<title>Server CPU for one message, by work and server</title>",
         f"<style>{STYLE}</style>",
-        f'<rect class="page" width="{width}" height="{total}" rx="8"/>',
+        f'<rect class="page" width="{width}" height="{y}" rx="8"/>',
         _text(PAD, 32, "Server CPU for one message, in µs: shorter is better", "head"),
         _text(PAD, 52, "medians; dark: server and load on one core, light: on two", "soft"),
     ]
-    for index, panel in enumerate(panels):
-        x = PAD + index % COLUMNS * (WIDTH + PAD)
-        y = TOP + index // COLUMNS * HEIGHT
-        out += [f'<g transform="translate({x} {y})">', *panel, "</g>"]
-    return "\n".join([*out, "</svg>", ""])
+    return "\n".join([*head, *body, "</svg>", ""])
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
@@ -72,10 +77,14 @@ def _kind(peer: str) -> str:
     return "floor" if peer in FLOORS else "peer"
 
 
+def _emphasis(peer: str) -> str:
+    return "ours" if peer == "ours" else ""
+
+
 # ---- bars ----------------------------------------------------------------------------------------
 
 
-def _bars(results: Results, work: Work) -> Iterator[str]:
+def _bars(results: Results, work: Work) -> Panel:
     """Draw a server below the other, with a bar for each regime."""
     name = "kib" if work.is_memory else "cpu"
     figures = {
@@ -87,21 +96,23 @@ def _bars(results: Results, work: Work) -> Iterator[str]:
         for peer in PEERS
     }
     most = max((value for found in figures.values() for value in found.values()), default=0.0)
-    yield _text(0, 22, f"{_short(work.title)}, KiB" if work.is_memory else work.title, "title")
+    title = f"{_short(work.title)}, KiB" if work.is_memory else work.title
+    lines = [_text(0, 22, title, "title")]
     y = HEAD
     for peer, found in figures.items():
         if not found:
             continue
-        yield _text(LABEL - 8, y + 10, TITLES[peer], "ours" if peer == "ours" else "", "end")
+        lines.append(_text(LABEL - 8, y + 10, TITLES[peer], _emphasis(peer), "end"))
         for regime, value in found.items():
             length = max((WIDTH - LABEL - VALUE) * value / (most or 1.0), 1.5)
-            yield (
+            lines.append(
                 f'<rect class="{_kind(peer)} {regime}" x="{LABEL}" y="{y}"'
                 f' width="{length:.1f}" height="{BAR}" rx="2"/>'
             )
-            yield _text(LABEL + length + 5, y + BAR - 0.5, number(max(value, 0.0)), "value")
+            lines.append(_text(LABEL + length + 5, y + BAR - 0.5, number(max(value, 0)), "value"))
             y += BAR + SPACE
         y += GAP
+    return y, lines
 
 
 def _short(title: str) -> str:
@@ -122,13 +133,17 @@ def _scaling(results: Results, regime: Regime) -> dict[str, list[float]]:
     return {peer: values for peer, values in lines.items() if len(values) == len(SCALING)}
 
 
-def _lines(results: Results, regime: Regime) -> Iterator[str]:
+def _lines(results: Results, regime: Regime) -> Panel:
     """Draw the cost against the number of connections, both in powers of ten."""
+    return HEIGHT, list(_draw_lines(results, regime))
+
+
+def _draw_lines(results: Results, regime: Regime) -> Iterator[str]:
     counts = [work.connections for work in WORKS if work.key in SCALING]
     lines = _scaling(results, regime)
     most = max(max(values) for values in lines.values()) * 1.2
     least = min(min(values) for values in lines.values()) / 1.3
-    left, right, top, bottom = 40, WIDTH - 128, HEAD, HEIGHT - PAD - 40
+    left, right, top, bottom = 40, WIDTH - 128, HEAD, HEIGHT - 30
 
     def x_of(count: float) -> float:
         return left + (right - left) * math.log(count) / math.log(counts[-1])
@@ -154,4 +169,4 @@ def _lines(results: Results, regime: Regime) -> Iterator[str]:
     lowest = -math.inf
     for y, peer in ends:  # names that would overlap move down
         lowest = max(y + 4, lowest + 14)
-        yield _text(right + 6, lowest, TITLES[peer], "ours" if peer == "ours" else "")
+        yield _text(right + 6, lowest, TITLES[peer], _emphasis(peer))

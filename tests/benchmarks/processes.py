@@ -152,8 +152,8 @@ class Pair:
     def run(self, seconds: float) -> dict[str, float]:
         """Run a round; return the figures by name.
 
-        `cpu`: the server's µs for each; `rate`: how many a second; `load`: how much of its core
-        the load had; `p50` and `p99`: latencies in µs.
+        `cpu`: the server's µs for each; `rate`: how many a second; `load`: in how much of the
+        time the load did not wait for the server; `p50` and `p99`: latencies in µs.
         """
         before = self._clock.read()
         told = self.load.ask(json.dumps({"run": seconds}), PATIENCE + seconds)
@@ -161,7 +161,7 @@ class Pair:
         return {
             "cpu": used / 1000 / told["count"],
             "rate": told["count"] / told["seconds"],
-            "load": told["cpu"] / told["seconds"],
+            "load": told["awake"] / told["seconds"],
             "p50": told["p50"],
             "p99": told["p99"],
         }

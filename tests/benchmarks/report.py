@@ -12,7 +12,7 @@ from tests.benchmarks.works import REGIMES, WORK_TITLES, WORKS, Regime, Work
 
 BEGIN = "<!-- results: written by `make bench` -->"
 END = "<!-- end of results -->"
-#: After a figure for which the load had no time left.
+#: After a figure for which the server waited for the load.
 FULL = " †"
 
 
@@ -34,10 +34,12 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table; all columns but the first are aligned to the right."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)
+) -> Iterator[str]:
+    """Yield the lines of a table; all columns except those of `words` are aligned to the right."""
     yield "| " + " | ".join(head) + " |"
-    yield "|---|" + "---:|" * (len(head) - 1)
+    yield "|" + "".join("---|" if i in words else "---:|" for i in range(len(head)))
     for row in rows:
         yield "| " + " | ".join(row) + " |"
     yield ""
@@ -77,13 +79,14 @@ def _targets(results: Results) -> Iterator[str]:
     verdicts = judge(results)
     yield "## Targets"
     yield ""
-    yield f"{_count(verdicts)} A ratio is of medians; its quartiles are of the rounds."
+    yield f"{_count(verdicts)} A ratio is the median of the ratios of all rounds."
     yield ""
     for regime, title in REGIMES.items():
         yield f"### Targets on {title}"
         yield ""
         rows = [_verdict(one) for one in verdicts if one.target.regime == regime]
-        yield from table(["work", "what", "at most", "measured", "quartiles", ""], rows)
+        head = ["work", "what", "at most", "measured", "quartiles", "verdict"]
+        yield from table(head, rows, words=(0, 1, 5))
 
 
 def _count(verdicts: Sequence[Verdict]) -> str:
@@ -151,7 +154,7 @@ def _floors(results: Results) -> Iterator[str]:
         yield "## Floors"
         yield ""
         head = ["work", "on", "raw Trio / C", "ours / raw Trio", "ours / C"]
-        yield from table(head, rows)
+        yield from table(head, rows, words=(0, 1))
 
 
 # ---- one work ------------------------------------------------------------------------------------
@@ -174,7 +177,7 @@ def _work(results: Results, work: Work, regime: Regime) -> Iterator[str]:
                 number(results.ratio(work.key, regime, "ours", peer)),
                 number(results.median(work.key, regime, peer, "p50")),
                 number(results.median(work.key, regime, peer, "p99")),
-                f"{share:.0%}{full}",
+                "-" if regime == "one" else f"{share:.0%}{full}",
             ]
         )
     if rows:

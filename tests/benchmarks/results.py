@@ -11,7 +11,7 @@ from tests.benchmarks.figures import Quartiles, paired, quartiles
 from tests.benchmarks.measure import Outcome, Samples
 from tests.benchmarks.works import Regime
 
-#: Of its core: from there on the load, and not the server, says how many messages there are.
+#: From there on the load, and not the server, says how many messages there are a second.
 FULL = 0.95
 
 
@@ -57,9 +57,9 @@ class Results:
         return None if found is None else found.median
 
     def ratio(self, work: str, regime: Regime, peer: str, other: str) -> float | None:
-        """Return the CPU of `peer` in that of `other`, by their medians; None if there is none."""
-        one, two = self.median(work, regime, peer), self.median(work, regime, other)
-        return None if one is None or not two else one / two
+        """Return the CPU of `peer` in that of `other`, the median of the ratios of all rounds."""
+        found = self.spread(work, regime, peer, other)
+        return None if found is None else found.median
 
     def spread(
         self, work: str, regime: Regime, peer: str, other: str, name: str = "cpu"
@@ -69,7 +69,7 @@ class Results:
         return paired(one.get(name, []), two.get(name, []))
 
     def is_load_full(self, work: str, regime: Regime, peer: str) -> bool:
-        """Return whether the load had no time left on a core of its own."""
+        """Return whether the load, on a core of its own, hardly ever waited for the server."""
         share = self.median(work, regime, peer, "load")
         return regime == "two" and share is not None and share >= FULL
 

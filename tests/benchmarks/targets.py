@@ -133,8 +133,8 @@ def _judge(target: Target, results: Results) -> Verdict:
     if other is None:
         value, spread, peers = results.median(work, regime, peer, "kib"), None, [peer]
     else:
-        value = results.ratio(work, regime, peer, other)
-        spread, peers = results.spread(work, regime, peer, other), [peer, other]
+        spread = results.spread(work, regime, peer, other)
+        value, peers = spread.median if spread else None, [peer, other]
     if value is None:
         return Verdict(target, None, why_not=results.why_not(work, regime, *peers))
     is_load_full = any(results.is_load_full(work, regime, one) for one in peers)

@@ -13,18 +13,18 @@ from tests.benchmarks.processes import ROOT
 
 
 @pytest.mark.parametrize(
-    ("ratio", "is_slower", "word"),
+    ("ratio", "is_worse", "word"),
     [
-        ((1.05, 1.06, 1.07), True, "slower by 6.0%"),
+        ((1.05, 1.06, 1.07), True, "6.0% more"),
         ((0.99, 1.04, 1.09), False, "not clear: measure more rounds"),
         ((1.01, 1.03, 1.05), False, ""),
-        ((0.90, 0.95, 0.97), False, "faster"),
+        ((0.90, 0.95, 0.97), False, "less"),
         ((0.90, 0.95, 1.01), False, ""),
     ],
 )
-def test_a_row_is_slower_if_three_of_four_rounds_agree(ratio, is_slower, word):
+def test_a_row_is_worse_if_three_of_four_rounds_agree(ratio, is_worse, word):
     row = Row("pingpong", "one", 10.0, 10.0, Quartiles(*ratio))
-    assert row.is_slower is is_slower
+    assert row.is_worse is is_worse
     assert row.word == word
 
 
@@ -38,17 +38,18 @@ def test_a_row_for_what_was_measured_on_both_sides():
         ("idle", 6.0, 5.0),
     ]
     told = line(found[0])
-    assert "1.100 (1.100 to 1.100)  slower by 10.0%" in told
+    assert "1.100 (1.100 to 1.100)  10.0% more" in told
     assert told.startswith("1 connection, 125 B, ping-pong ")
 
 
 def test_a_checkout_is_measured_beside_itself(monkeypatch, capsys):
     monkeypatch.setattr(options, "COMPARE", Effort(rounds=2, seconds=0.01, warm_up=0, starts=2))
     monkeypatch.setattr(processes, "confine", lambda pid, core: None)
-    monkeypatch.setattr(compare, "SLOWER", 1e9)
-    assert run.main(["--compare", str(ROOT), "--only", "pingpong"]) == 0
+    monkeypatch.setattr(compare, "WORSE", 1e9)
+    assert run.main(["--compare", str(ROOT), "--only", "pingpong,1k"]) == 0
     told = capsys.readouterr().out
     assert "1 connection, 125 B, ping-pong" in told
+    assert "10 connections, 1 KiB, 4 in flight" in told
     assert "not alike" not in told
     assert "0 of" in told
     assert "failed" not in told

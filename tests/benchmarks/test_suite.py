@@ -26,6 +26,11 @@ from tests.benchmarks.works import WORKS, Work
 SHORT = Effort(rounds=2, seconds=0.01, warm_up=0.0, divisor=100, batches=1)
 PEER = {peer.key: peer for peer in PEERS}
 ANYWHERE = Cores(0, 0)
+#: One of each kind.
+KINDS = (
+    *("pingpong", "in-flight-32", "1m-text", "deflate", "tls-50"),
+    *("broadcast", "handshakes", "idle", "idle-deflate-used", "growth"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,19 +52,18 @@ def results_of(bench: Bench, work: Work, *peers: Peer) -> Results:
 # ---- it measures -------------------------------------------------------------------------------
 
 
-def test_ours_and_the_floors_are_measured(tmp_path, monkeypatch, capsys):
+def test_each_kind_of_work_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(options, "FULL", SHORT)
     (tmp_path / "benchmarks.md").write_text(PAGE)
-    only = [work.key for work in WORKS if work.key not in {"1k", "connections-100"}]
-    arguments = ["--no-micro", "--servers", "ours,raw_trio,c_echo", "--output", str(tmp_path)]
-    assert run.main([*arguments, "--only", ",".join(only)]) == 0
+    arguments = ["--no-micro", "--servers", "ours,raw_trio", "--output", str(tmp_path)]
+    assert run.main([*arguments, "--only", ",".join(KINDS)]) == 0
 
     told = capsys.readouterr().out
     assert "failed" not in told
     assert re.search(r"ping-pong: trio_wsendpoint / raw Trio echo:\n +(holds|does not)", told)
     results = Results.from_json(json.loads((tmp_path / "benchmarks.json").read_text()))
     for work in WORKS:
-        if work.key not in only:
+        if work.key not in KINDS:
             continue
         for regime in work.regimes:
             samples = results.samples(work.key, regime, "ours")
@@ -114,6 +118,14 @@ def test_each_server_is_started_as_often_as_it_is_to_be(bench):
     bench.effort = replace(SHORT, starts=2)
     samples = results_of(bench, WORKS[0], PEER["raw_trio"]).samples("pingpong", "one", "raw_trio")
     assert len(samples["cpu"]) == 4
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.0, 3), (1000.0, 5)])
+def test_a_work_that_is_late_has_fewer_rounds(bench, seconds, rounds):
+    bench.effort = replace(SHORT, rounds=5)
+    outcome = bench.measure(WORKS[0], [PEER["raw_trio"]], seconds)
+    for regime in ("one", "two"):
+        assert len(outcome[regime]["raw_trio"]["cpu"]) == rounds
 
 
 def test_when_the_time_is_over_no_work_is_begun(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -62,10 +63,10 @@ class Proxy:
     `credentials` are those that it wants; `says` is what it answers instead of connecting.
     """
 
-    dial: object
+    dial: Callable[[str, int], Awaitable[trio.abc.Stream]]
     credentials: tuple[bytes, bytes] | None = None
     says: bytes | None = None
-    asked: list = field(default_factory=list)
+    asked: list[tuple[str, int]] = field(default_factory=list)
 
     async def serve(self, stream):
         async with stream:

@@ -11,6 +11,7 @@ import ssl
 import sys
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -217,6 +218,16 @@ async def test_a_channel_that_stays_connected(autojump_clock):
         assert len(proxy.asked) > 1
 
 
+@pytest.mark.parametrize(
+    ("scheme", "kind"), [("http", HTTPProxy), ("socks5h", SOCKSProxy), ("socks4a", SOCKSProxy)]
+)
+@pytest.mark.parametrize("nonblocking", [False, True])
+async def test_an_answer_that_comes_in_pieces(scheme, kind, nonblocking, autojump_clock):
+    network = MemoryNetwork(server=Faults(chop=1), nonblocking=nonblocking)
+    async with world(kind, network=network) as (network, _):
+        await talk(network, proxy=f"{scheme}://{PROXY}")
+
+
 # ---- bad ones ------------------------------------------------------------------------------------
 
 
@@ -299,6 +310,27 @@ async def test_what_an_http_proxy_must_not_say(answer, says, autojump_clock):
         assert says in str(error)
         assert len(str(error)) < 500
         assert trio.current_time() < 5
+    assert network.open_streams == ()
+
+
+@pytest.mark.parametrize(("pause", "took"), [(0.0, 0.0), (0.3, 1.0)])
+async def test_a_refusal_without_an_end(pause, took, autojump_clock):
+    network = MemoryNetwork()
+    async with trio.open_nursery() as nursery, network.listen(PROXY) as listener:
+
+        async def serve():
+            async with await listener.accept() as stream:
+                await stream.receive_some()
+                await stream.send_all(b"HTTP/1.1 403 No\r\n\r\n")
+                with pytest.raises(trio.BrokenResourceError):  # noqa: PT012 - some time
+                    while True:
+                        await stream.send_all(b"x" * 10_000)
+                        await trio.sleep(pause)
+
+        nursery.start_soon(serve)
+        error = await refusal(network, f"http://{PROXY}", ProxyRefused)
+        assert trio.current_time() == took
+        assert 10_000 < len(error.response.body) <= 64 * 1024
     assert network.open_streams == ()
 
 
@@ -505,9 +537,9 @@ def test_a_way_that_there_is_not(url, options, says):
 
 
 def test_a_context_for_no_proxy(client_context, server_context):
-    for options in ({}, {"proxy": "http://p"}, {"proxy": "socks5://p"}):
+    for proxy in (None, "http://p", "socks5://p"):
         with pytest.raises(ValueError, match="proxy_ssl_context is for an https:// proxy"):
-            connect_endpoint(URL, proxy_ssl_context=client_context, **options)
+            connect_endpoint(URL, proxy_ssl_context=client_context, proxy=proxy)
     with pytest.raises(ValueError, match="is a server's"):
         connect_endpoint(URL, proxy="https://p", proxy_ssl_context=server_context)
     connect_endpoint(URL, proxy=True, proxy_ssl_context=client_context)
@@ -526,18 +558,19 @@ def test_a_context_for_no_proxy(client_context, server_context):
 )
 async def test_a_proxy_that_makes_a_channel_give_up(answer, row, autojump_clock):
     async with in_memory(HTTPProxy, says=answer) as (network, _):
-        options = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
+        options: Any = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
         async with reconnecting_endpoint(URL, **options) as channel:
             with pytest.raises(GaveUp) as caught:
                 await channel.receive()
         assert caught.value.row.name == row
+        assert caught.value.response is not None
         assert caught.value.response.status == int(answer[9:12])
 
 
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"])
 async def test_a_proxy_that_a_channel_asks_again(says, autojump_clock):
     async with world(says=says) as (network, proxy):
-        options = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
+        options: Any = {"proxy": f"http://{PROXY}", "open_stream": network.open_stream}
         async with reconnecting_endpoint(URL, **options) as channel:
             await trio.sleep(5)
             proxy.says = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -22,7 +23,7 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.client.redirects import Trail
 from trio_wsendpoint.handshake import WebSocketURL
-from trio_wsendpoint.testing import Faults, MemoryNetwork
+from trio_wsendpoint.testing import Faults, MemoryNetwork, Run, cancel_at_every_checkpoint
 
 SECRETS = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Own": "kept"}
 
@@ -66,7 +67,7 @@ class Site:
 async def site(routes, tls=None, network=None):
     network = network or MemoryNetwork()
     made = Site(network, routes)
-    options = {"process_request": made.process_request, "origins": "any"}
+    options: Any = {"process_request": made.process_request, "origins": "any"}
     async with (
         serve_endpoint(echo, listeners=[network.listen()], **options),
         serve_endpoint(
@@ -297,6 +298,22 @@ async def test_the_time_of_all_of_it(autojump_clock):
     ):
         timings = connection.timings
         assert timings.total > timings.answer > 0
+
+
+async def over_redirects(run: Run):
+    async def once():
+        async with served.opened("ws://a.test/", random_bytes=run.random_bytes):
+            pass
+
+    routes = {"a.test/": "/one", "a.test/one": "ws://b.test/"}
+    async with site(routes, network=run.network) as served:
+        await run.victim(once)
+        await once()
+
+
+def test_struck_at_every_checkpoint():
+    report = cancel_at_every_checkpoint(over_redirects, seeds=range(2))
+    assert report.injections["cancel"] > 10
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ async def test_interrupts_in_every_callback_do_not_keep_the_connection_from_its_
     assert isinstance(found, (KeyboardInterrupt, BaseExceptionGroup))
     if isinstance(found, BaseExceptionGroup):
         assert found.split(KeyboardInterrupt)[1] is None
-    assert connection._tasks.session.ended_at is not None
+    assert connection._tasks.session.ended_at < float("inf")
 
 
 async def test_what_came_before_can_still_be_read() -> None:

@@ -59,6 +59,29 @@ async def test_it_returns_when_the_peer_has_taken_enough():
         assert await server.receive() == "there was room"
 
 
+async def test_it_waits_for_the_room_of_a_large_message():
+    async with small_pair() as (client, server):
+        client.send_nowait(b"x" * 300)
+        await away()
+        client.send_nowait(b"small")
+        large = b"y" * 100_000
+        with pytest.raises(trio.WouldBlock):
+            client.send_nowait(large)
+        async with trio.open_nursery() as nursery:
+
+            async def read():
+                await trio.sleep(3)
+                assert await server.receive() == b"x" * 300
+                assert await server.receive() == b"small"
+
+            nursery.start_soon(read)
+            await client.wait_room(len(large))
+            client.send_nowait(large)
+        assert await server.receive() == large
+        with pytest.raises(ValueError, match="size must be at least 0 bytes, not -1"):
+            await client.wait_room(-1)
+
+
 async def test_it_holds_up_no_sender():
     async with small_pair() as (client, server):
         count = await fill(client)

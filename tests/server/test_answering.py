@@ -10,7 +10,13 @@ import trio.testing
 
 from trio_wsendpoint.errors import PeerTooSlow
 from trio_wsendpoint.handshake import Response
-from trio_wsendpoint.http import BodyTooLarge, HttpLimits, StreamedResponse, basic_auth
+from trio_wsendpoint.http import (
+    BodyTooLarge,
+    HttpLimits,
+    StreamedResponse,
+    Unauthorized,
+    basic_auth,
+)
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
@@ -474,3 +480,78 @@ async def test_without_a_nursery(autojump_clock):
         for _ in range(2):
             await client.send(post(b"abc"))
             await client.read_until(b"\r\n\r\nabc")
+
+
+async def test_an_iterator_that_cannot_be_closed(autojump_clock):
+    class Body:
+        def __init__(self):
+            self.left = 2
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return b"abc"
+
+    async def stream(request):
+        return StreamedResponse(200, body=Body())
+
+    async with http_client(stream) as client:
+        await client.send(GET)
+        await client.read_until(b"3\r\nabc\r\n3\r\nabc\r\n0\r\n\r\n")
+
+
+@both_forms
+async def test_a_bad_request_once_the_answer_has_begun(nonblocking, caplog, autojump_clock):
+    """Of the request's own body, and of the handler's: the answer is cut."""
+
+    async def own(request):
+        yield b"abc"
+        await request.read(1)
+
+    async def others():
+        yield b"abc"
+        raise Unauthorized("no", "Basic")
+
+    async def stream(request):
+        body = own(request) if request.method == "POST" else others()
+        return StreamedResponse(200, body=body)
+
+    for data in (GET, post(b"abc")):
+        async with http_client(stream, nonblocking) as client:
+            await client.send(data)
+            assert (await client.read_all()).endswith(b"\r\n\r\n3\r\nabc\r\n")
+    assert loud(caplog) == []
+
+
+@both_forms
+async def test_a_failure_that_cannot_be_told(nonblocking, caplog, autojump_clock):
+    async def fails(request):
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1)
+        raise RuntimeError
+
+    async with http_client(fails, nonblocking, with_heartbeat=False) as client:
+        await client.send(GET)
+        await trio.sleep(0.5)
+        client.stream.reset()
+        await trio.sleep(1)
+        assert client.link.is_gone
+    assert only_error(caplog)
+
+
+async def test_an_unnamed_stream_failure(caplog, autojump_clock):
+    """A stream that raises what no stream should loses this connection alone."""
+
+    async def large(request):
+        return Response(200, body=b"x" * 300_000)
+
+    async with http_client(large) as client:
+        await client.send(GET)
+        await trio.testing.wait_all_tasks_blocked()
+        client.stream.fail(OSError("odd"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert client.link.is_gone

@@ -39,17 +39,24 @@ async def body_of(exchange):
     return body
 
 
+def told(exchange):
+    return exchange.status, exchange.size
+
+
 @both_forms
 async def test_a_body_and_a_streamed_answer(nonblocking, autojump_clock):
     async with link_and_client(nonblocking) as (link, client):
         exchange = await asked(link, client, post(b"abc"))
         assert await body_of(exchange) == b"abc"
         assert await exchange.read_some() == b""
+        assert exchange.is_body_read
         exchange.start(200)
+        assert exchange.status is None
         await exchange.write(b"one")
         await exchange.write(b"")
         await exchange.finish(b"two")
         assert exchange.phase is AnswerPhase.COMPLETE
+        assert told(exchange) == (200, 6)
         came = await client.read_until(b"0\r\n\r\n")
         assert came.endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
 
@@ -80,6 +87,7 @@ async def test_the_head_is_held_until_something_is_written(nonblocking, autojump
         exchange = await asked(link, client)
         exchange.start(200, {"X": "y"}, length=3)
         await exchange.refuse(OutOfTime(503, "instead"))
+        assert told(exchange) == (503, 8)
         assert (await client.read_until(b"instead\n")).startswith(b"HTTP/1.1 503 ")
     async with link_and_client(nonblocking, date=fixed_date()) as (link, client):
         exchange = await asked(link, client)
@@ -152,6 +160,8 @@ async def test_what_is_wrong_with_a_body(nonblocking, autojump_clock):
                 await body_of(exchange)
             assert exchange.is_own(caught.value)
             assert not exchange.is_own(BodyTooLarge(5))
+            with pytest.raises(error):
+                await exchange.read_some()
             await exchange.refuse(caught.value)
             assert await link.next_request() is None
             status = b"HTTP/1.1 %d " % caught.value.response.status
@@ -168,6 +178,22 @@ async def test_a_body_that_is_late(nonblocking, autojump_clock):
             await exchange.read_some()
         assert caught.value.response.status == 408
         assert 10 <= trio.current_time() - began <= 10.1
+
+
+async def test_a_body_is_read_without_waiting():
+    async with link_and_client() as (link, client):
+        exchange = await asked(link, client, post(b"abc", "Expect: 100-continue")[:-3])
+        with trio.testing.assert_no_checkpoints():
+            assert exchange.read_nowait() is None
+            client.stream.send_nowait(b"ab")
+            assert exchange.read_nowait() == b"ab"
+            assert not exchange.is_body_read
+            client.stream.send_nowait(b"c")
+            assert exchange.read_nowait() == b"c"
+            assert exchange.read_nowait() == b""
+        assert exchange.is_body_read
+        await exchange.respond(Response(200))
+        assert CONTINUE not in await client.read_until(b"\r\n\r\n")
 
 
 # ---- the client's end ----------------------------------------------------------------------------

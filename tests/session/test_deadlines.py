@@ -27,7 +27,7 @@ from trio_wsendpoint.session.deadlines import Deadlines, Due
 
 
 def test_the_earliest_is_told_and_an_earlier_one_is_noticed() -> None:
-    deadlines = Deadlines(20, 0)
+    deadlines = Deadlines(20)
     assert deadlines.earliest == math.inf
     assert deadlines.set(Due.CLOSE, 5)
     assert not deadlines.set(Due.CLOSE, 6)

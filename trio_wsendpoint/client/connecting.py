@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Unpack
 
 import trio
@@ -59,14 +60,16 @@ def connect_endpoint(
     way = Way(settings, stream=stream, ssl_context=ssl_context)
     target = WebSocketURL.parse(url)
     way.check(target)
-    _handshake(Trail(target, 0), settings)  # which checks the options that it takes
+    # It checks the options that it takes; the key of what is sent is drawn when it is sent.
+    _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
     async def open_connection(_: ConnectionContext) -> Connection:
         watch, trail = Stopwatch(), Trail(target, settings.redirects)
         with trio.move_on_after(settings.timeouts.open):
             return await _open(way, trail, settings, watch)
+        what = "could not be connected to" if watch.step in {"dns", "tcp"} else "did not answer"
         within = f"within {settings.timeouts.open:g} s"
-        late = HandshakeTimeout(f"{way.failed_at(trail.target, watch)} {within}")
+        late = HandshakeTimeout(f"{watch.goal} {what} {within}")
         tell_refusal(settings.instruments, late, None, settings.logger)
         raise late
 
@@ -89,8 +92,13 @@ async def _open(way: Way, trail: Trail, settings: ConnectSettings, watch: Stopwa
             tell_refusal(settings.instruments, error, None, settings.logger)
             raise
         try:
+            handshake = _handshake(trail, settings)
+        except BaseException:  # of `random_bytes`
+            await trio.aclose_forcefully(stream)
+            raise
+        try:
             return await open_as_client(
-                stream, _handshake(trail, settings), settings, watch=watch, follow=trail.follow
+                stream, handshake, settings, watch=watch, follow=trail.follow
             )
         except Redirected:
             watch.restart()

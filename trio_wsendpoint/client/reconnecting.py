@@ -23,6 +23,7 @@ from trio_wsendpoint.client.reconnect_settings import (
 )
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
@@ -104,17 +105,16 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
         self._settings = settings
         self._block = BlockNursery()
         self._body = trio.CancelScope()
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a channel is opened once: call the function again for another")
         self._keeper: Keeper
         self._channel: ReconnectingConnection
 
     # A Ctrl-C between the nursery and its tasks would leave it open.
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> ReconnectingConnection:
-        if self._is_entered:
-            raise RuntimeError("a channel is opened once: call the function again for another")
+        self._use.check_new()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._is_entered = True
+        self._use.begin()
         nursery = await self._block.enter()
         self._keeper = Keeper(self._settings, nursery, self._body.cancel)
         self._channel = ReconnectingConnection(self._keeper, self._settings)

@@ -79,29 +79,23 @@ class Way:
         check_python_socks(proxy)
         return proxy
 
-    def failed_at(self, target: WebSocketURL, watch: Stopwatch) -> str:
-        """Say what is not done yet, for a text that goes on with "within 10 s"."""
-        proxy = self._proxy_for(target)
-        where = place(target.host, target.port)
-        if proxy is not None and watch.step in {"dns", "tcp", "proxy"}:
-            where = f"the proxy {proxy}"
-        elif isinstance(self._settings.address, (TCPAddress, UnixAddress)):
-            where += f" at {self._settings.address}"
-        what = "could not be connected to" if watch.step in {"dns", "tcp"} else "did not answer"
-        return f"{where} {what}"
-
     async def open(self, target: WebSocketURL, watch: Stopwatch) -> trio.abc.Stream:
         """Return a stream to `target`, over which the TLS handshake is still to be done.
 
         Raises `OSError`, `ProxyError`, and what `open_stream` raises.  If cancelled, or if it
         raises, what it has opened is closed.
         """
+        server = place(target.host, target.port)
+        if self._settings.address is not None:
+            server += f" at {self._settings.address}"
+        watch.head_for(server)
         context = self._ssl_context if target.secure else None
         if self._stream is None and target.secure and context is None:
             context = await self._default_context()
         stream = self._stream
         if stream is None:
             stream = await self._dial(target, watch)
+            watch.head_for(server)
         if context is None:
             return stream
         try:
@@ -139,6 +133,7 @@ class Way:
         self, proxy: Proxy, target: WebSocketURL, watch: Stopwatch
     ) -> trio.abc.Stream:
         """Return a stream that leads through `proxy` to `target`; raises `ProxyError`."""
+        watch.head_for(f"the proxy {proxy}")
         try:
             stream = await self._open(proxy.host, proxy.port, watch)
         except OSError as error:

@@ -180,8 +180,10 @@ class Connection(trio.abc.Channel[str | bytes]):
         self._sending.commit(value, compress=compress)
 
     @trio.lowlevel.enable_ki_protection
-    async def wait_room(self) -> None:
-        """Wait until a message may leave: until `send_nowait` takes one, and `send` does not wait.
+    async def wait_room(self, size: int = 0) -> None:
+        """Wait until `send` would not wait, and `send_nowait` would take a message.
+
+        `size`: the bytes of that message, UTF-8 of a text; by default, a small one.
 
         For an app that makes its next message no sooner than it can be sent, as the newest state
         of something.  The room is there when this returns, and nothing keeps it: another task may
@@ -189,7 +191,9 @@ class Connection(trio.abc.Channel[str | bytes]):
 
         Raises as `send`.  If cancelled, nothing has changed.
         """
-        await self._sending.wait_room()
+        if size < 0:
+            raise ValueError(f"size must be at least 0 bytes, not {size}")
+        await self._sending.wait_room(size)
 
     def send_stream(self, kind: Literal["text", "binary"], *, compress: bool = True) -> SendStream:
         """Send one message chunk by chunk: `async with connection.send_stream("text") as stream`.

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.session import Owner
 
 __all__ = ["ConnectionContext"]
 
 
-class ConnectionContext(AbstractAsyncContextManager[Connection]):
+class ConnectionContext:
     """The scope of one connection: opened by `open_connection`, closed when the block is left.
 
     After the block has ended the connection is closed in order: with 1000, or with 1011 if the
@@ -48,6 +49,16 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
     what it raises after that closes the connection as the block would.
     """
 
+    __slots__ = (
+        "_block",
+        "_connection",
+        "_heartbeat",
+        "_instruments",
+        "_nursery",
+        "_open_connection",
+        "_use",
+    )
+
     def __init__(
         self,
         open_connection: Callable[[ConnectionContext], Awaitable[Connection]],
@@ -63,8 +74,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         self._nursery = nursery
         self._heartbeat = heartbeat
         self._block: BlockNursery | None = None
-        self._is_entered = False  # by `__aenter__`, for good
-        self._has_begun = False  # the tasks run, and the instruments know; by `begin`
+        self._use = BlockUse("a connection is opened once: call the function again for another")
 
     @property
     def nursery(self) -> trio.Nursery:
@@ -75,9 +85,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Connection:
-        if self._is_entered:
-            raise RuntimeError("a connection is opened once: call the function again for another")
-        self._is_entered = True
+        self._use.begin()
         if self._nursery is None:
             block = BlockNursery()
             self._nursery = await block.enter()
@@ -98,13 +106,13 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         connection.tasks.start(self.nursery, self._heartbeat or HeartbeatTask(self.nursery))
         if self._instruments:
             listen(connection, self._instruments)
-        self._has_begun = True
+        self._use.open()
 
     async def _leave_for(self, error: BaseException) -> BaseException | None:
         """Leave a block that cannot be entered, because of `error`; return what else comes up."""
         left: BaseException | None = None
         try:
-            if self._has_begun:
+            if self._use.is_open:
                 await self._wind_down(error)
             elif self._connection is not None:
                 await _give_up(self._connection)
@@ -135,8 +143,7 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         connection = self._connection
         if connection is None:
             return
-        tasks = connection.tasks
-        farewell = tasks.session.farewell
+        tasks, session = connection.tasks, connection.tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
             if exc is None and trio.current_effective_deadline() == -math.inf:
@@ -145,10 +152,8 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
                 await tasks.say_goodbye()
                 if tasks.session.outbox.dropped:
                     await trio.lowlevel.checkpoint_if_cancelled()
-            elif farewell is not None and (exc is None or is_end):
-                await connection.aclose(*farewell)
-            elif exc is None:
-                await connection.aclose()
+            elif exc is None or (is_end and session.owner is Owner.DISMISSED):
+                await connection.aclose(*session.farewell)
             elif isinstance(exc, Exception):
                 await connection.aclose(CloseCode.INTERNAL_ERROR)
             else:

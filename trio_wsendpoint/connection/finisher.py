@@ -26,13 +26,12 @@ class EndingDriver(Driver, Protocol):
 class Finisher:
     """Ends and closes the stream of one connection.
 
-    `driver` does what the session asks for.  The task runs in the nursery that `attend` is given.
+    `driver` does what the session asks for.
     """
 
     __slots__ = (
         "_driver",
         "_logger",
-        "_nursery",
         "_patience",
         "_session",
         "_stream",
@@ -56,12 +55,7 @@ class Finisher:
         self._waits = waits
         self._logger = logger
         self._driver = driver
-        self._nursery: trio.Nursery | None = None  # set by `attend`
         self._patience: trio.CancelScope | None = None  # what the task waits in; set by `start`
-
-    def attend(self, nursery: trio.Nursery) -> None:
-        """Run the task in `nursery`, if one is needed."""
-        self._nursery = nursery
 
     # ---- without waiting ---------------------------------------------------------------------
 
@@ -87,11 +81,11 @@ class Finisher:
 
     # ---- the task ----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the task, unless it was started before."""
-        if self._patience is None and self._nursery is not None:
+    def start(self, nursery: trio.Nursery | None) -> None:
+        """Start the task in `nursery`, if there is one, unless it was started before."""
+        if self._patience is None and nursery is not None:
             self._patience = trio.CancelScope(shield=True)
-            self._nursery.start_soon(self.run, self._patience, name="trio_wsendpoint finisher")
+            nursery.start_soon(self.run, self._patience, name="trio_wsendpoint finisher")
 
     def hurry(self) -> None:
         """Make the task, if it runs, wait no longer."""

@@ -114,10 +114,11 @@ class Inlet:
         room = session.intake.get_room()
         if room is not None:
             return self._read_into(room)
-        data = self._try_read(READ_SIZE)
+        asked = session.intake.wanted
+        data = self._try_read(asked)
         if data is None:
             return session.intake.is_eof
-        self.is_empty = 0 < len(data) < READ_SIZE
+        self.is_empty = 0 < len(data) < asked
         session.receive_data(data, self._clock.current_time())
         return True
 

@@ -16,8 +16,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Wish
-from trio_wsendpoint.session.intake import READ_SIZE
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -33,6 +32,7 @@ DOUBT = 8
 
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
 _DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOTHING = Taking.NOTHING
 
 
 class Reader:
@@ -77,7 +77,7 @@ class Reader:
         self._driver = driver
         self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
-        self._work = Waiter()  # the task waits here while it has nothing to do
+        self._work: Waiter | None = None  # the task waits here while it has nothing to do
         self.lease = Lease.NOBODY
         self._is_called = False  # the task is to read, as soon as no other does; set by `call`
         # Messages may pass by the inbox; None if each has to be seen there.
@@ -101,7 +101,14 @@ class Reader:
         session, inlet = self._session, self._short_way
         if inlet is None or self.lease is _TASK or session.phase is not _OPEN:
             return None
-        payload = inlet.read_payload() if self._intake.is_drained else inlet.take_next()
+        payload: str | bytes | None = None
+        if self._intake.is_drained:
+            payload = inlet.read_payload()
+        else:
+            try:
+                payload = self._intake.take_payload(self._clock.current_time())
+            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+                session.fail_internally(error)
         if payload is None:
             if inlet.misses >= LOOKS:
                 self.doubt = DOUBT
@@ -128,15 +135,8 @@ class Reader:
         """
         session, inlet = self._session, self._inlet
         inbox = session.inbox
-        payload: str | bytes | None = None
         if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
-            session.ask(wish)
-            try:
-                if session.wakes:
-                    self._driver.act()
-                await self._waits.receiver.wait()
-            finally:
-                inbox.ask(Wish.NOTHING)
+            await self._wait_for_reader(wish)
             return None
         inbox.ask(wish)
         self.lease = _APP
@@ -145,7 +145,7 @@ class Reader:
             if (
                 not (inlet.is_empty and self._intake.is_drained)
                 or session.wakes > _RECEIVER
-                or session.outbox.is_corked
+                or session.outbox.corked_bytes
             ):
                 await trio.lowlevel.checkpoint_if_cancelled()
                 need = self._step(inlet)
@@ -159,7 +159,7 @@ class Reader:
                         quickly
                         and self._short_way is not None
                         and session.phase is _OPEN
-                        and not inbox.is_shut
+                        and inbox.taking is not _NOTHING
                     ):
                         payload = inlet.read_payload(has_waited=True)
                         if payload is not None:
@@ -172,10 +172,20 @@ class Reader:
                     await self._let_others_run()
                 need = self._step(inlet)
         finally:
-            if payload is None:
-                inbox.ask(Wish.NOTHING)
+            inbox.ask(Wish.NOTHING)
             self.leave()
         return None
+
+    async def _wait_for_reader(self, wish: Wish) -> None:
+        """Wait until another task has read what the app asks for, or the connection has ended."""
+        session = self._session
+        session.ask(wish)
+        try:
+            if session.wakes:
+                self._driver.act()
+            await self._waits.receiver.wait()
+        finally:
+            session.inbox.ask(Wish.NOTHING)
 
     def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
@@ -188,7 +198,7 @@ class Reader:
             if not self._intake.is_drained:
                 need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
-            if session.wakes > _RECEIVER or session.outbox.is_corked:
+            if session.wakes > _RECEIVER or session.outbox.corked_bytes:
                 self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
@@ -213,7 +223,7 @@ class Reader:
         if waits.receiver.task is not None:
             waits.receiver.wake()
         if self._is_called:
-            self._work.wake()
+            self.wake()
         elif waits.ended.count or self._session.pings.waiting:
             self.call()
         elif self._is_watched and self._heartbeat is not None:
@@ -295,7 +305,7 @@ class Reader:
         if not self._is_called:
             self._is_called = True
             self._driver.start_task("reader", self.run)
-            self._work.wake()
+            self.wake()
 
     def call_if_idle(self) -> None:
         """Call the reader task unless a task reads already."""
@@ -304,15 +314,17 @@ class Reader:
 
     def wake(self) -> None:
         """Wake the reader task: the app took something, or asks for more."""
-        self._work.wake()
+        if self._work is not None:
+            self._work.wake()
 
     async def run(self) -> None:
         """Read while called, until nothing more will be read."""
         session, inlet = self._session, self._inlet
+        work = self._work = Waiter()
         try:
             while session.phase is not Phase.OVER:
                 if not self._is_called or self.lease in {Lease.APP, Lease.CLOSER}:
-                    await self._work.wait()
+                    await work.wait()
                     continue
                 self.lease = Lease.TASK
                 need = session.advance(self._clock.current_time())
@@ -323,7 +335,7 @@ class Reader:
                     self._is_called = False
                     self.leave()
                 elif need is Need.APP:
-                    await self._work.wait()
+                    await work.wait()
                 elif need is Need.TURN:
                     await self._let_others_run()
                 elif inlet is None:
@@ -339,7 +351,7 @@ class Reader:
     async def _receive(self) -> None:
         """Wait for the next bytes of a stream that has to wait."""
         try:
-            data = bytes(await self._stream.receive_some(READ_SIZE))
+            data = bytes(await self._stream.receive_some(self._intake.wanted))
         except Exception as error:  # noqa: BLE001 - it is told to the session
             tell_loss(self._session, error, self._clock.current_time())
         else:

@@ -13,6 +13,7 @@ from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
+from trio_wsendpoint.session.outbox import LITTLE
 from trio_wsendpoint.session.phases import Phase
 
 __all__ = ["Sending", "check_type"]
@@ -84,7 +85,7 @@ class Sending:
         """
         session, writer = self._session, self._writer
         outbox = session.outbox
-        if outbox.is_corked and not outbox.can_join(size_of(value)):
+        if outbox.corked_bytes > LITTLE and not outbox.can_join(size_of(value)):
             self._tasks.act()  # which writes what is corked
         self._turn += 1
         if (
@@ -185,11 +186,11 @@ class Sending:
         finally:
             self.waiting -= 1
 
-    async def wait_room(self) -> None:
-        """Wait for a turn, and pass it on: see `Connection.wait_room`."""
+    async def wait_room(self, size: int) -> None:
+        """Wait for a turn to send `size` bytes, and pass it on: see `Connection.wait_room`."""
         check_thread(self._thread)
         await trio.lowlevel.checkpoint()
-        await self.wait_for_turn()
+        await self.wait_for_turn(size)
         if self.waiting:
             self._tasks.wake_a_sender()
 

@@ -28,7 +28,7 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.ending import How
 from trio_wsendpoint.session.phases import Phase
-from trio_wsendpoint.session.session import Ending, Session, Wake
+from trio_wsendpoint.session.session import Ending, Owner, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
 
 __all__ = ["Tasks"]
@@ -37,6 +37,9 @@ __all__ = ["Tasks"]
 GOODBYE_TURNS = 6
 #: Turns in which bytes that are here are read, after a write has failed.
 LAST_WORD_TURNS = 6
+
+#: Until a task is started; never filled, so all connections share it.
+_NO_SCOPES: dict[str, trio.CancelScope | None] = {}
 
 
 class Tasks:
@@ -83,13 +86,11 @@ class Tasks:
         self.waits = Waits()
         self.reader = Reader(session, stream, transport, self.waits, self)
         self.writer = Writer(session, stream, transport, patience, self)
-        self._finisher = Finisher(
-            session, stream, transport, self.waits, logger=logger, driver=self
-        )
+        self._finisher: Finisher | None = None  # made when the stream is to be ended
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         #: Of the tasks that were started; None for one that has ended.
-        self._scopes: dict[str, trio.CancelScope | None] = {}
+        self._scopes = _NO_SCOPES
         self._is_acting = False  # `act` runs, and will see what else changes
         self._end_listener: Callable[[], object] | None = None
         self._is_told = False  # the app knows of a loss; set by `error` and `abort`
@@ -102,12 +103,12 @@ class Tasks:
         self._heartbeat = heartbeat
         heartbeat.add(self)
         self.reader.attend(heartbeat)
-        self._finisher.attend(nursery)
         if self.transport is None:
             self.reader.call()
         else:
             self.reader.note_away()
-        self.act()
+        if self.session.wakes or self.endpoint.has_frames or not self.endpoint.is_open:
+            self.act()
 
     def listen_to_end(self, listener: Callable[[], object] | None) -> None:
         """Call `listener` when the connection has ended."""
@@ -120,7 +121,8 @@ class Tasks:
             and self._nursery is not None
             and self.session.phase is not Phase.OVER
         ):
-            scope = self._scopes[name] = trio.CancelScope(shield=True)
+            scope = trio.CancelScope(shield=True)
+            self._scopes = {**self._scopes, name: scope}
             self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
     # A Ctrl-C is for the main task: raised in one of these it would tear a connection.
@@ -179,10 +181,9 @@ class Tasks:
         self._is_acting = True
         try:
             session.notice(self._clock.current_time())
-            if session.outbox.is_corked:
+            if session.outbox.corked_bytes:
                 self.writer.flush()
             while wakes := session.take_wakes():
-                seen |= wakes
                 if wakes & Wake.WRITER:
                     self.writer.flush()
                     wakes |= session.take_wakes()
@@ -196,6 +197,7 @@ class Tasks:
                     self.waits.pings.wake_all()
                 if wakes & Wake.PHASE:
                     self._follow_phase()
+                seen |= wakes
             if seen & Wake.DEADLINE and self._heartbeat is not None:
                 self._heartbeat.plan(self)
         finally:
@@ -227,20 +229,37 @@ class Tasks:
             self.reader.interrupt()
         waits.phase.wake_all()
         ending = session.ending
-        if ending is Ending.END_OURS and self._finisher.end_ours():
-            session.note_ours_ended(trio.current_time())
+        if ending is not Ending.NOTHING:
+            ending = self._end_stream(ending)
+        if ending is Ending.READ or ending is Ending.NOTHING:
+            if session.phase is Phase.OVER:
+                self._note_end()
+            elif not session.is_open:
+                self._read_on()
+
+    def _end_stream(self, ending: Ending) -> Ending:
+        """Do with the stream what `ending` says; return what it says afterwards."""
+        if self._finisher is None:
+            self._finisher = Finisher(
+                self.session,
+                self.stream,
+                self.transport,
+                self.waits,
+                logger=self.logger,
+                driver=self,
+            )
+        finisher, session = self._finisher, self.session
+        if ending is Ending.END_OURS and finisher.end_ours():
+            session.note_ours_ended(self._clock.current_time())
             ending = session.ending
         if ending is Ending.CLOSE or ending is Ending.ABORT:
-            if not self._finisher.close():
-                self._finisher.start()
+            if not finisher.close():
+                finisher.start(self._nursery)
         elif ending is Ending.END_OURS:
-            self._finisher.start()
-        elif session.phase is Phase.OVER:
-            self._note_end()
-        elif not session.is_open:
-            self._read_on()
+            finisher.start(self._nursery)
         if ending is Ending.ABORT:
-            self._finisher.hurry()
+            finisher.hurry()
+        return ending
 
     def _read_on(self) -> None:
         """Make a task read to the end: the one in `aclose()`, or after a while the reader task."""
@@ -295,11 +314,18 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
-        has_waited = False
         if self.session.phase is not Phase.OVER:
             has_waited = await self.reader.lead_to_the_end()
-        if not (has_waited and self.session.phase is Phase.OVER):
-            await self.wait_ended()
+            if self._is_over:
+                if not has_waited:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                return
+        await self.wait_ended()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the stream is closed."""
+        return self.session.phase is Phase.OVER
 
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""
@@ -320,8 +346,10 @@ class Tasks:
 
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
-        code, reason = self.session.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")
-        self.session.close(code, reason, trio.current_time())
+        session = self.session
+        is_dismissed = session.owner is Owner.DISMISSED
+        code, reason = session.farewell if is_dismissed else (CloseCode.ENDPOINT_UNAVAILABLE, "")
+        session.close(code, reason, trio.current_time())
         self.act()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.

@@ -38,13 +38,18 @@ class Timings:
 class Stopwatch:
     """Takes the time of one opening, step by step.
 
-    `step` is the one that is under way, for the text of an error.
+    For the text of an error, `step` is the one that is under way, and `goal` is what it leads to.
     """
 
     def __init__(self) -> None:
+        self.goal = ""
         self.step: Step = "tcp"
         self._began = self._last = trio.current_time()
         self._taken: dict[Step, float] = {}
+
+    def head_for(self, goal: str) -> None:
+        """Note what the next steps lead to: a server, or a proxy on the way to it."""
+        self.goal = goal
 
     def begin(self, step: Step) -> None:
         """Note that `step` begins now."""

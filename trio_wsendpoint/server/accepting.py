@@ -159,6 +159,7 @@ class ServerOpening:
         self._finder = ClientFinder(logger, rules, hooks.count, retry_after_of(settings))
         self._reader = HeadReader(settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
+        # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = _Stage.BEFORE_PROXY
         self._drop_reason: str | None = None  # once the server has dropped it
         self._is_over_limit = False  # the reason is a limit, not the end of the server
@@ -171,6 +172,11 @@ class ServerOpening:
         self._asking: Asking | None = None  # while the app looks at the request
         #: Whether the app has accepted and closed it: there is nothing left to do for a handler.
         self.is_handled = False
+
+    @property
+    def request(self) -> Request | None:
+        """What is asked, once it is complete."""
+        return self._request
 
     @property
     def has_request(self) -> bool:

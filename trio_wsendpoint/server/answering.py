@@ -161,10 +161,10 @@ async def _give(exchange: Exchange, error: BadRequest) -> None:
     """Answer what `error` says; what is wrong with the request itself ends the connection."""
     if exchange.is_own(error):
         await exchange.refuse(error)
-    elif exchange.phase is AnswerPhase.BEGUN:
-        exchange.abort()
-    elif exchange.phase is not AnswerPhase.COMPLETE:
+    elif exchange.phase is AnswerPhase.NOTHING:
         await exchange.respond(error.response)
+    else:
+        await exchange.fail(error.response)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

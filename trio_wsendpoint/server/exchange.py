@@ -14,7 +14,7 @@ import trio
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.headers import HeaderItems
 from trio_wsendpoint.handshake.http import Response
-from trio_wsendpoint.http import RequestHead, WrongOrder
+from trio_wsendpoint.http import Phase, RequestHead, WrongOrder
 from trio_wsendpoint.http.answers import Buffer
 from trio_wsendpoint.server.http_link import HttpLink
 
@@ -36,15 +36,18 @@ class Exchange:
     One task reads the body and one writes the answer, which may be the same; any number ask for,
     or wait for, the client's end.  `phase` tells how far the answer is.  After it is complete
     the link may go on with the next request, whether or not the body was read: what is left of it
-    is dropped.
+    is dropped.  `status` is the answer's, None before one has begun; `size` is how many bytes of
+    its body the app has given.
     """
 
-    __slots__ = ("_held", "_own_errors", "_scope", "head", "link", "phase")
+    __slots__ = ("_held", "_own_errors", "_scope", "head", "link", "phase", "size", "status")
 
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
         self.head = head
         self.phase = AnswerPhase.NOTHING
+        self.status: int | None = None
+        self.size = 0
         self._held: tuple[Response, int | None] | None = None  # of the answer, while it is HELD
         self._own_errors: list[BadRequest] = []
         self._scope: trio.CancelScope | None = None  # whose deadline ends when the answer begins
@@ -62,33 +65,54 @@ class Exchange:
         `HttpLimits.body_size`, `BodyCutShort` (400) if the client has ended within the body, 400
         for what is malformed, 431 for trailers, `OutOfTime` (408) for a body that is late, and
         503 at `HttpLimits.handler`.  Raises `ClientGone` if the client is lost, and `WrongOrder`
-        once the answer is complete: what was left of the body may have been dropped.
+        once the answer is complete: what was left of the body may have been dropped.  What a
+        read has raised, the next one raises too.
         """
-        link, http = self.link, self.link.http
         while True:
-            await link.breathe()
-            if self.phase is AnswerPhase.COMPLETE:
-                raise WrongOrder("the body cannot be read: the answer is complete")
+            await self.link.breathe()
+            data = self.read_nowait()
+            if data is not None:
+                return data
             try:
-                data = self._take_body()
-                if data is not None:
-                    return data
-                await self._ask_for_body()
-                if not link.look():
-                    await link.wait(http.deadline)
-                if trio.current_time() >= http.deadline:
-                    http.expire(trio.current_time())
+                await self._wait_for_body()
             except BadRequest as error:
                 self.note(error)
                 raise
 
-    async def _ask_for_body(self) -> None:
-        asks = self.link.http.ask_for_body(trio.current_time())
+    def read_nowait(self) -> bytes | None:
+        """Return the next bytes of the body if they are here, else None; empty at its end.
+
+        It is no checkpoint, and sends no 100.  Raises as `read_some`.
+        """
+        if self.phase is AnswerPhase.COMPLETE:
+            raise WrongOrder("the body cannot be read: the answer is complete")
+        if self._own_errors:
+            raise self._own_errors[0]
+        try:
+            data = self._take_body()
+            return self._take_body() if data is None and self.link.look() else data
+        except BadRequest as error:
+            self.note(error)
+            raise
+
+    @property
+    def is_body_read(self) -> bool:
+        """Whether the body has been read to its end."""
+        return self.link.http.phase in {Phase.ANSWERING, Phase.STREAMING}
+
+    async def _wait_for_body(self) -> None:
+        http = self.link.http
+        asks = http.ask_for_body(trio.current_time())
         if asks:
             await self.link.write(lambda: asks)
+        await self.link.wait(http.deadline)
+        if trio.current_time() >= http.deadline:
+            http.expire(trio.current_time())
 
     def _take_body(self) -> bytes | None:
         link = self.link
+        if link.http.phase is Phase.CLOSED and link.lost is not None:
+            raise link.lost  # there is no body any more: never take a part of it for the whole
         was_full = not link.http.wants_data
         data = link.http.read_body(trio.current_time())
         if data is None and link.lost is not None:
@@ -166,8 +190,9 @@ class Exchange:
 
         def make() -> bytes:
             data = self.link.http.respond(response, trio.current_time())
-            self._begin()
+            self._begin(response.status)
             self._end()
+            self.size = len(response.body)
             return data
 
         await self.link.write(make)
@@ -178,13 +203,13 @@ class Exchange:
 
         The server is told of it as of any request that is wrong.
         """
-        self._end()
+        self._end(error.response)
         await self.link.refuse(error)
 
     async def fail(self, response: Response) -> None:
         """Give `response` and close; if an answer has begun, cut it off; if complete, nothing."""
         if self.phase is not AnswerPhase.COMPLETE:
-            self._end()
+            self._end(response)
             await self.link.end_with(response)
 
     def abort(self) -> None:
@@ -196,28 +221,33 @@ class Exchange:
         """Take the deadline off `scope`, in which a handler runs, when the answer begins."""
         self._scope = scope
 
-    def _begin(self) -> None:
+    def _begin(self, status: int) -> None:
         self._held = None
+        self.status = status
         self.phase = AnswerPhase.BEGUN
         if self._scope is not None:
             self._scope.deadline = math.inf
 
-    def _end(self) -> None:
+    def _end(self, refusal: Response | None = None) -> None:
+        if refusal is not None and self.status is None:
+            self.status, self.size = refusal.status, len(refusal.body)
         self._held = None
         self.phase = AnswerPhase.COMPLETE
 
     def _encode(self, data: Buffer) -> bytes:
         http = self.link.http
         if self.phase is AnswerPhase.BEGUN:
-            return http.write(data)
+            encoded = http.write(data)
+            self.size += memoryview(data).nbytes
+            return encoded
         if self._held is None or self.phase is not AnswerPhase.HELD:
             raise WrongOrder(f"the answer cannot be written: it is {self.phase.value}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"the body of an answer is bytes, not {type(data).__name__}")
         response, length = self._held
         head = http.start(response.status, response.headers, length=length)
-        self._begin()
-        return head + http.write(data)
+        self._begin(response.status)
+        return head + self._encode(data)
 
     # ---- the client's end ----------------------------------------------------------------------
 

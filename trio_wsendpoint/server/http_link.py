@@ -28,8 +28,9 @@ from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["HttpLink"]
 
-#: Bytes asked of the stream at a time.
+#: Bytes asked of the stream at a time; of a body, where four times as many double the speed.
 CHUNK = 16384
+BODY_CHUNK = 65536
 #: Calls that found what they needed without waiting, until other tasks run.
 TURNS = 64
 
@@ -70,7 +71,7 @@ class HttpLink:
         now = trio.current_time() if since is None else since
         #: What the bytes mean.
         self.http = HttpConnection(limits=limits, http=http, timeouts=timeouts, now=now, date=date)
-        #: Why nothing more comes or leaves; None until the stream has broken.
+        #: Why nothing more comes or leaves; None until the stream has broken, or was closed.
         self.lost: ClientGone | None = None
         self._on_refusal = on_refusal
         self._source = stream  # what is read from: below TLS once our own bytes have ended
@@ -92,12 +93,8 @@ class HttpLink:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client is known to send nothing more: it has ended its bytes, or is lost.
-
-        True also once we have closed.
-        """
-        is_closed = self.http.phase is Phase.CLOSED
-        return self._has_ended or self.lost is not None or is_closed
+        """Whether the client is known to send nothing more: it has ended its bytes, or is lost."""
+        return self._has_ended or self.lost is not None
 
     @property
     def can_look(self) -> bool:
@@ -179,7 +176,12 @@ class HttpLink:
         self.wake()
 
     def abort(self) -> None:
-        """End the connection at once: an answer that is not complete is cut off."""
+        """End the connection at once: an answer that is not complete is cut off.
+
+        Tasks that read or write get `ClientGone`.
+        """
+        if self.lost is None:
+            self.lost = ClientGone("the connection was closed by the server")
         self.http.close()
         self._output.drop()
         self.wake()
@@ -221,7 +223,7 @@ class HttpLink:
         if transport is None or not self._wants_data:
             return False
         try:
-            data = transport.receive_nowait(CHUNK)
+            data = transport.receive_nowait(self._chunk)
         except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
             self._lose(error)
             return True
@@ -263,13 +265,18 @@ class HttpLink:
     def _wants_data(self) -> bool:
         return self.lost is None and not self._has_ended and self.http.wants_data
 
+    @property
+    def _chunk(self) -> int:
+        is_body = self.http.phase is Phase.BODY or self.http.phase is Phase.EARLY
+        return BODY_CHUNK if is_body else CHUNK
+
     async def _read(self) -> None:
         try:
             if self._transport is None:
-                data: bytes | None = bytes(await self._source.receive_some(CHUNK))
+                data: bytes | None = bytes(await self._source.receive_some(self._chunk))
             else:
                 await self._transport.wait_readable()
-                data = self._transport.receive_nowait(CHUNK)
+                data = self._transport.receive_nowait(self._chunk)
         except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
             self._lose(error)
             return

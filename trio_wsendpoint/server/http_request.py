@@ -69,10 +69,14 @@ class HttpRequest(Request):
         """
         return await self.exchange.read_some()
 
-    # Its attributes are the app's to set; two requests are never one, whatever they ask for.
+    # Two requests are never one, whatever they ask for; and the app may set attributes.
     __setattr__ = object.__setattr__
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __repr__(self) -> str:
         return f"<HttpRequest {quoted(self.method)} {quoted(self.raw_path)} {self.peer!r}>"

@@ -14,6 +14,7 @@ from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
+from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.back_off import BackOff
 from trio_wsendpoint.server.hooks import Hooks
@@ -61,6 +62,7 @@ class Openings:
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
+        self._is_draining = False
 
     def __len__(self) -> int:
         return len(self._present)
@@ -103,6 +105,7 @@ class Openings:
         raised after that is raised as it is.  `is_closing`: the server stops, and refuses it.
         """
         opening: ServerOpening | None = None
+        began = trio.current_time()
         try:
             opening = self._make(visit, hooks)
             self._present[opening] = None
@@ -119,6 +122,10 @@ class Openings:
             if not isinstance(error, HandshakeError):
                 with contextlib.suppress(Exception):
                     visit.logger.error("the opening failed", exc_info=error)
+            elif opening is not None:
+                seconds = trio.current_time() - began
+                peer = visit.logger.ends.peer
+                write_refusal(error, opening.request, peer, seconds, self._settings)
             raise NotOpened from error
         finally:
             if opening is None:
@@ -137,6 +144,8 @@ class Openings:
         def keep() -> None:
             self._forget(opening)
             self._kept[opening] = None
+            if self._is_draining:
+                opening.drop()
 
         def count(address: str | None, *, is_opening: bool) -> str | None:
             return self._count(visit, address, is_opening=is_opening)
@@ -171,6 +180,12 @@ class Openings:
         else:
             self.refused += 1
         return why
+
+    def stop_plain(self) -> None:
+        """End the streams of plain requests when what is asked is answered, now and from now on."""
+        self._is_draining = True
+        for opening in self._kept:
+            opening.drop()
 
     def drop_all(self) -> None:
         """Refuse all of them: the server stops."""

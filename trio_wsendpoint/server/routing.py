@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from trio_wsendpoint.connection.arguments import check_async_function
 from trio_wsendpoint.connection.connection import Connection
@@ -19,6 +19,7 @@ from trio_wsendpoint.http import Match, StreamedResponse
 from trio_wsendpoint.http import Routes as PathTable
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.settings import ProcessRequest, ServeSettings
 
 __all__ = ["RouteHandler", "Routes", "with_routes"]
@@ -103,9 +104,10 @@ def with_routes(settings: ServeSettings, routes: Routes) -> ServeSettings:
 
 
 def _refusing(routes: Routes, process_request: ProcessRequest | None) -> ProcessRequest:
-    async def process(opening: Any) -> Response | None:
+    async def process(opening: Opening) -> Response | None:
         answer = None if process_request is None else await process_request(opening)
-        if answer is None and opening.request.is_upgrade:
+        is_decided = answer is not None or opening.connection is not None
+        if not is_decided and opening.request.is_upgrade:
             answer = routes.refusal(opening.request)
         return answer
 

@@ -11,6 +11,7 @@ import trio
 
 from trio_wsendpoint._words import ACCEPT_WORDS, SERVER_WORDS
 from trio_wsendpoint.connection.arguments import check_async_function, check_stream
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.misuse import AsyncWithOnly
@@ -180,13 +181,11 @@ class _Serving(AsyncWithOnly, AbstractAsyncContextManager[EndpointServer]):
         self._open_listeners = open_listeners
         self._server: EndpointServer
         self._nursery: BlockNursery
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a server is started once: call serve_endpoint() again for another")
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> EndpointServer:
-        if self._is_entered:
-            raise RuntimeError("a server is started once: call serve_endpoint() again for another")
-        self._is_entered = True
+        self._use.begin()
         listeners = await self._open_listeners()
         self._server = EndpointServer(self._handler, self._settings, self._rules, listeners)
         self._nursery = BlockNursery()

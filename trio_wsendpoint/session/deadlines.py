@@ -38,17 +38,15 @@ class Deadlines:
     call of the heartbeat for each write: when the deadline has passed, `is_stalled` compares it
     with the last progress, and plans the next look if the peer is not late.
 
-    `is_writing`: the stream has not taken all that it was given; set by `note_rest`, and until
-    `note_written`.  `earliest`: when the next one has passed; `inf` if none runs.
+    `progress_at`: when the stream last took a byte, or was first given what it has not taken;
+    `inf` while it has taken all.  `earliest`: when the next one has passed; `inf` if none runs.
     """
 
-    __slots__ = ("_patience", "_progress_at", "_running", "earliest", "is_writing")
+    __slots__ = ("_patience", "_running", "earliest", "progress_at")
 
-    def __init__(self, patience: float, now: float) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience  # `Timeouts.write`, in seconds
-        # When the stream last took a byte, or was first given what it has not taken.
-        self._progress_at = now
-        self.is_writing = False
+        self.progress_at = _NEVER
         self._running = _NONE
         self.earliest = _NEVER
 
@@ -82,19 +80,17 @@ class Deadlines:
 
     def note_rest(self, count: int, now: float) -> bool:
         """Note that the stream took `count` bytes, and not all; return as `set` does."""
-        if count or not self.is_writing:
-            self._progress_at = now
-        self.is_writing = True
+        self.progress_at = now if count else min(self.progress_at, now)
         # If it runs, for something that was written before, it is looked at then.
         return Due.WRITE not in self._running and self.set(Due.WRITE, now + self._patience)
 
     def note_written(self) -> None:
         """Note that the stream took the rest."""
-        self.is_writing = False
+        self.progress_at = _NEVER
 
     def is_stalled(self, now: float) -> bool:
         """Tell whether the stream has taken nothing for too long; plan the next look if not."""
-        due = self._progress_at + self._patience
+        due = min(self.progress_at, now) + self._patience
         if due <= now:
             return True
         self.set(Due.WRITE, due)

@@ -45,9 +45,7 @@ class Lifecycle:
         "_deadlines",
         "_half_closes",
         "_held",
-        "_is_aborted",
         "_is_in_step",
-        "_is_ours_ended",
         "_logger",
         "_now",
         "_paused_since",
@@ -80,23 +78,27 @@ class Lifecycle:
         # ---- the parts
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.intake = Intake(endpoint, self.inbox, limits, now)
-        self.outbox = Outbox(endpoint, limits, self._shift)
+        self.outbox = Outbox(endpoint, limits, self)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
-        self._held = HeldEnd(self.inbox, timeouts)
+        self._held: HeldEnd | None = None  # made when an end is held
         endpoint.listen_to_pongs(self._take_pong)
         # ---- how far it is
+        # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
         self.phase = Phase.OPEN
+        # What ended it with 1011: a callback of the user's, or our own code, raised it; set by
+        # `fail_internally`, the first time, and read by `outcome`.
         self.failure: Exception | None = None
-        self._is_aborted = False  # by `_abort_with`: the stream is to be closed at once
-        self._is_ours_ended = False  # by `note_ours_ended`: our bytes have ended
         # ---- time
         self._now = now  # of the call that runs
-        self._deadlines = Deadlines(timeouts.write, now)
-        self._paused_since: float | None = None  # nothing is read until the app takes something
+        self._deadlines = Deadlines(timeouts.write)
+        # Since when nothing is read until the app takes something, in seconds; set by `_pause`,
+        # None again by `_resume`.  A peer is not judged by that time.
+        self._paused_since: float | None = None
         # ---- what it tells
         self.wakes: int = 0
-        self._is_in_step = False  # a callback of the user may be running
+        # A callback of the user may be running; set by `guard`.  What it asks for is done later.
+        self._is_in_step = False
 
     # ---- what to do next ---------------------------------------------------------------------
 
@@ -123,17 +125,15 @@ class Lifecycle:
     @property
     def ending(self) -> Ending:
         """Return what is to be done with the stream now."""
-        if self.phase is Phase.OVER:
-            return Ending.NOTHING
-        if self._is_aborted:
+        if self.phase is Phase.GIVEN_UP:
             return Ending.ABORT
-        if self.phase is not Phase.ENDING:
+        if self.phase is not Phase.ENDING and self.phase is not Phase.LINGERING:
             return Ending.NOTHING
         if self.intake.is_eof or self.outbox.error is not None:
             return Ending.CLOSE
         is_failed = self.endpoint.state is State.FAILED
         # The server ends its bytes first (RFC 6455 section 7.1.1); so does a side that fails.
-        if self._is_ours_ended or (self.endpoint.masks and not is_failed):
+        if self.phase is Phase.LINGERING or (self.endpoint.masks and not is_failed):
             return Ending.READ
         if self._half_closes:
             return Ending.END_OURS
@@ -170,7 +170,8 @@ class Lifecycle:
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.wakes |= Wake.WRITER | Wake.PHASE
 
-    def _shift(self) -> Frame | None:
+    def shift_frame(self) -> Frame | None:
+        """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
         frame = self.guard(self._shift_queue)
         if frame is None and self.endpoint.get_write_queue_size():
             frame = self.guard(self._shift_queue)  # a callback raised; its frame is next
@@ -191,10 +192,14 @@ class Lifecycle:
     def _abort_with(self, error: UnexpectedEOF, now: float) -> None:
         if self.phase is Phase.OVER:
             return
-        self._is_aborted = True
         self._fail_with(error)
         self._settle(now)
-        self.wakes |= Wake.PHASE
+        self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
+        """Ask for the stream to be closed at once, unless that was done or is over."""
+        if Change.GIVE_UP in TRANSITIONS[self.phase]:
+            self._move(Change.GIVE_UP, now)
 
     def _fail_with(self, lost: UnexpectedEOF) -> None:
         """Fail the endpoint, after what the peer said last has taken effect."""
@@ -205,8 +210,15 @@ class Lifecycle:
 
     def note_ours_ended(self, now: float) -> None:
         """Note that our bytes have ended."""
-        self._is_ours_ended = True
-        self._set(Due.LINGER, now + self._timeouts.linger)
+        if Change.OURS_END in TRANSITIONS[self.phase]:
+            self._move(Change.OURS_END, now)
+            self._set(Due.LINGER, now + self._timeouts.linger)
+
+    def _held_end(self) -> HeldEnd:
+        """Return when the end that the endpoint holds takes effect."""
+        if self._held is None:
+            self._held = HeldEnd(self.inbox, self.intake, self._timeouts)
+        return self._held
 
     def stop(self) -> None:
         """Note that no byte comes or goes any more: the stream is about to be closed."""
@@ -261,6 +273,18 @@ class Lifecycle:
             elif Due.CLOSE not in self._deadlines:  # to end our bytes may take waiting
                 self._set(Due.CLOSE, now + self._timeouts.close)
 
+    def _pause(self, now: float) -> None:
+        """Note that nothing is read until the app takes something."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    def _resume(self, now: float) -> None:
+        """Note that reading goes on: the peer is not judged by the time in which it did not."""
+        if self._paused_since is not None:
+            self.intake.live(now)
+            self.intake.spare(now - self._paused_since)
+            self._paused_since = None
+
     # ---- time --------------------------------------------------------------------------------
 
     def _set(self, due: Due, when: float) -> None:
@@ -292,8 +316,8 @@ class Lifecycle:
 
     def _act_on(self, due: Due, now: float) -> None:
         if due is Due.ANSWER:
-            if self.endpoint.held is not None and self._held.due > now:
-                self._set(due, self._held.due)
+            if self.endpoint.held is not None and (later := self._held_end().due) > now:
+                self._set(due, later)
                 return
             self.guard(self.endpoint.release_end)
             self.wakes |= Wake.READER
@@ -306,6 +330,5 @@ class Lifecycle:
             late = f"the peer did not accept all within {self._timeouts.drain:g} s"
             self._abort_with(PeerTooSlow(late), now)
         elif due is Due.CLOSE or due is Due.LINGER:
-            self._is_aborted = True
-            self.wakes |= Wake.PHASE
+            self._give_up(now)
         self._deadlines.drop(due)

@@ -20,6 +20,7 @@ from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
+from trio_wsendpoint.testing.flaky import Flaky
 from trio_wsendpoint.testing.pipes import Pipe
 from trio_wsendpoint.testing.seeds import seeded_bytes
 from trio_wsendpoint.testing.streams import (
@@ -48,7 +49,8 @@ class MemoryNetwork:
 
     `capacity`: bytes that may be on their way in each direction; `nonblocking`: the form of the
     streams, `NonBlockingMemoryStream` or `MemoryStream`; `client`, `server`: the faults of every
-    client's and every server's end.  Each of these may also be given for one connection.
+    client's and every server's end, or a `Flaky`, which draws them for each.  Each of these may
+    also be given for one connection.
     `on_operation` is called with a stream before each of its operations.
     """
 
@@ -57,8 +59,8 @@ class MemoryNetwork:
         *,
         capacity: int = CAPACITY,
         nonblocking: bool = True,
-        client: Faults | None = None,
-        server: Faults | None = None,
+        client: Faults | Flaky | None = None,
+        server: Faults | Flaky | None = None,
         on_operation: Callable[[MemoryStream], object] | None = None,
     ) -> None:
         if capacity < 1:
@@ -79,11 +81,14 @@ class MemoryNetwork:
         client: Faults | None = None,
         server: Faults | None = None,
     ) -> StreamPair:
-        """Return the two ends of a new connection that no listener has seen."""
+        """Return the two ends of a new connection that no listener has seen.
+
+        Raises `ConnectionRefusedError` if a `Flaky` refuses it.
+        """
         capacity = self._capacity if capacity is None else capacity
         nonblocking = self._nonblocking if nonblocking is None else nonblocking
-        client = client or self._client or Faults()
-        server = server or self._server or Faults()
+        client = client or _drawn(self._client)
+        server = server or _drawn(self._server)
         there, back = Pipe(capacity, client), Pipe(capacity, server)
         form = NonBlockingMemoryStream if nonblocking else MemoryStream
         made = StreamPair(
@@ -97,7 +102,7 @@ class MemoryNetwork:
     def listen(self, address: str = DEFAULT, *, backlog: int = 16) -> MemoryListener:
         """Listen at `address`, which is any text; `backlog`: connections that may wait there.
 
-        Raises `OSError` (`EADDRINUSE`) if somebody listens there.
+        Raises `OSError` (`EADDRINUSE`) if another listener is there.
         """
         if address in self._listeners:
             raise os_error(errno.EADDRINUSE)
@@ -116,7 +121,7 @@ class MemoryNetwork:
         """Connect to who listens at `address`, and return the client's end.
 
         Waits while the backlog is full.  Raises `ConnectionRefusedError` if nobody listens there,
-        or no longer does.  If cancelled, there is no connection.
+        or no longer does, or if a `Flaky` refuses it.  If cancelled, there is no connection.
         """
         await trio.lowlevel.checkpoint()
         while True:
@@ -168,6 +173,14 @@ class MemoryNetwork:
         """Break every connection."""
         for stream in self.open_streams:
             stream.reset()
+
+
+def _drawn(faults: Faults | Flaky | None) -> Faults:
+    """Return the faults of one connection; raises `ConnectionRefusedError`."""
+    drawn = faults.draw() if isinstance(faults, Flaky) else faults or Faults()
+    if drawn is None:
+        raise os_error(errno.ECONNREFUSED)
+    return drawn
 
 
 class MemoryListener(trio.abc.Listener[MemoryStream]):
