@@ -107,6 +107,7 @@ HANDLES: dict[str, str] = {
     "Finisher._patience": "the scope of its task, made with that",
     "Sending._streamer": "the task of the stream that is open",
     "Connection._ping_slots": "made by the first `ping()`",
+    "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
     "ConnectionContext._block": "the nursery of its own, if none was given",
     "BlockNursery._nursery": "made by `enter`",
