@@ -33,7 +33,7 @@ def _ignore(_: object = None) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hooks:
     """What a server, or `accept_endpoint`, does for one stream.
 
