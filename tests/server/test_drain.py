@@ -178,9 +178,11 @@ async def test_an_inherited_socket_stays_open() -> None:
     """Connections wait in it for the other process that has it."""
     with socket.create_server(("127.0.0.1", 0)) as shared:
         number, port = shared.dup().detach(), shared.getsockname()[1]
-        async with serve_endpoint(
-            hold, listen=[f"fd:{number}"], random_bytes=drawing(0.5)
-        ) as server, connect_endpoint(server.urls[0]) as client, trio.open_nursery() as nursery:
+        async with (
+            serve_endpoint(hold, listen=[f"fd:{number}"], random_bytes=drawing(0.5)) as server,
+            connect_endpoint(server.urls[0]) as client,
+            trio.open_nursery() as nursery,
+        ):
             nursery.start_soon(server.drain, 0.2)
             await client.wait_closed()
             with socket.create_connection(("127.0.0.1", port)):
