@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -156,8 +155,15 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=dataclasses.replace(
-                hooks, begin=begin, keep=keep, count=count, back_off=self._back_off
+            hooks=Hooks(
+                hooks.nursery,
+                begin,
+                count,
+                keep,
+                hooks.fail,
+                hooks.answers_plain,
+                hooks.heartbeat,
+                self._back_off,
             ),
         )
         return opening
