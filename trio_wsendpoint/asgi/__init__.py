@@ -1,0 +1,1 @@
+"""ASGI applications on the port of a server."""
