@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trio_wsendpoint.asgi.errors import ClientDisconnected
+from trio_wsendpoint.asgi.http_course import Head, Piece
 from trio_wsendpoint.asgi.websocket_course import (
     Accept,
     Close,
@@ -70,14 +71,11 @@ def test_refusals() -> None:
     made = course()
     action = made.send(DENY)
     assert isinstance(action, Deny)
+    assert isinstance(action.step, Head)
+    assert action.step.status == 401
     assert made.phase is WebSocketPhase.DENYING
-    action = made.send({**DENY_BODY, "more_body": True})
-    assert isinstance(action, Deny)
-    assert action.step is not None
-    assert action.step.head is not None
-    assert (action.step.head.status, action.step.body) == (401, b"no")
-    assert made.send(DENY_BODY) == Deny(made_step := action.step.__class__(None, b"no", True))
-    assert made_step.is_last
+    assert made.send({**DENY_BODY, "more_body": True}) == Deny(Piece(b"no", is_last=False))
+    assert made.send(DENY_BODY) == Deny(Piece(b"no", is_last=True))
     assert made.phase is WebSocketPhase.CLOSED
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from trio_wsendpoint.asgi.errors import ClientDisconnected
 from trio_wsendpoint.asgi.events import Event, headers_of, text_of, type_of
-from trio_wsendpoint.asgi.http_course import HttpCourse, Step
+from trio_wsendpoint.asgi.http_course import HttpCourse, HttpPhase, Step
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.quoting import quoted
 
@@ -176,7 +176,8 @@ class WebSocketCourse:
         if self.phase is not WebSocketPhase.DENYING:
             self._expect(event, WebSocketPhase.CONNECTING)
         step = self._denial.send(event)
-        self.phase = WebSocketPhase.CLOSED if step.is_last else WebSocketPhase.DENYING
+        is_whole = self._denial.phase is HttpPhase.COMPLETE
+        self.phase = WebSocketPhase.CLOSED if is_whole else WebSocketPhase.DENYING
         return Deny(step)
 
     def _expect(self, event: Event, phase: WebSocketPhase) -> None:
