@@ -44,8 +44,9 @@ help:
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
 	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
-	@echo "make bench   speed and memory beside other libraries, 10 minutes; BENCH=--quick 1 minute"
-	@echo "make figures times and CPU that are promised; make bench does it too"
+	@echo "make bench   speed and memory beside other libraries, 12 minutes; BENCH=--quick under 2;"
+	@echo "             BENCH='--compare PATH' beside another checkout of this library"
+	@echo "make figures times and CPU that are promised; make bench without BENCH does it too"
 	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES);"
 	@echo "             a Ctrl-C at every line; TALKS=$(TALKS) of two connections"
 	@echo "make format  put the source into the format that is checked"
@@ -86,7 +87,7 @@ bench: $(DEV) compile
 	$(PIP) install --quiet --editable '.[bench]' || \
 		for peer in aiohttp picows uvloop; do $(PIP) install --quiet $$peer || true; done
 	$(BIN)/python -m tests.benchmarks $(BENCH)
-	$(BIN)/python -m pytest -q -m figure
+	$(if $(BENCH),,$(BIN)/python -m pytest -q -m figure)
 
 # In one process, and nothing beside it: they are of the real clock, and of the CPU.
 figures: $(DEV) compile

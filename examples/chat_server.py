@@ -5,7 +5,6 @@ Join it: python -m websockets "ws://localhost:8765/?name=ann"   (and once more a
 """
 
 import sys
-from urllib.parse import parse_qs
 
 import trio
 
@@ -28,8 +27,8 @@ class Room:
 
     async def join(self, connection: Connection) -> None:
         """Be the handler of one member."""
-        names = parse_qs(connection.request.query).get("name", ["somebody"])
-        name = names[0].strip(" *")[:20] or "somebody"
+        name = connection.request.query.get("name", "")
+        name = name.strip(" *")[:20] or "somebody"
         self.members.add(connection)
         self.say(f"* {name} is here")
         try:

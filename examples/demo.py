@@ -12,7 +12,7 @@ import trio
 from chat_server import Room
 from echo_server import echo
 
-from trio_wsendpoint import Connection, Request, Response, Timeouts, serve_endpoint
+from trio_wsendpoint import Connection, Opening, Response, Timeouts, serve_endpoint
 
 PAGE = Path(__file__).with_name("demo.html").read_bytes()
 HEADERS = {
@@ -22,8 +22,9 @@ HEADERS = {
 }
 
 
-async def answer(request: Request) -> Response | None:
+async def answer(opening: Opening) -> Response | None:
     """Look at each request before it is accepted: the page, a WebSocket, or 404."""
+    request = opening.request
     if request.is_upgrade:
         return None if request.path in {"/", "/chat", "/echo"} else Response(404)
     return Response(200, HEADERS, PAGE) if request.path == "/" else Response(404)

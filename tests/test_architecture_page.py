@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_wsendpoint.connection.reader import Lease
+from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.writer import Writing
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Ending

@@ -24,6 +24,8 @@ from trio_wsendpoint import (
     HandshakeError,
     HandshakeRefused,
     ProtocolError,
+    ProxyError,
+    ProxyRefused,
     RequestAnswered,
     Response,
     Row,
@@ -57,6 +59,7 @@ def pickled(protocol: int, error: Any) -> Any:
 
 #: What is caught where it is raised, and translated.
 INTERNAL = {
+    "trio_wsendpoint.client.opening.Redirected",
     "trio_wsendpoint.client.record.Stop",
     "trio_wsendpoint.handshake.head.BadHead",
     "trio_wsendpoint.testing.runs.Fault",
@@ -86,6 +89,9 @@ def told_by(error):
             "limit",
             "size",
             "challenge",
+            "proxy",
+            "is_final",
+            "trail",
         )
         if hasattr(error, name)
     }
@@ -105,6 +111,10 @@ def make(made):
     if made is GaveUp:
         row = Row("refused", "stop", "the server said no")
         return made(row, OSError(111, "refused"), attempts=3, failures=2)
+    if issubclass(made, ProxyRefused):
+        return made("no", "http://p:1", status=403, response=Response(403), is_final=False)
+    if issubclass(made, ProxyError):
+        return made("no", "http://p:1")
     if made is UndecodableMessage:
         return made("{", ValueError("no end"))
     if made is BadUpgrade:

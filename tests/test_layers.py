@@ -27,9 +27,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("server", "client"),
     ("testing", "tls"),
     ("__init__",),
+    ("cli",),
+    ("__main__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FILES = ("_words", "_version", "errors", "options", "tls", "__init__")
+FILES = ("_words", "_version", "errors", "options", "tls", "__init__", "__main__")
 FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.
@@ -51,6 +53,10 @@ THIRD_PARTY = {
     "h11": lambda module: module in {f"{PACKAGE}.handshake.http1", f"{PACKAGE}.http.heads"},
     "idna": lambda module: unit_of(module) == "handshake",
     "pytest": lambda module: module == f"{PACKAGE}.testing.plugin",
+    "python_socks": lambda module: module == f"{PACKAGE}.client.socks_tunnel",
+    "click": lambda module: unit_of(module) == "cli",
+    "prompt_toolkit": lambda module: module == f"{PACKAGE}.cli.prompt",
+    "rich": lambda module: unit_of(module) == "cli",
     "isal": lambda module: unit_of(module) == "extensions",
     # It is compiled with it; what runs never imports it.
     "cython": lambda module: module == f"{PACKAGE}.protocol.codec",

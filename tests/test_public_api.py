@@ -76,7 +76,7 @@ def test_a_module_says_what_it_is_and_what_is_public(module: str) -> None:
 @pytest.mark.parametrize("name", trio_wsendpoint.__all__)
 def test_a_public_name_has_a_docstring_of_its_own(name: str) -> None:
     value = getattr(trio_wsendpoint, name)
-    if name in {"Handler", "ProcessRequest"}:
+    if name in {"Handler", "HttpHandler", "ProcessRequest"}:
         assert typing.get_origin(value) is Callable, "the type of a function"
     elif name not in {"__version__", "codec_kind"}:
         assert inspect.isclass(value) or inspect.isfunction(value), name

@@ -188,7 +188,8 @@ GOOD = dict.fromkeys(HEADERS, SECRET)
 async def test_a_request_that_is_refused(data, autojump_clock, caplog):
     caplog.set_level("DEBUG")
 
-    async def process_request(asked) -> Any:
+    async def process_request(opening) -> Any:
+        asked = opening.request
         return 401, {"Set-Cookie": asked.headers["Cookie"]}, asked
 
     async with serve_memory(process_request=process_request) as served:
@@ -208,7 +209,7 @@ async def test_a_request_that_is_refused(data, autojump_clock, caplog):
 async def test_a_header_that_a_server_cannot_send(name, value, autojump_clock, caplog):
     caplog.set_level("DEBUG")
 
-    async def process_request(asked):
+    async def process_request(opening):
         return Response(401, {name: value})
 
     with pytest.raises((ValueError, TypeError)) as caught:

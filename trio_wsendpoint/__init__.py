@@ -7,6 +7,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 """
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.client.attempts import (
     Attempt,
     GaveUp,
@@ -18,8 +19,10 @@ from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes
 from trio_wsendpoint.client.connecting import connect_endpoint
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.proxy_errors import ProxyError, ProxyRefused
 from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
+from trio_wsendpoint.client.redirects import RedirectRefused
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import ReconnectState
@@ -42,6 +45,7 @@ from trio_wsendpoint.connection.closed import (
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.errors import (
     BadResponse,
     EndpointClosed,
@@ -68,6 +72,14 @@ from trio_wsendpoint.handshake.errors import (
     BadUpgrade,
     HandshakeRefused,
     RequestAnswered,
+    UnexpectedProxyHeader,
+)
+from trio_wsendpoint.http import (
+    BodyCutShort,
+    BodyTooLarge,
+    HttpLimits,
+    OutOfTime,
+    StreamedResponse,
 )
 from trio_wsendpoint.options import Heartbeat, Limits, ServerLimits, Timeouts
 from trio_wsendpoint.protocol import (
@@ -94,6 +106,13 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.answering import HttpHandler
+from trio_wsendpoint.server.errors import ClientGone
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.listen import Listen
+from trio_wsendpoint.server.listeners import open_listeners
+from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.server.routing import Routes
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import accept_endpoint, run_endpoint, serve_endpoint
 from trio_wsendpoint.server.settings import AcceptOptions, ProcessRequest, ServeOptions
@@ -111,7 +130,10 @@ __all__ = [
     "BadResponse",
     "BadUpgrade",
     "BinaryFrame",
+    "BodyCutShort",
+    "BodyTooLarge",
     "ClientEndpoint",
+    "ClientGone",
     "CloseCause",
     "CloseCode",
     "CloseFrame",
@@ -139,6 +161,9 @@ __all__ = [
     "HandshakeTimeout",
     "Headers",
     "Heartbeat",
+    "HttpHandler",
+    "HttpLimits",
+    "HttpRequest",
     "Instrument",
     "InvalidCloseCode",
     "InvalidFrame",
@@ -146,15 +171,20 @@ __all__ = [
     "InvalidURL",
     "JSONCodec",
     "Limits",
+    "Listen",
     "LocalError",
     "Message",
     "MessageByteStream",
     "MessageChannel",
     "MessageTooBig",
     "NotConnected",
+    "Opening",
+    "OutOfTime",
     "Parser",
     "PassedBy",
+    "Peer",
     "PeerError",
+    "PeerTLS",
     "PeerTooSlow",
     "PingFrame",
     "PingStore",
@@ -164,29 +194,37 @@ __all__ = [
     "ProcessRequest",
     "Progress",
     "ProtocolError",
+    "ProxyError",
+    "ProxyRefused",
     "RateExceeded",
     "ReceiveStream",
     "ReconnectState",
     "ReconnectStatistics",
     "ReconnectingConnection",
+    "RedirectRefused",
     "Request",
     "RequestAnswered",
     "Response",
     "Retry",
+    "Routes",
     "Row",
     "SendStream",
     "ServeOptions",
     "ServerEndpoint",
     "ServerLimits",
     "ServerStatistics",
+    "SocketAddress",
     "State",
+    "StreamedResponse",
     "Streamer",
     "TLSFailed",
     "TextFrame",
     "Timeouts",
+    "Timings",
     "TrafficStatistics",
     "UndecodableMessage",
     "UnexpectedEOF",
+    "UnexpectedProxyHeader",
     "UnexpectedText",
     "UnfinishedStream",
     "WebSocketError",
@@ -195,6 +233,7 @@ __all__ = [
     "broadcast",
     "codec_kind",
     "connect_endpoint",
+    "open_listeners",
     "reconnecting_endpoint",
     "run_endpoint",
     "serve_endpoint",

@@ -49,7 +49,9 @@ class WebSocketError(Exception):
 
 def _restore(made: type[WebSocketError], args: tuple[object, ...]) -> WebSocketError:
     """Make an exception without calling its constructor; its attributes are set afterwards."""
-    return made.__new__(made, *args)
+    error = made.__new__(made, *args)
+    error.args = args  # which an `OSError` leaves to its constructor
+    return error
 
 
 # ---- the peer's mistakes ---------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Limits(OptionGroup):
     fragments: int = 4096
     receive_buffer: int = 64 * KIB
     send_buffer: int = 64 * KIB
-    fragment_size: int = 256 * KIB
+    fragment_size: int = 1024 * KIB
     head_size: int = 16 * KIB
     header_count: int = 64
     list_items: int = 32
@@ -139,7 +139,8 @@ class ServerLimits(OptionGroup):
 class Timeouts(OptionGroup):
     """How long a connection waits, in seconds; `math.inf` is allowed.
 
-    `open`: the whole opening, TLS included; bytes do not renew it.
+    `open`: the whole opening, TLS included, without the time of `process`; bytes do not renew it.
+    `process`: how long `process_request` may take.
     `write`: how long the peer may accept nothing while we have something to write.
     `answer`: how long a violation or a Close of the peer waits, after the last message before it
     was handed to the app, for the app's answer.
@@ -156,6 +157,7 @@ class Timeouts(OptionGroup):
     """
 
     open: float = 10.0
+    process: float = 10.0
     write: float = 20.0
     answer: float = 1.0
     ping: float = 20.0

@@ -37,7 +37,7 @@ TLS = PeerTLS("TLSv1.3", "TLS_AES_128_GCM_SHA256", "Ann\n", b"der", {"subject": 
         (Peer(address="192.0.2.1"), "192.0.2.1"),
         (Peer(address="", transport="unix"), "unix:"),
         (Peer(address=None, proxies=("10.0.0.1", "unix:")), "unknown via 10.0.0.1, unix:"),
-        (Peer(address=None, transport="stream"), "unknown"),
+        (Peer(address=None, transport="stream"), "stream:"),
         (Peer(address="a", port=1, tls=PeerTLS()), "a:1 TLS"),
         (
             Peer(address="a", port=1, tls=TLS),
@@ -61,10 +61,10 @@ def test_a_long_path_is_cut():
     [
         (Peer(address="192.0.2.1", port=1), "tcp", "192.0.2.1"),
         (Peer(address="::ffff:192.0.2.1", tls=PeerTLS()), "tls", "192.0.2.1"),
-        (Peer(address="/a", transport="unix"), "unix", "unix:"),
-        (Peer(address=None, transport="stream"), "stream", "stream:"),
+        (Peer(address="/a", transport="unix"), "unix", None),
+        (Peer(address=None, transport="stream"), "stream", None),
         (Peer(address=None, proxies=("10.0.0.1", "10.0.0.2")), "tcp", "10.0.0.1"),
-        (Peer(address=None), "tcp", "tcp:"),
+        (Peer(address=None), "tcp", None),
     ],
 )
 def test_kind_and_how_it_is_counted(peer, kind, counted_as):

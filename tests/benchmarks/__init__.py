@@ -1,6 +1,8 @@
 """Speed and memory beside other libraries: `make bench`, or `python -m tests.benchmarks`.
 
-`works` says what is measured and `peers` against whom; `servers` are the programs measured, `load`
-the program that keeps them busy; `measure` runs them in interleaved rounds, `targets` judges, and
-`report` and `plot` write `docs/benchmarks.md` and `docs/benchmarks.svg`.
+What is measured, as data: `works`, `peers`, `targets`.  The programs: `servers`, `native` (in C)
+and `load`, which opens `connections` and keeps them busy by its `loops`, or by those in C
+(`engine`).  `processes` and `cores` start them and place them, `measure` runs them in interleaved
+rounds.  `figures` and `results` compute, `report` and `plot` write `docs/benchmarks.md` and
+`docs/benchmarks.svg`, `compare` measures another checkout.  `run` is the command, with `options`.
 """

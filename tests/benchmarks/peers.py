@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import dataclass
 
+from tests.benchmarks import native
 from tests.benchmarks.works import Work
 
 
@@ -12,13 +13,15 @@ from tests.benchmarks.works import Work
 class Peer:
     """A server: the program `module` of `servers`, started with `arguments` and `environment`.
 
-    `needs`: the distributions without which it cannot run.  `raw`: it echoes bytes, without
-    WebSocket; then `works` are the ones that make sense with it.
+    `native`: the program in C that takes its place.  `needs`: the distributions without which it
+    cannot run.  `raw`: it echoes bytes, without WebSocket.  `works`: what it is measured with, if
+    not with all.
     """
 
     key: str
     title: str
-    module: str
+    module: str = ""
+    native: str | None = None
     arguments: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
@@ -33,9 +36,12 @@ class Peer:
             return False
         return self.has_deflate or not work.deflate
 
-    def missing(self) -> list[str]:
-        """Return what it needs and is not installed."""
-        return [name for name in self.needs if version(name) is None]
+    def why_not(self) -> str | None:
+        """Return why it cannot be measured here, None if it can."""
+        missing = [name for name in self.needs if version(name) is None]
+        if missing:
+            return f"{', '.join(missing)} is not installed"
+        return None if self.native is None else native.why_not(self.native)
 
 
 def version(distribution: str) -> str | None:
@@ -47,14 +53,10 @@ def version(distribution: str) -> str | None:
 
 
 ECHOES = (
-    "pingpong",
-    "connections-100",
-    "connections-1000",
-    "connections-5000",
-    "pipelined",
-    "16k",
-    "1m",
+    *("pingpong", "connections-100", "connections-1000", "connections-5000"),
+    *("in-flight-32", "1k", "16k", "1m"),
 )
+UVLOOP = ("--uvloop",)
 
 PEERS = (
     Peer(key="ours", title="trio_wsendpoint", module="ours"),
@@ -63,7 +65,10 @@ PEERS = (
         title="trio_wsendpoint, uncompiled",
         module="ours",
         environment=(("TRIO_WSENDPOINT_PURE", "1"),),
-        works=("pingpong", "connections-100", "pipelined", "16k", "1m", "deflate", "broadcast"),
+        works=(
+            *("pingpong", "connections-100", "in-flight-32", "1k", "16k", "1m"),
+            *("deflate", "broadcast"),
+        ),
     ),
     Peer(
         key="websockets_trio",
@@ -72,16 +77,10 @@ PEERS = (
         needs=("websockets",),
     ),
     Peer(
-        key="websockets_asyncio",
-        title="websockets, asyncio",
-        module="websockets_asyncio",
-        needs=("websockets",),
-    ),
-    Peer(
         key="websockets_uvloop",
         title="websockets, uvloop",
         module="websockets_asyncio",
-        arguments=("--uvloop",),
+        arguments=UVLOOP,
         needs=("websockets", "uvloop"),
     ),
     Peer(
@@ -90,8 +89,15 @@ PEERS = (
         module="trio_websocket",
         needs=("trio-websocket",),
         has_deflate=False,
+        works=("pingpong", "connections-100", "in-flight-32", "handshakes", "idle", "growth"),
     ),
-    Peer(key="aiohttp", title="aiohttp, asyncio", module="aiohttp", needs=("aiohttp",)),
+    Peer(
+        key="aiohttp_uvloop",
+        title="aiohttp, uvloop",
+        module="aiohttp",
+        arguments=UVLOOP,
+        needs=("aiohttp", "uvloop"),
+    ),
     Peer(
         key="picows",
         title="picows, asyncio",
@@ -100,33 +106,36 @@ PEERS = (
         has_deflate=False,
     ),
     Peer(
+        key="picows_uvloop",
+        title="picows, uvloop",
+        module="picows",
+        arguments=UVLOOP,
+        needs=("picows", "uvloop"),
+        has_deflate=False,
+    ),
+    Peer(
         key="raw_trio",
-        title="raw Trio TCP",
+        title="raw Trio echo",
         module="raw_trio",
         raw=True,
         has_deflate=False,
-        works=(*ECHOES, "broadcast", "idle"),
+        works=(*ECHOES, "broadcast", "idle", "growth"),
     ),
     Peer(
-        key="raw_trio_stream",
-        title="raw Trio stream",
-        module="raw_trio_stream",
+        key="c_echo",
+        title="C epoll echo",
+        native="echo",
         raw=True,
         has_deflate=False,
-        works=(*ECHOES, "tls"),
+        works=(*ECHOES, "broadcast"),
     ),
 )
 TITLES = {peer.key: peer.title for peer in PEERS}
+#: Those without WebSocket, which show what can be had at best.
+FLOORS = tuple(peer.key for peer in PEERS if peer.raw)
 
-#: Distributions whose versions the table tells.
+#: Distributions whose versions the page tells.
 TOLD = (
-    "trio",
-    "trio-wsendpoint",
-    "websockets",
-    "trio-websocket",
-    "wsproto",
-    "aiohttp",
-    "picows",
-    "aiofastnet",
-    "uvloop",
+    *("trio", "trio-wsendpoint", "websockets", "trio-websocket", "wsproto"),
+    *("aiohttp", "picows", "aiofastnet", "uvloop"),
 )

@@ -1,6 +1,6 @@
 """The two processes of a measurement: a server, and the load that keeps it busy.
 
-Both inherit the one core of this process; see `pin`.
+Both end when their standard input does, so that none is left however this process ends.
 """
 
 from __future__ import annotations
@@ -11,43 +11,50 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.benchmarks import native
+from tests.benchmarks.cores import Cores, CpuClock, confine
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.works import Work
 
 ROOT = Path(__file__).parents[2]
-#: Seconds that a process has for an answer, beside what it was told to take.
-PATIENCE = 60
+#: Seconds that a process has for an answer, besides what it was told to take.
+PATIENCE = 30
 
 
 class MeasurementError(Exception):
     """A server, or the load, failed: there is no figure."""
 
 
-def pin(core: int | None) -> int | None:
-    """Confine this process and its children to one core (default: the last); return which."""
-    if not hasattr(os, "sched_setaffinity"):
-        return None
-    core = max(os.sched_getaffinity(0)) if core is None else core
-    os.sched_setaffinity(0, {core})
-    return core
+def program(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our modules."""
+    return [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
 
 
 class Child:
-    """A process that answers each line with a line."""
+    """A process that answers each line with a line.
 
-    def __init__(self, name: str, module: str, *arguments: str, **environment: str) -> None:
+    It is in a group of its own: a Ctrl-C reaches this process alone, which ends its children.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+            command,
             cwd=ROOT,
-            env={**os.environ, **environment},
+            # The same order in every set and dict of strings, in every run.
+            env={**os.environ, "PYTHONHASHSEED": "0", **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            process_group=0,
         )
+        self.pid = self._process.pid
 
     def ask(self, line: str, patience: float = PATIENCE) -> Any:
         """Write `line` and return the answer, read as JSON."""
@@ -74,6 +81,12 @@ class Child:
             raise MeasurementError(f"{self.name}: {told['error']}")
         return told
 
+    def confine(self, core: int) -> None:
+        try:
+            confine(self.pid, core)
+        except OSError as error:
+            raise MeasurementError(f"{self.name}: it cannot be put on core {core}") from error
+
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -84,29 +97,30 @@ class Child:
 
 
 class Pair:
-    """A server and its load, for the length of a `with` block."""
+    """A server and its load, for the length of a `with` block.
+
+    The server starts at once; `greet` waits for it and starts the load, so that many servers can
+    start at the same time.
+    """
 
     def __init__(self, peer: Peer, work: Work, cert: Path) -> None:
         self.peer, self.work = peer, work
-        arguments = [*peer.arguments]
-        if work.kind == "broadcast":
-            arguments += ["--mode", "broadcast"]
-        if work.deflate:
-            arguments += ["--deflate"]
-        if work.tls:
-            arguments += ["--cert", str(cert)]
-        self.server = Child(
-            peer.title, f"servers.{peer.module}", *arguments, **dict(peer.environment)
-        )
+        self.server = Child(peer.title, command_of(peer, work, cert), dict(peer.environment))
         self._children = [self.server]
-        try:
-            self.hello = self.server.answer()
-            told = {"work": work.to_json(), "port": self.hello["port"], "raw": peer.raw}
-            self.load = Child(f"the load of {peer.title}", "load", json.dumps(told))
-            self._children.append(self.load)
-        except BaseException:
-            self.end()
-            raise
+
+    def greet(self) -> dict[str, Any]:
+        """Return what the server says of itself when it listens."""
+        hello: dict[str, Any] = self.server.answer()
+        told = {
+            "work": self.work.to_json(),
+            "port": hello["port"],
+            "raw": self.peer.raw,
+            "engine": None if native.why_not("load") else str(native.build("load")),
+        }
+        self.load = Child(f"the load of {self.peer.title}", program("load", json.dumps(told)))
+        self._children.append(self.load)
+        self._clock = CpuClock(self.server.pid)
+        return hello
 
     def end(self) -> None:
         for child in self._children:
@@ -123,20 +137,48 @@ class Pair:
     ) -> None:
         self.end()
 
+    def confine(self, cores: Cores) -> None:
+        """Put server and load where they are to run from now on."""
+        self.server.confine(cores.server)
+        self.load.confine(cores.load)
+
     def open(self, count: int) -> None:
-        self.load.ask(json.dumps({"open": count}), PATIENCE + count / 50)
+        self.load.ask(json.dumps({"open": count}), PATIENCE + count / 100)
+
+    def churn(self, count: int) -> None:
+        """Open, use and close `count` connections."""
+        self.load.ask(json.dumps({"churn": count}), PATIENCE + count / 100)
 
     def run(self, seconds: float) -> dict[str, float]:
-        """Run a round; return the server's µs of CPU for each, and how many there were a second."""
-        before = self.server.ask("cpu")
+        """Run a round; return the figures by name.
+
+        `cpu`: the server's µs for each; `rate`: how many a second; `load`: in how much of the
+        time the load did not wait for the server; `p50` and `p99`: latencies in µs.
+        """
+        before = self._clock.read()
         told = self.load.ask(json.dumps({"run": seconds}), PATIENCE + seconds)
-        used = self.server.ask("cpu") - before
+        used = self._clock.read() - before
         return {
             "cpu": used / 1000 / told["count"],
             "rate": told["count"] / told["seconds"],
-            "load": told["cpu"] * 1e6 / told["count"],
+            "load": told["awake"] / told["seconds"],
+            "p50": told["p50"],
+            "p99": told["p99"],
         }
 
     def resident(self) -> int:
         """Return the resident bytes of the server."""
         return int(self.server.ask("rss"))
+
+
+def command_of(peer: Peer, work: Work, cert: Path) -> list[str]:
+    """Return the command that starts the server of `peer` for `work`."""
+    mode = "broadcast" if work.kind == "broadcast" else "echo"
+    if peer.native is not None:
+        return [str(native.build(peer.native)), mode]
+    arguments = [*peer.arguments, "--mode", mode]
+    if work.deflate:
+        arguments += ["--deflate"]
+    if work.tls:
+        arguments += ["--cert", str(cert)]
+    return program(f"servers.{peer.module}", *arguments)

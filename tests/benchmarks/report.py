@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tests.benchmarks.figures import Quartiles
 from tests.benchmarks.peers import PEERS, TITLES
 from tests.benchmarks.results import Results
-from tests.benchmarks.targets import judge
-from tests.benchmarks.works import WORKS, Work
+from tests.benchmarks.targets import Verdict, judge
+from tests.benchmarks.works import REGIMES, WORK_TITLES, WORKS, Regime, Work
 
 BEGIN = "<!-- results: written by `make bench` -->"
 END = "<!-- end of results -->"
+#: After a figure for which the server waited for the load.
+FULL = " †"
 
 
 def render(page: str, results: Results) -> str:
@@ -31,10 +34,12 @@ def number(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table; all columns but the first are aligned to the right."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)
+) -> Iterator[str]:
+    """Yield the lines of a table; all columns except those of `words` are aligned to the right."""
     yield "| " + " | ".join(head) + " |"
-    yield "|---|" + "---:|" * (len(head) - 1)
+    yield "|" + "".join("---|" if i in words else "---:|" for i in range(len(head)))
     for row in rows:
         yield "| " + " | ".join(row) + " |"
     yield ""
@@ -45,20 +50,20 @@ def _lines(results: Results) -> Iterator[str]:
     yield ""
     for name, value in results.environment.items():
         yield f"- {name}: {value}"
-    for title, why in results.skipped.items():
-        yield f"- not measured: {title}, because {why}"
-    yield ""
-    yield "## Targets"
+    names = TITLES | WORK_TITLES | REGIMES
+    for key, why in results.skipped.items():
+        yield f"- not measured: {names.get(key, key)}, because {why}"
     yield ""
     yield from _targets(results)
-    yield "## Server CPU, µs for one message"
-    yield ""
     yield from _overview(results)
+    yield from _floors(results)
     for work in WORKS:
-        if work.key in results.works:
+        if work.key in results.works and not work.is_memory:
             yield f"## {work.title[0].upper()}{work.title[1:]}"
             yield ""
-            yield from _memory(results, work) if work.kind == "idle" else _work(results, work)
+            for regime in work.regimes:
+                yield from _work(results, work, regime)
+    yield from _memory(results)
     if results.micro:
         yield "## Without I/O"
         yield ""
@@ -67,49 +72,143 @@ def _lines(results: Results) -> Iterator[str]:
         )
 
 
+# ---- all works -----------------------------------------------------------------------------------
+
+
 def _targets(results: Results) -> Iterator[str]:
-    rows = []
-    for verdict in judge(results):
-        target = verdict.target
-        measured = number(verdict.value) + (target.unit if verdict.value is not None else "")
-        rows.append([target.text, f"{target.most:g}{target.unit}", measured, verdict.word])
-    yield from table(["target", "at most", "measured", ""], rows)
+    verdicts = judge(results)
+    yield "## Targets"
+    yield ""
+    yield f"{_count(verdicts)} A ratio is the median of the ratios of all rounds."
+    yield ""
+    for regime, title in REGIMES.items():
+        yield f"### Targets on {title}"
+        yield ""
+        rows = [_verdict(one) for one in verdicts if one.target.regime == regime]
+        head = ["work", "what", "at most", "measured", "quartiles", "verdict"]
+        yield from table(head, rows, words=(0, 1, 5))
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    words = []
+    for regime, title in REGIMES.items():
+        here = [one.holds for one in verdicts if one.target.regime == regime]
+        open_ = f", {here.count(None)} not measured" if None in here else ""
+        words.append(f"{here.count(True)} of {len(here)} hold on {title}{open_}")
+    return "; ".join(words) + "."
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    target = verdict.target
+    measured = number(verdict.value) + (target.unit if verdict.value is not None else "")
+    full = FULL if verdict.is_load_full else ""
+    return [
+        WORK_TITLES[target.work],
+        target.subject,
+        f"{target.most:g}{target.unit}",
+        measured + full,
+        _range(verdict.spread),
+        verdict.words,
+    ]
+
+
+def _range(quartiles: Quartiles | None) -> str:
+    if quartiles is None:
+        return ""
+    return f"{number(quartiles.first)} to {number(quartiles.third)}"
 
 
 def _overview(results: Results) -> Iterator[str]:
-    works = [work for work in WORKS if work.key in results.works and work.kind != "idle"]
-    peers = [
-        peer.key for peer in PEERS if any(results.samples(work.key, peer.key) for work in works)
-    ]
-    rows = [
-        [work.title, *(number(results.median(work.key, peer)) for peer in peers)] for work in works
-    ]
-    yield from table(["", *(TITLES[peer] for peer in peers)], rows)
-
-
-def _work(results: Results, work: Work) -> Iterator[str]:
-    rows = []
-    for peer, samples in results.works[work.key].items():
-        if isinstance(samples, str):
-            rows.append([TITLES[peer], f"failed: {samples}", "", "", ""])
+    yield "## Server CPU, µs for one message"
+    yield ""
+    for regime, title in REGIMES.items():
+        works = [w for w in WORKS if results.outcome(w.key, regime) and not w.is_memory]
+        peers = [p.key for p in PEERS if any(results.samples(w.key, regime, p.key) for w in works)]
+        if not works:
             continue
-        cpu = samples["cpu"]
+        yield f"### CPU on {title}"
+        yield ""
+        rows = [
+            [work.title, *(_cpu(results, work.key, regime, peer) for peer in peers)]
+            for work in works
+        ]
+        yield from table(["", *(TITLES[peer] for peer in peers)], rows)
+
+
+def _cpu(results: Results, work: str, regime: Regime, peer: str) -> str:
+    full = FULL if results.is_load_full(work, regime, peer) else ""
+    return number(results.median(work, regime, peer)) + full
+
+
+def _floors(results: Results) -> Iterator[str]:
+    rows = []
+    for work in WORKS:
+        for regime, title in REGIMES.items():
+            ratios = [
+                results.ratio(work.key, regime, one, other)
+                for one, other in (("raw_trio", "c_echo"), ("ours", "raw_trio"), ("ours", "c_echo"))
+            ]
+            if any(ratio is not None for ratio in ratios):
+                rows.append([work.title, title, *map(number, ratios)])
+    if rows:
+        yield "## Floors"
+        yield ""
+        head = ["work", "on", "raw Trio / C", "ours / raw Trio", "ours / C"]
+        yield from table(head, rows, words=(0, 1))
+
+
+# ---- one work ------------------------------------------------------------------------------------
+
+
+def _work(results: Results, work: Work, regime: Regime) -> Iterator[str]:
+    rows = []
+    for peer, samples in sorted(results.outcome(work.key, regime).items(), key=_place):
+        if isinstance(samples, str):
+            rows.append([TITLES[peer], samples, "", "", "", "", "", ""])
+            continue
+        share = results.median(work.key, regime, peer, "load") or 0.0
+        full = FULL if results.is_load_full(work.key, regime, peer) else ""
         rows.append(
             [
                 TITLES[peer],
-                number(results.median(work.key, peer, "rate")),
-                number(results.median(work.key, peer)),
-                f"{number(min(cpu))} to {number(max(cpu))}",
-                number(results.ratio(work.key, "ours", peer)),
+                number(results.median(work.key, regime, peer, "rate")),
+                number(results.median(work.key, regime, peer)),
+                _range(results.quartiles(work.key, regime, peer)),
+                number(results.ratio(work.key, regime, "ours", peer)),
+                number(results.median(work.key, regime, peer, "p50")),
+                number(results.median(work.key, regime, peer, "p99")),
+                "-" if regime == "one" else f"{share:.0%}{full}",
             ]
         )
-    head = ["server", f"{work.unit} a second", "CPU µs for one", "spread", "ours / it"]
-    yield from table(head, rows)
+    if rows:
+        yield f"On {REGIMES[regime]}:"
+        yield ""
+        head = ["server", f"{work.unit} a second", "CPU µs for one", "quartiles", "ours / it"]
+        yield from table([*head, "50 % within µs", "99 % within µs", "load"], rows)
 
 
-def _memory(results: Results, work: Work) -> Iterator[str]:
-    rows = [
-        [TITLES[peer], number(results.median(work.key, peer, "kib"))]
-        for peer in results.works[work.key]
+def _place(item: tuple[str, object]) -> int:
+    """Return where a server is among the others, for its line."""
+    return list(TITLES).index(item[0])
+
+
+def _memory(results: Results) -> Iterator[str]:
+    works = [work for work in WORKS if work.is_memory and work.key in results.works]
+    peers = [
+        peer for peer in TITLES if any(results.samples(work.key, "one", peer) for work in works)
     ]
-    yield from table(["server", "KiB a connection"], rows)
+    if not peers:
+        return
+    yield "## Memory, KiB"
+    yield ""
+    yield "Of each connection, or of all that were closed:"
+    yield ""
+    rows = [
+        [TITLES[peer], *(_kib(results.median(work.key, "one", peer, "kib")) for work in works)]
+        for peer in peers
+    ]
+    yield from table(["server", *(work.title for work in works)], rows)
+
+
+def _kib(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}"

@@ -8,17 +8,24 @@ from typing import Any, Literal
 KIB = 1024
 MIB = 1024 * KIB
 
-Kind = Literal["echo", "broadcast", "handshake", "idle"]
+Kind = Literal["echo", "broadcast", "handshake", "idle", "growth"]
+
+#: Where the processes run: "one" is server and load on the same core, "two" each on its own.
+Regime = Literal["one", "two"]
+REGIMES: dict[Regime, str] = {"one": "one core", "two": "two cores"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """One kind of load.
 
-    `connections` each keep `in_flight` messages of `size` bytes of payload under way ("echo"); or
-    one of them sends a message that all get ("broadcast"); or each is opened and closed, one after
-    another ("handshake"); or they are opened and left alone ("idle"), after one message if `used`.
-    `unit` is what is counted.  `only`: the servers that it is for, if not for all.
+    "echo": `connections` each keep `in_flight` messages of `size` bytes of payload under way, and
+    each message is written by a call of its own.  "broadcast": one of them sends a message, and
+    all get it.  "handshake": each is opened and closed, one after another.  "idle": they are
+    opened and left alone, after one message if `used`.  "growth": so many are opened, used and
+    closed, again and again, and what stays of them is measured.
+
+    `unit` is what is counted.  `only`: the servers that the work is for, if not for all.
     """
 
     key: str
@@ -33,42 +40,85 @@ class Work:
     used: bool = False
     unit: str = "messages"
     only: tuple[str, ...] = ()
-    #: Whether the plot shows it.
-    plotted: bool = True
+    regimes: tuple[Regime, ...] = ("one",)
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether what it measures is KiB, and not time."""
+        return self.kind in {"idle", "growth"}
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the load generator reads it."""
         return asdict(self)
 
 
-#: Those that tell how the cost grows with the number of connections.
+BOTH: tuple[Regime, ...] = ("one", "two")
+#: The works that tell how the cost grows with the number of connections.
 SCALING = ("pingpong", "connections-100", "connections-1000", "connections-5000")
-#: Whom many connections are measured with: ours, the floor, and one to compare with.
-MANY = ("ours", "raw_trio", "websockets_trio", "websockets_uvloop")
+#: The servers that 1,000 connections are measured with, and 5,000.
+MANY = (
+    *("ours", "websockets_trio", "websockets_uvloop", "aiohttp_uvloop"),
+    *("picows", "picows_uvloop", "raw_trio", "c_echo"),
+)
+VERY_MANY = ("ours", "websockets_uvloop", "picows", "picows_uvloop", "raw_trio", "c_echo")
 
 WORKS = (
-    Work(key="pingpong", title="1 connection, 125 B, ping-pong"),
-    Work(key="connections-100", title="100 connections, 125 B", connections=100),
+    Work(key="pingpong", title="1 connection, 125 B, ping-pong", regimes=BOTH),
+    Work(key="connections-100", title="100 connections, 125 B", connections=100, regimes=BOTH),
     Work(
         key="connections-1000",
         title="1,000 connections, 125 B",
         connections=1000,
         only=MANY,
-        plotted=False,
+        regimes=BOTH,
     ),
     Work(
         key="connections-5000",
         title="5,000 connections, 125 B",
         connections=5000,
-        only=MANY,
-        plotted=False,
+        only=VERY_MANY,
+        regimes=BOTH,
     ),
     Work(
-        key="pipelined", title="10 connections, 125 B, 32 in flight", connections=10, in_flight=32
+        key="in-flight-32",
+        title="10 connections, 125 B, 32 in flight",
+        connections=10,
+        in_flight=32,
+        regimes=BOTH,
     ),
-    Work(key="16k", title="10 connections, 16 KiB", connections=10, size=16 * KIB),
-    Work(key="1m", title="2 connections, 1 MiB binary", connections=2, size=MIB),
-    Work(key="1m-text", title="2 connections, 1 MiB text", connections=2, size=MIB, text=True),
+    Work(
+        key="1k",
+        title="10 connections, 1 KiB, 4 in flight",
+        connections=10,
+        in_flight=4,
+        size=KIB,
+        only=("ours", "ours_pure", "picows", "c_echo"),
+        regimes=BOTH,
+    ),
+    Work(
+        key="16k",
+        title="10 connections, 16 KiB, 4 in flight",
+        connections=10,
+        in_flight=4,
+        size=16 * KIB,
+        regimes=BOTH,
+    ),
+    Work(
+        key="1m",
+        title="2 connections, 1 MiB binary, 2 in flight",
+        connections=2,
+        in_flight=2,
+        size=MIB,
+        regimes=BOTH,
+    ),
+    Work(
+        key="1m-text",
+        title="2 connections, 1 MiB text, 2 in flight",
+        connections=2,
+        in_flight=2,
+        size=MIB,
+        text=True,
+    ),
     Work(
         key="deflate",
         title="10 connections, 1 KiB of JSON, compressed",
@@ -77,7 +127,8 @@ WORKS = (
         text=True,
         deflate=True,
     ),
-    Work(key="tls", title="TLS, 1 connection, 125 B, ping-pong", tls=True),
+    Work(key="tls", title="TLS, 1 connection, 125 B, ping-pong", tls=True, regimes=BOTH),
+    Work(key="tls-50", title="TLS, 50 connections, 125 B", connections=50, tls=True, regimes=BOTH),
     Work(
         key="broadcast",
         title="125 B from one to 1,000",
@@ -98,7 +149,6 @@ WORKS = (
         kind="idle",
         connections=2000,
         deflate=True,
-        plotted=False,
     ),
     Work(
         key="idle-deflate-used",
@@ -109,6 +159,13 @@ WORKS = (
         text=True,
         deflate=True,
         used=True,
-        plotted=False,
+    ),
+    Work(
+        key="growth",
+        title="what stays of 1,000 connections that were opened, used and closed",
+        kind="growth",
+        connections=1000,
+        used=True,
     ),
 )
+WORK_TITLES = {work.key: work.title for work in WORKS}

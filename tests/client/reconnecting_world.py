@@ -51,7 +51,8 @@ class World:
     async def drop(self, connection):
         await connection.aclose(1001)
 
-    async def process_request(self, request):
+    async def process_request(self, opening):
+        request = opening.request
         self.requests.append(request)
         if self.stalls:
             await trio.sleep_forever()

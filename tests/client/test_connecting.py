@@ -453,7 +453,7 @@ async def test_what_was_agreed_is_on_the_connection(autojump_clock):
         assert client.subprotocol == "b"
         assert client.response.status == 101
         assert client.response.headers["X-Server"] == "me"
-        assert (client.request.path, client.request.query) == ("/path", "q")
+        assert (client.request.path, client.request.query.raw) == ("/path", "q")
 
 
 async def test_an_endpoint_class(autojump_clock):

@@ -77,7 +77,7 @@ async def test_a_refusal_tells_status_headers_and_body(autojump_clock):
 
 
 async def test_a_refusal_from_our_own_server(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         return Response(418, {"X-Pot": "short"}, "tea only")
 
     async with serve_memory(process_request=process_request) as served:

@@ -21,6 +21,9 @@ from trio_wsendpoint import (
     HandshakeRefused,
     HandshakeTimeout,
     InvalidURL,
+    ProxyError,
+    ProxyRefused,
+    RedirectRefused,
     Response,
     TLSFailed,
 )
@@ -39,6 +42,14 @@ def row(error, phase="opening", cause=None, *, codes=None, has_connected=False, 
 def caused(error, cause):
     error.__cause__ = cause
     return error
+
+
+def proxy_error(cause=None):
+    return caused(ProxyError("no way", "http://p:1"), cause)
+
+
+def proxy_refused(response, *, status=None, is_final=True):
+    return ProxyRefused("no", "http://p:1", status=status, response=response, is_final=is_final)
 
 
 def closed(received=None, sent=None, kind=ConnectionLost):
@@ -66,6 +77,18 @@ def closed(received=None, sent=None, kind=ConnectionLost):
         (caused(TLSFailed("x"), ssl.SSLError("no common version")), "tls"),
         (caused(TLSFailed("x"), ssl.SSLEOFError("eof")), "opening-lost"),
         (caused(TLSFailed("x"), ConnectionResetError()), "opening-lost"),
+        (proxy_error(), "proxy-failed"),
+        (proxy_error(ConnectionRefusedError()), "proxy-failed"),
+        (proxy_error(socket.gaierror(socket.EAI_NONAME, "no such name")), "name-unknown"),
+        (proxy_error(caused(TLSFailed("x"), ssl.SSLError("expired"))), "tls"),
+        (proxy_error(caused(TLSFailed("x"), ssl.SSLEOFError("eof"))), "opening-lost"),
+        (proxy_refused(Response(407)), "http-proxy"),
+        (proxy_refused(Response(403)), "proxy-refused"),
+        (proxy_refused(Response(502)), "http-later"),
+        (proxy_refused(Response(503)), "http-busy"),
+        (proxy_refused(None, status=2), "proxy-refused"),
+        (proxy_refused(None, status=5, is_final=False), "proxy-failed"),
+        (RedirectRefused("in a circle", Response(302)), "http-refused"),
     ],
 )
 def test_an_opening(error, name):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import pytest
 import trio
 import trio.testing
@@ -169,3 +172,52 @@ async def test_a_message_of_exactly_the_limit() -> None:
     async with served(limits=Limits(message_size=100)) as (connection, peer):
         await peer.send(BinaryFrame(bytes(100)))
         assert await connection.receive() == bytes(100)
+
+
+#: What is held for a connection, without what its memory streams hold.
+OURS = [
+    tracemalloc.Filter(True, "*/trio_wsendpoint/*"),
+    tracemalloc.Filter(False, "*/trio_wsendpoint/testing/*"),
+]
+#: What `docs/limits.md` states for a connection whose peer does not read, in bytes.
+STATED = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 100, 1_000, 4_000, 9_000, 16_384, 21_000, 22_000, 32_000, 33_000, 45_000, 60_000, 65_536],
+)
+@pytest.mark.parametrize("cut", [1, 3])
+async def test_an_echo_to_a_peer_that_reads_nothing_holds_what_is_stated(
+    size: int, cut: int
+) -> None:
+    ours, theirs = half_pair()
+    async with (
+        may_lose(served((ours, theirs))) as (connection, _),
+        trio.open_nursery() as nursery,
+    ):
+        ours.room = size // cut  # so a frame is half written
+        frame = BinaryFrame(bytes(size), mask=b"abcd").to_bytes()
+        frames = memoryview(frame * (500_000 // len(frame)))
+
+        async def echo() -> None:
+            async for message in connection:
+                await connection.send(message)
+
+        await settle()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            nursery.start_soon(echo)
+            while not ours.unread:
+                piece, frames = frames[:8192], frames[8192:]
+                await theirs.send_all(piece)
+                await away()
+            gc.collect()
+            snapshot = tracemalloc.take_snapshot().filter_traces(OURS)
+            held = sum(trace.size for trace in snapshot.traces)
+        finally:
+            tracemalloc.stop()
+        assert frames  # reading has stopped
+        assert held <= STATED - 16 * 1024  # an idle one costs the rest
+        nursery.cancel_scope.cancel()

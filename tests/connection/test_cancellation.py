@@ -78,7 +78,9 @@ async def test_a_send_is_whole_or_nothing(size: int) -> None:
                         client.send_nowait("f" * size)
                         sent.append("f" * size)
                 message = f"{turns:02}" * size
-                if not await cancelled_after(turns % 40, partial(client.send, message)):
+                if not await cancelled_after(
+                    turns % 40 * (1 + size // 50_000), partial(client.send, message)
+                ):
                     sent.append(message)
             await client.aclose()
         assert received == sent

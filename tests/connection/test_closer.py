@@ -71,7 +71,7 @@ async def test_who_closes_is_done_with_the_peers_last_byte(autojump_clock: Clock
 
 
 @pytest.mark.parametrize("takes_waiting", [False, True])
-@pytest.mark.parametrize("how", ["closer", "heartbeat"])
+@pytest.mark.parametrize("how", ["abort", "heartbeat"])
 async def test_who_closes_is_done_when_it_is_aborted(
     autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch, how: str, *, takes_waiting: bool
 ) -> None:
@@ -84,7 +84,10 @@ async def test_who_closes_is_done_when_it_is_aborted(
             nursery.start_soon(connection.aclose)
             await settle()
             assert not ours.is_closed
-            assert connection._tasks.cancel_task(how)
+            if how == "abort":
+                connection.tasks.abort()
+            else:
+                assert connection.tasks.cancel_task(how)
         assert trio.current_time() == began
         assert ours.is_closed
 
@@ -132,9 +135,9 @@ async def test_who_only_waits_may_stop_waiting(autojump_clock: Clock) -> None:
         assert trio.current_time() == began
 
 
-async def test_a_closer_that_is_cancelled_before_it_runs(autojump_clock: Clock) -> None:
+async def test_an_abort_before_anything_waits_closes_it(autojump_clock: Clock) -> None:
     async with closed_by_the_peer() as (connection, _, ours):
-        assert connection._tasks.cancel_task("closer")
+        connection.tasks.abort()
         assert ours.is_closed
 
 

@@ -63,9 +63,9 @@ async def test_a_peer_that_stops_reading_wakes_those_who_wait() -> None:
                 await call()
             woken.append(clock.now)
 
-        await connection.send(b"x" * 70_000)
+        await connection.send(b"x" * 30_000)
         await settle()
-        await connection.send(b"x" * 70_000)
+        await connection.send(b"x" * 65_536)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(wait, connection.receive)
             nursery.start_soon(wait, connection.ping)
@@ -77,7 +77,12 @@ async def test_a_peer_that_stops_reading_wakes_those_who_wait() -> None:
 async def test_a_peer_that_reads_slowly_is_borne_with() -> None:
     ours, theirs = half_pair()
     async with (
-        served((ours, theirs), timeouts=Timeouts(write=5), heartbeat=None) as (connection, peer),
+        served(
+            (ours, theirs),
+            timeouts=Timeouts(write=5),
+            heartbeat=None,
+            limits=Limits(fragment_size=262_144),
+        ) as (connection, peer),
         trio.open_nursery() as nursery,
     ):
         ours.room = 0

@@ -148,7 +148,7 @@ async def test_the_peer_s_bytes_end(opened: Any, caplog: pytest.LogCaptureFixtur
             assert (error.sent, error.received) == (None, None)
             assert type(error.__cause__) is UnexpectedEOF
             assert str(error) == "the bytes ended without a close frame"
-        assert connection.state is State.FAILED
+        assert connection.endpoint.state is State.FAILED
     assert loud_records(caplog) == []
 
 

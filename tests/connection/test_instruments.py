@@ -21,9 +21,10 @@ from trio_wsendpoint import (
     HandshakeRefused,
     HandshakeTimeout,
     Instrument,
+    Opening,
+    Peer,
     PingFrame,
     PongFrame,
-    Request,
     Response,
     TextFrame,
     accept_endpoint,
@@ -31,6 +32,8 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.connection.instruments import HOOKS
 from trio_wsendpoint.testing import connection_pair, memory_stream_pair
+
+MEMORY = Peer(address=None, transport="stream")
 
 
 class Recorder(Instrument):
@@ -53,8 +56,8 @@ class Recorder(Instrument):
         self.connections.add(connection)
         self.heard.append(("closed", statistics.close_cause, statistics.close_code))
 
-    def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
-        self.heard.append(("refused", type(error).__name__, address))
+    def handshake_refused(self, error: HandshakeError, peer: Peer | None) -> None:
+        self.heard.append(("refused", type(error).__name__, peer))
 
     def frame_sent(self, connection: Connection, frame: Frame, size: int) -> None:
         self.connections.add(connection)
@@ -319,10 +322,10 @@ def test_one_that_is_async() -> None:
 
 async def test_a_request_that_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     class Unlucky(Instrument):
-        def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
+        def handshake_refused(self, error: HandshakeError, peer: Peer | None) -> None:
             raise RuntimeError("on purpose")
 
-    async def no(_: Request) -> Response:
+    async def no(_: Opening) -> Response:
         return Response(403)
 
     for data, name in ((b"nonsense\r\n\r\n", "BadRequest"), (b"", "HandshakeError")):
@@ -332,7 +335,7 @@ async def test_a_request_that_is_refused(caplog: pytest.LogCaptureFixture) -> No
         with pytest.raises(HandshakeError):
             async with accept_endpoint(ours, instruments=[Unlucky(), recorder, Instrument()]):
                 raise AssertionError
-        assert recorder.heard == [("refused", name, None)]
+        assert recorder.heard == [("refused", name, MEMORY)]
     assert len(loud_records(caplog)) == 2
     ours_heard, theirs_heard = Recorder(), Recorder()
     with pytest.raises(HandshakeRefused):
@@ -342,8 +345,8 @@ async def test_a_request_that_is_refused(caplog: pytest.LogCaptureFixture) -> No
             server={"instruments": [theirs_heard], "process_request": no},
         ):
             raise AssertionError
-    assert ours_heard.heard == [("refused", "HandshakeRefused", None)]
-    assert theirs_heard.heard == [("refused", "RequestAnswered", None)]
+    assert ours_heard.heard == [("refused", "HandshakeRefused", MEMORY)]
+    assert theirs_heard.heard == [("refused", "RequestAnswered", MEMORY)]
 
 
 async def test_an_answer_that_never_comes() -> None:

@@ -12,42 +12,52 @@ import trio.testing
 
 from tests.connection.helpers import served
 from trio_wsendpoint import connect_endpoint
-from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger, peer_address
+from trio_wsendpoint.connection import peer as peer_module
+from trio_wsendpoint.connection.peer import ConnectionLogger, Ends, make_logger
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
 
 QUIET = logging.getLogger("trio_wsendpoint.test_logger")
 
 
-def logger_of(address: object) -> ConnectionLogger:
-    return ConnectionLogger(QUIET, trio.testing.memory_stream_pair()[0], address, "7")
+def ends_of(name: object, monkeypatch: pytest.MonkeyPatch) -> Ends:
+    """The ends of a stream whose socket, if it has one, names its peer so."""
+    with monkeypatch.context() as patch:
+        patch.setattr(peer_module, "socket_names", lambda _: (name, None))
+        return Ends(trio.testing.memory_stream_pair()[0])
 
 
 @pytest.mark.parametrize(
-    ("address", "name", "ip"),
+    ("name", "shown", "address"),
     [
         (("192.0.2.1", 80), "192.0.2.1:80", "192.0.2.1"),
         (("2001:db8::1", 80, 0, 0), "[2001:db8::1]:80", "2001:db8::1"),
-        (("fe80::1%eth0", 80, 0, 2), "[fe80::1]:80", "fe80::1%eth0"),
+        (("fe80::1%eth0", 80, 0, 2), "[fe80::1\\x25eth0]:80", "fe80::1%eth0"),
         (("::ffff:192.0.2.1", 80, 0, 0), "192.0.2.1:80", "192.0.2.1"),
         (("no address: at all", 80), "[no address: at all]:80", "no address: at all"),
-        (None, "StapledStream", None),
-        ("/run/a socket", "/run/a socket", None),
-        ("/\x1b[31m\r\n%s", "/\\x1b[31m\\r\\n\\x25s", None),
-        (b"\0abstract\n", "\\x00abstract\\n", None),
-        ("x" * 1000, "x" * 200, None),
+        ((None, None), "unknown", None),
+        (None, "stream:", None),
+        ("/run/a socket", "unix:/run/a socket", "/run/a socket"),
+        ("/\x1b[31m\r\n%s", "unix:/\\x1b[31m\\r\\n\\x25s", "/\x1b[31m\r\n%s"),
+        (b"\0abstract\n", "unix:@abstract\\n", "@abstract\n"),
+        ("", "unix:", ""),
     ],
 )
 def test_names(
-    address: object, name: str, ip: str | None, caplog: pytest.LogCaptureFixture
+    name: object,
+    shown: str,
+    address: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logger = logger_of(address)
-    assert logger.peer == name
-    assert logger.address == peer_address(address) == ip
+    logger = ConnectionLogger(QUIET, ends_of(name, monkeypatch), "7")
+    assert logger.ends.peer.address == address
     logger.warning("hello %s", "there")
-    assert caplog.records[0].getMessage() == f"[{name} #7] hello there"
+    assert caplog.records[0].getMessage() == f"[{shown} #7] hello there"
 
 
-def test_nothing_is_made_into_text_unless_it_is_written(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_made_into_text_unless_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     class Untouchable(tuple[Any, ...]):
         def __getitem__(self, _: object) -> Any:
             raise AssertionError("formatted")
@@ -57,7 +67,7 @@ def test_nothing_is_made_into_text_unless_it_is_written(caplog: pytest.LogCaptur
             raise AssertionError("formatted")
 
     caplog.set_level(logging.WARNING, logger=QUIET.name)
-    logger = logger_of(Untouchable(("192.0.2.1", 80)))
+    logger = ConnectionLogger(QUIET, ends_of(Untouchable(("192.0.2.1", 80)), monkeypatch), "7")
     logger.debug("hello %s", Argument())
     logger.info("hello %s", Argument())
     assert not logger.isEnabledFor(logging.INFO)
@@ -123,7 +133,7 @@ async def test_the_address_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) ->
     assert ids == ["1", "2"]
 
 
-def test_it_is_small() -> None:
-    logger = logger_of(("192.0.2.1", 80))
+def test_it_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = ConnectionLogger(QUIET, ends_of(("192.0.2.1", 80), monkeypatch), "7")
     assert sys.getsizeof(logger) + sys.getsizeof(vars(logger)) < 400
     assert not hasattr(logger, "extra") or logger.extra is None

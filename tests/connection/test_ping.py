@@ -276,7 +276,8 @@ async def test_pongs_pass_messages_that_have_not_begun() -> None:
 
 async def test_a_pong_passes_the_fragments_of_a_large_message() -> None:
     ours, theirs = half_pair()
-    async with served((ours, theirs)) as (connection, peer):
+    limits = Limits(fragment_size=262_144)
+    async with served((ours, theirs), limits=limits) as (connection, peer):
         ours.room = 0
         await connection.send(b"x" * 1_000_000)
         await settle()

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from trio_wsendpoint import BinaryFrame, ConnectionLost, Limits
+from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.testing import Faults, MemoryNetwork, connection_pair
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
 
@@ -146,16 +147,16 @@ async def test_a_large_message_that_stops_where_the_room_ends(ends: bool) -> Non
 
 @pytest.mark.parametrize("rest", ["here", "late", "ended", "broken"])
 async def test_a_message_a_little_larger_than_a_read(rest: str) -> None:
-    payload = bytes(range(256)) * 257
+    payload = (bytes(range(256)) * 300)[: READ_SIZE + 256]
     wire = BinaryFrame(payload, mask=b"abcd").to_bytes()
-    client_stream, server_stream = MemoryNetwork().pair()
+    client_stream, server_stream = MemoryNetwork(capacity=READ_SIZE).pair()
     assert isinstance(server_stream, NonBlockingStream)
     receive_nowait = server_stream.receive_nowait
     asked: list[int] = []
 
     def receive(max_bytes: int) -> bytes | None:
         asked.append(max_bytes)
-        if rest == "broken" and max_bytes < 65536:
+        if rest == "broken" and max_bytes < READ_SIZE:
             raise trio.BrokenResourceError("gone")
         return receive_nowait(max_bytes)
 
@@ -163,12 +164,12 @@ async def test_a_message_a_little_larger_than_a_read(rest: str) -> None:
     async with connection_pair(streams=(client_stream, server_stream)) as (_, server):
 
         async def send() -> None:
-            await client_stream.send_all(wire if rest == "here" else wire[:65536])
+            await client_stream.send_all(wire if rest == "here" else wire[:READ_SIZE])
             if rest == "ended":
                 await client_stream.send_eof()
             await trio.testing.wait_all_tasks_blocked()
             if rest == "late":
-                await client_stream.send_all(wire[65536:])
+                await client_stream.send_all(wire[READ_SIZE:])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send)
@@ -178,4 +179,4 @@ async def test_a_message_a_little_larger_than_a_read(rest: str) -> None:
             else:
                 assert await server.receive() == payload
                 assert server.statistics().bytes_received == len(wire)
-        assert len(wire) - 65536 in asked
+        assert len(wire) - READ_SIZE in asked

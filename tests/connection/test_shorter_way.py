@@ -247,7 +247,7 @@ async def counting() -> AsyncIterator[tuple[Connection, Counting]]:
         stream, ServerEndpoint, AcceptSettings(), Request("/", {"Host": "x"}), Response(101)
     )
 
-    async def opened() -> Connection:
+    async def opened(_: ConnectionContext) -> Connection:
         return connection
 
     async with ConnectionContext(opened):

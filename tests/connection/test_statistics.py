@@ -80,14 +80,14 @@ async def test_the_round_trip_is_that_of_the_last_ping() -> None:
 
 async def test_states() -> None:
     async with connection_pair() as (client, server):
-        assert [client.state, server.state] == [State.OPEN, State.OPEN]
+        assert [client.endpoint.state, server.endpoint.state] == [State.OPEN, State.OPEN]
         assert [client.is_open, server.is_open] == [True, True]
         assert repr(client).endswith(" / open>")
         await client.aclose()
-        assert f"{client.state}" == f"{State.CLOSED}"
+        assert f"{client.endpoint.state}" == f"{State.CLOSED}"
         assert not client.is_open
         await server.wait_closed()
-        assert f"{server.state}" == f"{State.CLOSED}"
+        assert f"{server.endpoint.state}" == f"{State.CLOSED}"
         assert repr(server).endswith(" / closed>")
 
 
@@ -99,15 +99,15 @@ async def test_state_between() -> None:
         await settle()
         await peer.send(CloseFrame(1000))
         await settle()
-        assert f"{connection.state}" == f"{State.CLOSE_RECEIVED}"
+        assert f"{connection.endpoint.state}" == f"{State.CLOSE_RECEIVED}"
         ours.room = None
         await settle()
-        assert f"{connection.state}" == f"{State.CLOSED}"
+        assert f"{connection.endpoint.state}" == f"{State.CLOSED}"
         nursery.start_soon(connection.aclose)
     async with served() as (connection, peer), trio.open_nursery() as nursery:
         nursery.start_soon(connection.aclose)
         await settle()
-        assert f"{connection.state}" == f"{State.CLOSE_SENT}"
+        assert f"{connection.endpoint.state}" == f"{State.CLOSE_SENT}"
         nursery.start_soon(peer.answer_close)
 
 
@@ -138,13 +138,13 @@ async def test_the_logger_is_the_connection_s_own(caplog: pytest.LogCaptureFixtu
         server.logger.info("hello %s", "there")
         client.logger.info("and here")
     assert [(record.name, record.getMessage()) for record in caplog.records[:2]] == [
-        ("trio_wsendpoint.test", f"[StapledStream #{server.id}] hello there"),
-        ("trio_wsendpoint", f"[StapledStream #{client.id}] and here"),
+        ("trio_wsendpoint.test", f"[stream: #{server.id}] hello there"),
+        ("trio_wsendpoint", f"[stream: #{client.id}] and here"),
     ]
     adapter = logging.LoggerAdapter(logger, {})
     async with connection_pair(server={"logger": adapter}) as (_, other):
         other.logger.info("adapted")
-    assert caplog.records[2].getMessage() == f"[StapledStream #{other.id}] adapted"
+    assert caplog.records[2].getMessage() == f"[stream: #{other.id}] adapted"
 
 
 async def test_frames_and_payload() -> None:

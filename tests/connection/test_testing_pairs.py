@@ -190,6 +190,50 @@ async def test_an_error_of_the_block() -> None:
     assert client.endpoint.closing.received == CloseFrame(1011)
 
 
+# ---- what a handler finds ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("handshake", [False, True])
+async def test_a_path_and_headers(handshake: bool) -> None:
+    async with connection_pair(
+        handshake=handshake,
+        path="/chat?room=1",
+        headers={"Cookie": "a=b"},
+        client={"headers": [("X-Own", "1")]},
+    ) as (client, server):
+        for connection in (client, server):
+            request = connection.request
+            assert (request.path, request.query.raw) == ("/chat", "room=1")
+            assert (request.headers["Cookie"], request.headers["X-Own"]) == ("a=b", "1")
+            assert request.host == "example.test"
+            assert "User-Agent" in request.headers
+
+
+@pytest.mark.parametrize("handshake", [False, True])
+async def test_the_path_of_the_url(handshake: bool) -> None:
+    async with connection_pair(handshake=handshake, url="ws://a.test:81/x?y") as (_, server):
+        assert (server.request.target, server.request.host) == ("/x?y", "a.test:81")
+    async with connection_pair(handshake=handshake, url="ws://a.test/x", path="/") as (_, server):
+        assert (server.request.target, server.request.host) == ("/", "a.test")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"path": "chat"}, ValueError, "path begins with a /, unlike 'chat'"),
+        ({"path": "@elsewhere.test/"}, ValueError, "path begins with a /"),
+        ({"path": "/a b"}, HandshakeError, "percent-encode"),
+        ({"headers": {"A\nB": "x"}}, ValueError, "header name"),
+        ({"url": "http://a.test/"}, HandshakeError, "use ws://"),
+        ({"client": {"proxy": True}}, ValueError, "connected already: leave out proxy="),
+        ({"client": {"redirects": 5}}, ValueError, "connected already: leave out redirects="),
+    ],
+)
+def test_what_makes_no_pair(options, error, says) -> None:
+    with pytest.raises(error, match=says):
+        connection_pair(**options)
+
+
 # ---- endpoints -------------------------------------------------------------------------------
 
 

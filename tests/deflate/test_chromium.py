@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.browser.chromium import PATIENCE, chromium, find
-from trio_wsendpoint import Connection, Deflate, Limits, Request, Response, serve_endpoint
+from trio_wsendpoint import Connection, Deflate, Limits, Opening, Response, serve_endpoint
 from trio_wsendpoint.extensions import PerMessageDeflate
 
 pytestmark = pytest.mark.browser
@@ -66,7 +66,8 @@ def executable() -> str:
     return found
 
 
-async def answer(request: Request) -> Response | None:
+async def answer(opening: Opening) -> Response | None:
+    request = opening.request
     """Give the browser a page of ours, so that the WebSockets are of the same origin."""
     if request.is_upgrade:
         return None

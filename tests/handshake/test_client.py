@@ -189,7 +189,7 @@ def test_a_redirect_shows_where_to(status, location, shown):
 
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 def test_what_is_no_status_is_a_refusal(status):
-    response = Response._of_checked(status, Headers())
+    response = Response.of_checked(status, Headers())
     with pytest.raises(HandshakeRefused, match=f"^the server answered {status:03} Unknown$"):
         client().check(response)
 

@@ -71,6 +71,9 @@ def test_one_empty_line_may_come_first():
     assert refused_at(b"\r\n", start="response") == (400, 1)
 
 
+NOT_READ = ": it is not read here (proxy_protocol=True reads it)"
+
+
 @pytest.mark.parametrize(
     ("before", "bad"),
     [
@@ -115,12 +118,17 @@ def test_the_earliest_byte_that_shows_it(before, bad):
     [
         ("request", b"\x16", 400, "a TLS hello: this port speaks no TLS"),
         ("request", b"\x15", 400, "a TLS hello: this port speaks no TLS"),
-        ("request", b"PROXY ", 400, "a PROXY protocol header (version 1): it is not read here"),
+        (
+            "request",
+            b"PROXY ",
+            400,
+            f"a PROXY protocol header (version 1){NOT_READ}",
+        ),
         (
             "request",
             b"\r\n\r\n\0\r\nQUIT\n",
             400,
-            "a PROXY protocol header (version 2): it is not read here",
+            f"a PROXY protocol header (version 2){NOT_READ}",
         ),
         ("request", b"SSH-", 400, "an SSH banner"),
         ("request", b"PRI * HTTP/2", 505, "an HTTP/2 preface: only HTTP/1.1 is served"),

@@ -59,8 +59,8 @@ def test_a_bad_target_shows_no_secret(target):
 )
 def test_path_and_query(target, path, query):
     request = Request(target)
-    assert request.path == path
-    assert request.query == query
+    assert request.raw_path == path
+    assert request.query.raw == query
 
 
 def test_host_is_that_of_an_absolute_target():
@@ -157,3 +157,34 @@ def test_status_of_a_wrong_type(status):
 def test_body_of_a_wrong_type(body):
     with pytest.raises(TypeError, match="body must be str or bytes"):
         Response(200, body=body)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/a%20b/c", "/a b/c"),
+        ("/caf%C3%A9", "/caf\xe9"),
+        ("/a%2Fb", "/a/b"),
+        ("/%ff%zz%", "/\ufffd%zz%"),
+        ("http://a/b%41?c", "/bA"),
+    ],
+)
+def test_a_path_is_decoded(target, path):
+    assert Request(target).path == path
+
+
+def test_a_query_is_parsed():
+    query = Request("/?a=1&b=%C3%A9+x&a=2&c&&=d&%ff=%zz").query
+    assert query["a"] == "1"
+    assert query.get_all("a") == ("1", "2")
+    assert dict(query) == {"a": "1", "b": "\xe9 x", "c": "", "": "d", "\ufffd": "%zz"}
+    assert (len(query), query.get("none"), query.get_all("none")) == (5, None, ())
+    assert query.raw == "a=1&b=%C3%A9+x&a=2&c&&=d&%ff=%zz"
+    assert dict(Request("/").query) == {}
+    assert repr(Request("/?token=secret&a").query) == "Query('token=...&...')"
+
+
+def test_cookies():
+    headers = [("Cookie", 'a=1; b="2" ;c; =d; a=3'), ("Cookie", "e = f=g;")]
+    assert Request("/", headers).cookies == {"a": "1", "b": '"2"', "e": "f=g"}
+    assert Request("/").cookies == {}

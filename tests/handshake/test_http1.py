@@ -194,7 +194,7 @@ def test_a22_pipelined_bytes():
 def test_a27_absolute_form(scheme):
     request = read_request([get(target=scheme + b"://evil:8080/a?b")])[0]
     assert request.path == "/a"
-    assert request.query == "b"
+    assert request.query.raw == "b"
     assert request.host == "evil:8080"
 
 

@@ -33,28 +33,12 @@ NOT_APPLICABLE = {
     "A34": "there is no HTTP/2 bridge (RFC 8441): HTTP/1.1 alone is spoken, HTTP/2 gets 505 (A03)",
 }
 
-_SOCKETS = "no listener of Unix sockets yet"
-_INHERITED = "inherited sockets are not opened yet"
-
 #: What a row lacks, as long as the server does not speak plain HTTP; some have a test of the rest.
 PENDING = {
-    "G141": "the last look at the socket before our FIN",
-    "G158": "`request.read(limit)`, below the limit of the server",
-    "G160": "handlers that raise or return a wrong type, and what is logged",
-    "G166": "a reset while the handler works; a client that stops reading",
-    "G167": "`drain()`, and its last look at the socket",
+    "G167": "`drain()` of a server; a link has its last look at the socket",
     "H172": "the lines of proxies in the documents",
     "I192": "a header of an address that is not trusted",
     "I199": "a header that does not come in time",
-    "J200": _SOCKETS,
-    "J201": _SOCKETS,
-    "J202": _SOCKETS,
-    "J203": _SOCKETS,
-    "J204": _SOCKETS,
-    "J206": _SOCKETS,
-    "J209": _INHERITED,
-    "J210": _INHERITED,
-    "J212": "several listeners at once",
     "K222": "the access log",
     "K223": "back-off by address",
 }

@@ -579,7 +579,8 @@ async def test_a22_frames_behind_the_request_wait_for_the_101(autojump_clock):
     go_on = trio.Event()
     handled = []
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.path == "/slow":
             asked.set()
             await go_on.wait()
@@ -660,7 +661,8 @@ async def send_again_and_again(stream, data):
 
 
 async def test_a24_every_answer_but_101_ends_the_connection(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         return (
             Response(200, {"Connection": "keep-alive, x"}, "hello")
             if "q" in request.query
@@ -764,9 +766,10 @@ async def test_a26_a_pattern_must_match_the_whole_origin(autojump_clock):
 async def test_a27_targets_in_absolute_form_and_others(autojump_clock):
     seen = []
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if not request.path.startswith("/bystander"):
-            seen.append((request.host, request.path, request.query))
+            seen.append((request.host, request.path, request.query.raw))
 
     def asking(target):
         return request().replace(b"GET / ", b"GET " + target + b" ", 1)
@@ -831,7 +834,8 @@ async def test_a28_headers_of_the_app_that_would_be_more_than_headers(headers, a
         with pytest.raises(ValueError, match="header"):
             make()
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         return Response(302, headers) if request.path == "/" else None
 
     async with server_under_test(process_request=process_request) as under_test:
@@ -849,7 +853,8 @@ async def test_a29_nothing_is_agreed_that_was_not_offered(autojump_clock):
         with pytest.raises(ValueError, match="the handshake writes it itself"):
             serve_endpoint(echo, 0, headers={name: "chat"})
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.path != "/101":
             return None
         return Response(101, {"Upgrade": "websocket", "Sec-WebSocket-Protocol": "not-offered"})
@@ -880,7 +885,8 @@ async def test_a30_nothing_is_read_while_the_app_makes_up_its_mind(autojump_cloc
         pairs.append(CountingStream(server))
         return client, pairs[-1]
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.path == "/slow":
             asked.set()
             await trio.sleep(4)
@@ -929,7 +935,8 @@ class CountingStream(trio.abc.Stream):
 
 async def test_a31_a_callback_that_fails(autojump_clock):
     def for_others(callback):
-        async def process_request(request):
+        async def process_request(opening):
+            request = opening.request
             return await callback(request) if request.path == "/" else None
 
         return process_request
@@ -973,7 +980,8 @@ async def test_a31_a_callback_that_fails(autojump_clock):
 async def test_a31_a_callback_that_never_returns(autojump_clock):
     cancelled = []
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.path == "/":
             try:
                 await trio.sleep_forever()
@@ -1085,7 +1093,8 @@ async def test_a33_no_secret_is_compared_by_us(autojump_clock):
                 named = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
                 assert not {str(name).lower() for name in named} & secrets, (path, node.lineno)
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.path.startswith("/bystander"):
             return None
         given = request.headers.get("Authorization", "")

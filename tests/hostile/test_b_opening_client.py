@@ -424,7 +424,7 @@ class Recording(trio.abc.Stream):
 
 
 async def test_b43_the_default_context_verifies_and_names_the_server(
-    server_context, client_context, monkeypatch
+    server_context, client_context
 ):
     """Over TCP: a stranger's certificate, another host's, and the name that the server sees."""
     named = []
@@ -437,12 +437,7 @@ async def test_b43_the_default_context_verifies_and_names_the_server(
             named.clear()
             port = under_test.server.port
 
-            async def open_tcp_stream(host, port):
-                return await open_stream("127.0.0.1", port)
-
-            open_stream = trio.open_tcp_stream
-            monkeypatch.setattr(trio, "open_tcp_stream", open_tcp_stream)
-
+            address = f"tcp:127.0.0.1:{port}"
             # By default: the system's certificates, among which ours is not.
             with pytest.raises(TLSFailed) as caught:
                 async with connect_endpoint(f"wss://localhost:{port}/"):
@@ -452,13 +447,15 @@ async def test_b43_the_default_context_verifies_and_names_the_server(
             # One that is trusted, for another name.
             with pytest.raises(TLSFailed) as caught:
                 async with connect_endpoint(
-                    f"wss://other.test:{port}/", ssl_context=client_context
+                    f"wss://other.test:{port}/", ssl_context=client_context, address=address
                 ):
                     raise AssertionError
             assert "other.test" in str(caught.value)
             assert named == ["localhost", "other.test"]
             url = f"wss://example.test:{port}/"
-            async with connect_endpoint(url, ssl_context=client_context) as connection:
+            async with connect_endpoint(
+                url, ssl_context=client_context, address=address
+            ) as connection:
                 await connection.send("hi")
                 assert await connection.receive() == "hi"
             assert named[2:] == ["example.test"]

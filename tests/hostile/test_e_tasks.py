@@ -108,9 +108,9 @@ async def test_e96_cancelled_while_waiting_for_room(autojump_clock):
     ours, theirs = half_pair()
     async with connection_pair(streams=(theirs, ours), client={"heartbeat": None}) as pair:
         ours.room = 0
-        await pair.server.send(bytes(70_000))  # in the writer's hands
+        await pair.server.send(bytes(30_000))  # in the writer's hands
         await settle()
-        await pair.server.send(bytes(70_000))  # in the queue: there is no more room
+        await pair.server.send(bytes(65_536))  # in the queue: there is no more room
         before = pair.server.statistics()
         for _ in range(20):
             with trio.move_on_after(0.1) as scope:
@@ -122,7 +122,7 @@ async def test_e96_cancelled_while_waiting_for_room(autojump_clock):
         ours.room = None
         await pair.server.send("at last")
         got = [await pair.client.receive() for _ in range(3)]
-        assert got == [bytes(70_000), bytes(70_000), "at last"]
+        assert got == [bytes(30_000), bytes(65_536), "at last"]
 
 
 async def test_e97_cancelled_while_receiving(autojump_clock):

@@ -27,14 +27,14 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint.server import server as server_module
+from trio_wsendpoint.connection import peer as peer_module
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.listening import (
     _SpareDescriptor,
     accept_streams,
     addresses,
-    open_tcp_listeners,
 )
+from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 
 from .server_under_test import (
     BYSTANDERS,
@@ -370,7 +370,8 @@ async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock)
     """It waits for the app, or for its answer to leave: not for its client."""
     decided = trio.Event()
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if not request.path.startswith("/bystander"):
             await decided.wait()
 
@@ -396,7 +397,8 @@ async def test_a_complete_request_is_not_dropped_for_silent_ones(autojump_clock)
 
 
 async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if not request.path.startswith("/bystander"):
             await trio.sleep(2)
 
@@ -418,7 +420,8 @@ async def test_when_every_request_is_complete_the_newest_is_refused(autojump_clo
 async def test_who_was_refused_and_stays_keeps_nobody_out(autojump_clock):
     """A request that was complete, and answered with no, may be dropped like a silent one."""
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         return None if request.path.startswith(("/bystander", "/good")) else Response(401)
 
     limits = ServerLimits(openings=2)
@@ -492,7 +495,7 @@ async def test_one_client_over_sockets_of_both_families(is_dual_first):
 async def test_openings_of_one_address_in_a_second(autojump_clock, monkeypatch):
     """Only sockets have addresses, and they have no virtual time: here it is told."""
     address = ["1.2.3.4"]
-    monkeypatch.setattr(server_module, "socket_address", lambda stream: (address[0], 80))
+    monkeypatch.setattr(peer_module, "socket_names", lambda stream: ((address[0], 80), None))
     limits = ServerLimits(opening_rate=BYSTANDERS)
     async with server_under_test(server_limits=limits) as under_test:
         began = trio.current_time()

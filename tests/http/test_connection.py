@@ -571,3 +571,15 @@ def test_no_other_error_comes(data):
         result = served(start + data, pieces=13)
         result.end()
         assert phase(result.http) is Phase.CLOSED
+
+
+def test_a_linger_begins_when_the_answer_has_left():
+    http = connection()
+    http.receive_data(request("Connection: close"), 0)
+    http.next_request(0)
+    http.linger(5)  # not yet
+    assert http.deadline == math.inf
+    http.respond(Response(200), 5)
+    assert http.deadline == 7
+    http.linger(20)
+    assert http.deadline == 22

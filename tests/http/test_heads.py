@@ -2,7 +2,7 @@ import pytest
 
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.http.framing import Framing
-from trio_wsendpoint.http.heads import check_opening, hint_at_proxy, parse_head
+from trio_wsendpoint.http.heads import check_opening, parse_head
 
 HOST = "Host: a"
 
@@ -166,12 +166,3 @@ def test_what_an_opening_must_be():
         with pytest.raises(BadRequest) as caught:
             check_opening(head)
         assert caught.value.response.status == status
-
-
-def test_a_hint_at_a_proxy_header():
-    for start in (b"PROXY TCP4 ", b"\r\n\r\n\0\r\nQUIT\n", b"\r\n\r"):
-        assert "PROXY header" in hint_at_proxy(start)
-    for start in (b"", b"PROXY", b"POST / ", b"\r\nPROXY ", b"\r\n"):
-        assert hint_at_proxy(start) == ""
-    with pytest.raises(BadRequest, match="looks like a PROXY header"):
-        parse(HOST, first="PROXY TCP4 192.0.2.1 192.0.2.2 1 2")

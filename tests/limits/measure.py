@@ -7,6 +7,7 @@ connections (plain sockets of this process) have been brought into the phase.  T
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import socket
@@ -141,6 +142,18 @@ def full(port: int) -> socket.socket:
     return peer
 
 
+def flooding(port: int) -> socket.socket:
+    """Return a socket that sends to an echo as much as the server will take, and reads nothing."""
+    peer = opened(port)
+    peer.settimeout(0.2)
+    frame = BinaryFrame(b"x" * (60 * KIB), mask=MASK).to_bytes()
+    view = memoryview(frame * 128)
+    with contextlib.suppress(TimeoutError):
+        while view:
+            view = view[peer.send(view[: 64 * KIB]) :]
+    return peer
+
+
 PHASES = (
     Phase("before the 101", 200, 64, half_opened),
     Phase("idle", 500, 16, opened),
@@ -148,6 +161,7 @@ PHASES = (
     Phase("idle, compression used", 200, 96, compressed),
     Phase("busy, the app does not read", 40, 256, full, "deaf"),
     Phase("busy, the peer does not read", 40, 256, opened, "talker"),
+    Phase("busy, an echo whose peer does not read", 20, 256, flooding),
 )
 
 

@@ -146,7 +146,7 @@ async def test_both_close_at_once():
 
 
 async def test_their_client_is_refused():
-    async def process_request(request):
+    async def process_request(opening):
         return Response(403, {"X-Why": "you"}, "go away")
 
     async with ours(process_request=process_request) as url:

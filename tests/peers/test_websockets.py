@@ -200,7 +200,7 @@ async def test_our_server_closes():
 
 
 async def test_their_client_is_refused():
-    async def process_request(request):
+    async def process_request(opening):
         return Response(403, {"X-Why": "you"}, "go away")
 
     def talk(url):

@@ -214,7 +214,7 @@ async def test_the_request_is_there_before_the_handler_runs(autojump_clock):
             assert client.subprotocol is None
         (got,) = seen
         assert (got.method, got.http_version) == ("GET", "1.1")
-        assert (got.path, got.query) == ("/chat%20room", "who=me&why=?")
+        assert (got.path, got.query.raw) == ("/chat room", "who=me&why=?")
         assert got.target == "/chat%20room?who=me&why=?"
         assert got.host == "example.test:81"
         assert got.subprotocols == ("a", "b")
@@ -292,8 +292,8 @@ async def test_the_name_of_a_peer(caplog, tmp_path):
             async with connect_endpoint(URL, stream=stream) as client:
                 assert [message async for message in client] == []
     assert [record.getMessage() for record in loud(caplog)] == [
-        "[a unix socket #1] hello",
-        "[StapledStream #2] hello",
+        "[unix: #1] hello",
+        "[stream: #2] hello",
     ]
 
 
@@ -308,7 +308,7 @@ async def test_a_peer_that_has_gone_before_it_was_named(caplog, monkeypatch):
         monkeypatch.setattr(socket_class(server), "getpeername", getpeername, raising=False)
         async with connect_endpoint(server.urls[0]) as client:
             assert [message async for message in client] == []
-    assert only_error(caplog).getMessage() == "[a peer that has gone #1] hello"
+    assert only_error(caplog).getMessage() == "[unknown #1] hello"
 
 
 async def test_an_endpoint_class(autojump_clock):
@@ -355,7 +355,7 @@ async def test_an_endpoint_that_cannot_be_made(autojump_clock, caplog):
 async def test_pipelined_frames_are_answered_after_the_101(autojump_clock):
     order: list[object] = []
 
-    async def process_request(request):
+    async def process_request(opening):
         order.append("asked")
         await trio.sleep(1)
         order.append("agreed")

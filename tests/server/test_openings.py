@@ -29,7 +29,8 @@ from trio_wsendpoint import (
     serve_endpoint,
 )
 from trio_wsendpoint.testing import MemoryNetwork, memory_stream_pair
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.any_tls import over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 from .helpers import (
     ACCEPT,
@@ -73,7 +74,6 @@ BAD = {
         request() + bytes(4097),
     ],
     403: [request(Origin="https://evil.test"), request(Origin="null")],
-    405: [b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"HEAD / HTTP/1.1\r\n\r\n"],
     414: [b"GET /" + b"x" * 9000],
     426: [
         request(without=["Upgrade"]),
@@ -82,15 +82,21 @@ BAD = {
         request(Sec_WebSocket_Version="8"),
         request(Sec_WebSocket_Version="13, 8"),
         request(without=["Sec-WebSocket-Version"]),
-        request(without=["Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]),
     ],
     431: [
         b"GET / HTTP/1.1\r\nX: " + b"x" * 20000,
         b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 65,
         request(Sec_WebSocket_Protocol=",".join("abcdefghijklmnopqrstuvwxyzABCDEFGH")),
     ],
-    505: [b"GET / HTTP/1.0\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n"],
+    505: [
+        request().replace(b"HTTP/1.1", b"HTTP/1.0"),
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\n",
+    ],
 }
+
+
+LONG = b"GET / HTTP/1.1\r\nX: " + b"x" * 30000
 
 
 @pytest.mark.parametrize(("status", "data"), [(one, data) for one in BAD for data in BAD[one]])
@@ -104,8 +110,6 @@ async def test_a_bad_request_is_answered_and_the_connection_closed(
         await stream.send_all(data)
         response = await read_response(stream)
         assert response.status == status
-        if status == 405:
-            assert response.headers["Allow"] == "GET"
         if status == 426:
             assert response.headers["Sec-WebSocket-Version"] == "13"
             assert response.headers["Upgrade"] == "websocket"
@@ -122,30 +126,27 @@ async def test_a_bad_request_over_a_socket_is_answered_though_more_is_sent():
         for _ in range(20):
             stream = await trio.open_tcp_stream("127.0.0.1", server.port)
             async with stream:
-                await stream.send_all(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n" + bytes(30000))
-                assert (await read_response(stream)).status == 405
+                await stream.send_all(LONG)
+                assert (await read_response(stream)).status == 431
 
 
 async def test_a_refused_client_that_sends_for_ever_is_read_no_longer(autojump_clock):
     async with serve_memory() as served:
         stream = served.connect()
-        await stream.send_all(b"POST / HTTP/1.1\r\n\r\n")
-        sent = 0
+        await stream.send_all(LONG)
         with pytest.raises(trio.BrokenResourceError):  # noqa: PT012
             while True:
                 await stream.send_all(bytes(16384))
-                await trio.testing.wait_all_tasks_blocked()
-                sent += 16384
-        assert sent <= 131072
-        assert trio.current_time() < 0.1
+                await trio.sleep(0.5)
+        assert trio.current_time() < 6
 
 
 async def test_a_refused_client_that_stays_is_left(autojump_clock):
     async with serve_memory() as served:
         await trio.testing.wait_all_tasks_blocked()
         before = task_count()
-        assert (await ask(served, b"POST / HTTP/1.1\r\n\r\n")).status == 405
-        await trio.sleep(1.1)  # Timeouts.linger
+        assert (await ask(served, LONG)).status == 431
+        await trio.sleep(2.1)
         assert task_count() == before
 
 
@@ -154,8 +155,8 @@ async def test_a_refused_client_that_does_not_read_is_left(autojump_clock):
         await trio.testing.wait_all_tasks_blocked()
         before = task_count()
         stream = served.connect()
-        await stream.send_all(b"POST / HTTP/1.1\r\n\r\n")
-        await trio.sleep(1.1)
+        await stream.send_all(LONG)
+        await trio.sleep(20.1)  # Timeouts.write
         assert task_count() == before
         with pytest.raises(trio.BrokenResourceError):
             await stream.send_all(b"x")
@@ -241,7 +242,7 @@ async def test_a_silent_tls_client_is_dropped(server_context, autojump_clock, ca
 
 
 async def test_openings_under_way_get_503_when_the_server_stops(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         await trio.sleep_forever()
 
     async with serve_memory(process_request=process_request) as served:
@@ -259,7 +260,7 @@ async def test_openings_under_way_get_503_when_the_server_stops(autojump_clock):
 
 
 async def test_an_opening_that_goes_on_as_the_server_stops_gets_503(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         with trio.CancelScope(shield=True):
             await trio.sleep(0.05)
 
@@ -294,7 +295,8 @@ async def test_too_much_behind_the_request(autojump_clock):
 
 
 async def test_process_request_answers_plain_http(autojump_clock, caplog):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if request.is_upgrade:
             return None
         if request.path == "/":
@@ -302,18 +304,19 @@ async def test_process_request_answers_plain_http(autojump_clock, caplog):
         return Response(404, body=b"\x00gone")
 
     async with serve_memory(process_request=process_request) as served:
-        page = await ask(served, b"GET /?q HTTP/1.1\r\nHost: example.test\r\n\r\n")
+        page = await ask(served, b"GET /?q HTTP/1.0\r\nHost: example.test\r\n\r\n")
         assert (page.status, page.body) == (200, b"hello\n")
         assert page.headers["X-Page"] == "1"
         assert page.headers["Content-Type"].startswith("text/plain")
-        missing = await ask(served, b"GET /no HTTP/1.1\r\nHost: example.test\r\n\r\n")
+        missing = await ask(served, b"GET /no HTTP/1.0\r\n\r\n")
         assert (missing.status, missing.body) == (404, b"\x00gone")
         await open_raw(served.connect())
     assert loud(caplog) == []
 
 
 async def test_process_request_refuses_an_upgrade(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         if "Authorization" not in request.headers:
             return Response(401, {"WWW-Authenticate": "Basic"}, "who are you?")
         return None
@@ -330,17 +333,18 @@ async def test_process_request_refuses_an_upgrade(autojump_clock):
 
 
 async def test_process_request_that_passes_plain_http_on(autojump_clock):
-    async def process_request(request):
-        return None
+    async def process_request(opening):
+        return
 
     async with serve_memory(process_request=process_request) as served:
-        assert (await ask(served, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 426
+        assert (await ask(served, b"GET / HTTP/1.0\r\n\r\n")).status == 426
 
 
 async def test_process_request_is_not_asked_about_nonsense(autojump_clock):
     asked = []
 
-    async def process_request(request):
+    async def process_request(opening):
+        request = opening.request
         asked.append(request)
 
     async with serve_memory(process_request=process_request) as served:
@@ -379,7 +383,7 @@ async def test_process_request_that_fails(process_request, autojump_clock, caplo
 
 
 async def test_process_request_that_never_returns(autojump_clock, caplog):
-    async def process_request(request):
+    async def process_request(opening):
         await trio.sleep_forever()
 
     async with serve_memory(process_request=process_request) as served:
@@ -429,7 +433,7 @@ async def failing(request):
         (101, request(), {"headers": {"X": "y"}}),
         (400, b"\x16", {}),
         (403, request(Origin="null"), {}),
-        (405, b"HEAD / HTTP/1.1\r\n\r\n", {}),
+        (405, b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", {}),
         (408, b"", {}),
         (418, request(), {"process_request": teapot}),
         (418, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", {"process_request": teapot}),
@@ -620,7 +624,7 @@ async def test_accept_endpoint_raises_what_it_has_answered(autojump_clock):
 
 
 async def test_accept_endpoint_when_process_request_answers(autojump_clock):
-    async def process_request(request):
+    async def process_request(opening):
         return Response(200, body="a page")
 
     client, server = trio.testing.memory_stream_pair()

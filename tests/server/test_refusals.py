@@ -15,7 +15,8 @@ import trustme
 from trio_wsendpoint import (
     HandshakeError,
     Instrument,
-    Request,
+    Opening,
+    Peer,
     Response,
     ServerLimits,
     TLSFailed,
@@ -45,7 +46,8 @@ def only(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
     return record.levelname, record.getMessage()
 
 
-async def process_request(asked: Request) -> Response | None:
+async def process_request(opening: Opening) -> Response | None:
+    asked = opening.request
     answers = {"/private": 401, "/forbidden": 403, "/none": 404, "/many": 429, "/moved": 302}
     if asked.path in answers:
         return Response(answers[asked.path])
@@ -69,13 +71,10 @@ POLICY = {
     "414": (request("/" + "a" * 10_000), 414, None),
 }
 NOISE = {
-    "a page": request("/", **PLAIN),
-    "a page that is private": request("/private", **PLAIN),
     "a redirection": request("/moved"),
     "nonsense": b"\r\r",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
-    "another method": b"POST / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "HTTP/1.0": b"GET / HTTP/1.0\r\n\r\n",
+    "HTTP/1.0": request().replace(b"HTTP/1.1", b"HTTP/1.0"),
     "a bad key": request(Sec_WebSocket_Key="short"),
     "an end": b"",
     "half a request": b"GET / HTTP/1.1\r\n",
@@ -131,7 +130,7 @@ async def test_silence_is_noise(
 async def test_an_app_that_takes_too_long_is_told(
     autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def slow(asked: Request) -> None:
+    async def slow(_: Opening) -> None:
         await trio.sleep_forever()
 
     async with serve_memory(process_request=slow) as served:
@@ -146,7 +145,7 @@ async def test_an_app_that_takes_too_long_is_told(
 async def test_an_app_that_fails_is_an_error_and_no_policy(
     autojump_clock: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fails(asked: Request) -> None:
+    async def fails(_: Opening) -> None:
         raise RuntimeError("on purpose")
 
     async with serve_memory(process_request=fails) as served:
@@ -365,7 +364,7 @@ async def test_instruments_are_told_once_too(autojump_clock: object) -> None:
     heard: list[str] = []
 
     class Listener(Instrument):
-        def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
+        def handshake_refused(self, error: HandshakeError, peer: Peer | None) -> None:
             heard.append(str(error))
 
     async with serve_memory(process_request=process_request, instruments=[Listener()]) as served:

@@ -165,7 +165,7 @@ async def test_a_handler_that_is_none():
 @pytest.mark.parametrize("listeners", [None, [MemoryListener()]])
 async def test_either_a_port_or_listeners(listeners):
     port = None if listeners is None else 80
-    with pytest.raises(TypeError, match="a port, or listeners"):
+    with pytest.raises(TypeError, match="takes a port, or listen="):
         serve_endpoint(echo, port, listeners=listeners)
 
 

@@ -65,7 +65,7 @@ OF_ALL = [
     (
         {"process_request": of_two},
         TypeError,
-        r"process_request\(request\)`; of_two\(connection, pa",
+        r"process_request\(opening\)`; of_two\(connection, pa",
     ),
     ({"process_request": Response(403)}, TypeError, "process_request must be an async function"),
 ]

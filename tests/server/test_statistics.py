@@ -13,6 +13,7 @@ from trio_wsendpoint import (
     CloseCause,
     Connection,
     Instrument,
+    Peer,
     ServerLimits,
     ServerStatistics,
     connect_endpoint,
@@ -139,8 +140,8 @@ async def test_instruments_of_a_server(autojump_clock):
         def connection_closed(self, connection: Connection, statistics: Any) -> None:
             self.heard.append(("closed", connection.id, str(statistics.close_cause)))
 
-        def handshake_refused(self, error: Exception, address: str | None) -> None:
-            self.heard.append(("refused", type(error).__name__, str(error), address))
+        def handshake_refused(self, error: Exception, peer: Peer | None) -> None:
+            self.heard.append(("refused", type(error).__name__, str(error), peer))
 
     recorder = Recorder()
     limits = ServerLimits(connections=2)
@@ -157,6 +158,7 @@ async def test_instruments_of_a_server(autojump_clock):
         await trio.testing.wait_all_tasks_blocked()
         last = served.connect()
         assert await open_raw(last) == b""
+    memory = Peer(address=None, transport="stream")
     gone = "the client closed the connection before its request was read"
     assert recorder.heard == [
         ("opened", "1"),
@@ -164,10 +166,10 @@ async def test_instruments_of_a_server(autojump_clock):
             "refused",
             "HandshakeError",
             "the server has as many connections as it takes (ServerLimits.connections)",
-            None,
+            memory,
         ),
         ("closed", "1", "lost"),
-        ("refused", "HandshakeError", gone, None),
+        ("refused", "HandshakeError", gone, memory),
         ("opened", "4"),
         ("closed", "4", "local"),
     ]

@@ -13,7 +13,7 @@ import trustme
 from trio_wsendpoint import (
     BadResponse,
     HandshakeRefused,
-    Request,
+    Opening,
     Response,
     ServerLimits,
     TLSFailed,
@@ -22,7 +22,7 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.handshake import ResponseReader
 from trio_wsendpoint.testing import MemoryNetwork
-from trio_wsendpoint.transport.tls import AnyTLSStream, over_tls
+from trio_wsendpoint.transport.any_tls import AnyTLSStream, over_tls
 
 from .helpers import echo, read_response, request
 
@@ -40,7 +40,8 @@ REFUSED = {
 PIECE = 6_000
 
 
-async def process_request(asked: Request) -> Response | None:
+async def process_request(opening: Opening) -> Response | None:
+    asked = opening.request
     if asked.path == "/private":
         return Response(401, body="no\n")
     if asked.path == "/fails":
@@ -297,8 +298,8 @@ async def test_a_fully_qualified_name(
     ca.issue_cert("example.test").configure_cert(context)
     context.sni_callback = lambda _, name, __: seen.append(name)
 
-    async def look(asked: Request) -> None:
-        hosts.append(asked.host)
+    async def look(opening: Opening) -> None:
+        hosts.append(opening.request.host)
 
     network = MemoryNetwork(nonblocking=nonblocking)
     async with serve_endpoint(

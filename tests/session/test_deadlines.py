@@ -27,12 +27,12 @@ from trio_wsendpoint.session.deadlines import Deadlines, Due
 
 
 def test_the_earliest_is_told_and_an_earlier_one_is_noticed() -> None:
-    deadlines = Deadlines(20, 0)
+    deadlines = Deadlines(20)
     assert deadlines.earliest == math.inf
     assert deadlines.set(Due.CLOSE, 5)
     assert not deadlines.set(Due.CLOSE, 6)
     assert deadlines.set(Due.CLOSE, 4)
-    assert deadlines.set(Due.DRAIN, 60)
+    assert not deadlines.set(Due.DRAIN, 60)  # an earlier one runs
     assert deadlines.earliest == 4
     assert deadlines.passed(3.9) == []
     assert deadlines.passed(60) == [Due.CLOSE, Due.DRAIN]

@@ -8,7 +8,7 @@ from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, T
 from tests.session.helpers import end, frames, give, joined, make, outcome_of, sent, wait, written
 from trio_wsendpoint import CloseCause, Limits, PongFrame, ServerEndpoint
 from trio_wsendpoint.session import TRANSITIONS, Change, Need, Phase, PingEnd, Wake, Wish
-from trio_wsendpoint.session.outbox import CHUNK
+from trio_wsendpoint.session.outbox import CHUNK, MOST_OVER
 from trio_wsendpoint.session.pings import Ping, Pings
 from trio_wsendpoint.session.rates import PeerRate, RateLimit
 from trio_wsendpoint.session.statistics import Totals, TrafficStatistics
@@ -245,8 +245,8 @@ def test_answers_that_are_corked_leave_together() -> None:
     outbox = session.outbox
     assert outbox.cork(b"one")
     assert outbox.cork(b"two")
-    assert not outbox.cork(bytes(94))
-    assert (outbox.is_corked, outbox.queued_bytes, outbox.queued_frames) == (True, 6, 2)
+    assert not outbox.cork(bytes(95))
+    assert (outbox.corked_bytes, outbox.queued_bytes, outbox.queued_frames) == (6, 6, 2)
     assert outbox.hand_out(b"three") == b"onetwothree"
     outbox.note_sent(11)
     assert outbox.hand_out(b"four") == b"four"
@@ -281,13 +281,27 @@ def test_a_control_frame_that_is_dropped_is_not() -> None:
 
 def test_a_sender_has_room_until_the_buffer_is_full() -> None:
     session = make(limits=Limits(send_buffer=10))
-    assert bool(session.outbox.has_space)
+    assert session.outbox.has_space_for(20)
     session.send("x", compress=True)
-    assert not bool(session.outbox.has_space)
+    assert not session.outbox.has_space_for(1)
     session.take_wakes()
     written(session)
     assert session.take_wakes() & Wake.SENDERS
-    assert bool(session.outbox.has_space)
+    assert session.outbox.has_space_for(20)
+
+
+def test_a_message_waits_that_would_make_too_much_wait() -> None:
+    outbox = (session := make(limits=Limits(send_buffer=10_000))).outbox
+    assert outbox.has_space_for(10**6)
+    session.send(b"x" * 9_000, compress=True)
+    assert outbox.has_space_for(MOST_OVER)
+    assert not outbox.has_space_for(MOST_OVER + 1_000)
+    assert session.next_batch(0)
+    session.note_sent(1_000, 0)  # what the stream has not taken of it waits as well
+    assert outbox.has_space_for(MOST_OVER)
+    assert not outbox.has_space_for(MOST_OVER + 2_000)
+    session.note_sent(outbox.unsent, 0)
+    assert outbox.has_space_for(10**6)
 
 
 # ---- pings ---------------------------------------------------------------------------------------
@@ -322,7 +336,7 @@ def test_a_pong_to_a_later_ping_answers_it_and_one_of_nobodys_does_not() -> None
 
 def test_a_ping_that_has_not_left_is_not_answered() -> None:
     pings = Pings()
-    ping = Ping(5)
+    ping = Ping(b"x", 5)
     pings.add(b"x", ping)
     pings.leave(b"before", 0)
     pings.answer(PongFrame(b"x"), 1)

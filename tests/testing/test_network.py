@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 import trio
@@ -159,3 +160,57 @@ async def test_what_a_network_is_told_and_what_a_connection_is() -> None:
     network.reset()
     with pytest.raises(trio.BrokenResourceError):
         client.send_nowait(b"x")
+
+
+# ---- clients in one step -----------------------------------------------------------------------
+
+
+async def greet(connection):
+    await connection.send(f"{connection.request.host} {connection.request.target}")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "listener"),
+    [
+        ("server", 80, "server"),
+        ("a.test", 80, "a.test"),
+        ("a.test", 81, "a.test:81"),
+        ("b.test", 80, "server"),
+    ],
+)
+async def test_a_host_and_a_port_name_a_listener(host, port, listener) -> None:
+    network = MemoryNetwork()
+    listeners = {name: network.listen(name) for name in ("server", "a.test", "a.test:81")}
+    stream = await network.open_stream(host, port)
+    with trio.fail_after(1):
+        accepted = await listeners[listener].accept()
+    assert {accepted, stream} == set(network.open_streams)
+
+
+async def test_tls(server_context, client_context, autojump_clock) -> None:
+    network = MemoryNetwork()
+    listener = network.listen("example.test:443")
+    async with (
+        serve_endpoint(greet, listeners=[listener], ssl_context=server_context),
+        network.connect_endpoint("wss://example.test/x", ssl_context=client_context) as connection,
+    ):
+        assert await connection.receive() == "example.test /x"
+
+
+async def test_the_default_url():
+    network = MemoryNetwork()
+    async with (
+        serve_endpoint(greet, listeners=[network.listen()]),
+        network.connect_endpoint() as connection,
+    ):
+        assert await connection.receive() == "server /"
+
+
+async def test_options_go_to_the_client():
+    network = MemoryNetwork()
+    connect: Any = network.connect_endpoint
+    with pytest.raises(TypeError, match="has no option 'max_size'"):
+        connect("ws://server/", max_size=1)
+    with pytest.raises(ConnectionRefusedError):
+        async with network.connect_endpoint("ws://server/"):
+            raise AssertionError

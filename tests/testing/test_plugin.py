@@ -36,6 +36,12 @@ def test_seed(seed, seeded_bytes):
 def test_other_seed(seed, seeded_bytes):
     print("seed", seed, seeded_bytes(4).hex())
 
+async def test_server(serve_in_memory):
+    async def greet(connection):
+        await connection.send("welcome")
+    async with serve_in_memory(greet) as served, served.connect("/x") as connection:
+        assert await connection.receive() == "welcome"
+
 async def test_leak(memory_network):
     memory_network.listen()
     await memory_network.connect()
@@ -62,7 +68,7 @@ def run_pytest(tmp_path: Path) -> str:
 
 def test_the_fixtures(tmp_path: Path) -> None:
     first, second = run_pytest(tmp_path), run_pytest(tmp_path)
-    assert "5 passed, 1 error" in first
+    assert "6 passed, 1 error" in first
     assert "left open on the network: [<NonBlockingMemoryStream client>, " in first
     seeds = [line for line in first.splitlines() if line.startswith("seed ")]
     assert len(set(seeds)) == 2

@@ -205,6 +205,35 @@ async def tls_client(run: LineRun) -> None:
         assert await connection.receive() == "x"
 
 
+async def through_a_proxy(run: LineRun) -> None:
+    listener = run.network.listen("proxy")
+
+    async def serve() -> None:
+        try:
+            async with listener:
+                stream = await listener.accept()
+            with closing(stream):
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n"):
+                    asked += (data := await stream.receive_some(1))
+                    if not data:
+                        return
+                await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+                async with accept_endpoint(stream) as connection:
+                    await echo(connection)
+        except ENDINGS:
+            return
+
+    run.beside.start_soon(serve)
+    context = connect_endpoint(
+        URL, proxy="http://proxy", open_stream=run.network.open_stream, **run.options
+    )
+    run.start()
+    async with context as connection:
+        await connection.send("x")
+        assert await connection.receive() == "x"
+
+
 async def accept(run: LineRun) -> None:
     ours, theirs = run.network.pair()
     run.beside.start_soon(ask_over, run, theirs)
@@ -317,6 +346,7 @@ PROGRAMS: dict[str, Program] = {
         sends_much,
         closed_by_peer,
         tls_client,
+        through_a_proxy,
         accept,
         accept_and_leave,
         serve_nobody,

@@ -20,7 +20,7 @@ from trio_wsendpoint import (
     serve_endpoint,
 )
 from trio_wsendpoint.testing import Run
-from trio_wsendpoint.transport.tls import over_tls
+from trio_wsendpoint.transport.any_tls import over_tls
 
 #: What the end of a connection, or its not coming to be, raises.
 ENDINGS = (ConnectionClosed, HandshakeError, OSError, trio.BrokenResourceError)

@@ -156,7 +156,7 @@ class Speaker:
         assert self.connection is not None
         sent = self._new(sender)
         # One that is closing is passed over; a callback may be in the middle of that.
-        is_open = self.connection.is_open and self.connection.state is State.OPEN
+        is_open = self.connection.is_open and self.connection.endpoint.state is State.OPEN
         left_out = broadcast([self.connection], self._value(sent.text))
         self._note(sent, is_committed=is_open and not left_out)
         return not left_out

@@ -13,7 +13,7 @@ import trio.testing
 from tests.torture.opening import contexts
 from trio_wsendpoint.testing import Faults, MemoryNetwork
 from trio_wsendpoint.transport import AcceptedSocket
-from trio_wsendpoint.transport.tls import over_tls
+from trio_wsendpoint.transport.any_tls import over_tls
 
 #: How the bytes go: streams in memory that need not wait, that have to, Trio's own, and sockets.
 MEMORY = ("non-blocking", "waiting", "mixed", "unbounded")

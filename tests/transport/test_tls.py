@@ -19,7 +19,7 @@ import trio.testing
 from tests.connection.helpers import settle
 from tests.connection.test_tls import contexts
 from trio_wsendpoint import Connection, Limits, connect_endpoint, serve_endpoint
-from trio_wsendpoint.connection.peer import socket_address
+from trio_wsendpoint.connection.peer import socket_names
 from trio_wsendpoint.testing import (
     Faults,
     MemoryNetwork,
@@ -27,8 +27,9 @@ from trio_wsendpoint.testing import (
     memory_stream_pair,
 )
 from trio_wsendpoint.transport import non_blocking
+from trio_wsendpoint.transport.any_tls import over_tls
 from trio_wsendpoint.transport.listeners import TLSListener
-from trio_wsendpoint.transport.tls import TLSTransport, over_tls
+from trio_wsendpoint.transport.tls import TLSTransport
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]
 
@@ -614,7 +615,7 @@ async def test_a_server_and_a_client_over_tcp() -> None:
     limits = Limits(message_size=1 << 21)
 
     async def echo(connection: Connection) -> None:
-        seen.append((type(connection._tasks.transport), connection._tasks.logger.peer))
+        seen.append((type(connection._tasks.transport), repr(connection.peer)))
         async for message in connection:
             await connection.send(message)
 
@@ -627,7 +628,11 @@ async def test_a_server_and_a_client_over_tcp() -> None:
             "wss://example.test/", stream=tcp, ssl_context=for_client, limits=limits
         ) as client:
             name = tcp.socket.getsockname()
-            assert seen == [(TLSTransport, f"127.0.0.1:{name[1]}")]
+            [(transport, peer)] = seen
+            assert transport is TLSTransport
+            assert peer.startswith(f"127.0.0.1:{name[1]} TLSv1.3 TLS_")
+            assert client.peer.tls is not None
+            assert client.peer.tls.certificate is not None
             for size in 0, 125, 16384, 16385, 65536, 1 << 21:
                 await client.send(bytes(size))
                 assert await client.receive() == bytes(size)
@@ -643,7 +648,7 @@ async def test_the_name_of_the_peer_is_seen_through_it() -> None:
     transport = non_blocking(ends[0])
     assert transport is not None
     one = TLSTransport(ends[0], transport, for_client, server_hostname="example.test")
-    assert socket_address(one) == socket_address(ends[0])
+    assert socket_names(one) == socket_names(ends[0])
     await close(*ends)
 
 

@@ -6,7 +6,7 @@ proxies; `parse_listen` and `parse_listen_fds` read the addresses of listeners.
 
 from __future__ import annotations
 
-from trio_wsendpoint.addressing.forwarding import Client, Forwarding
+from trio_wsendpoint.addressing.forwarding import BadForwarding, Client, Forwarding
 from trio_wsendpoint.addressing.inherited import (
     LISTEN_VARIABLES,
     InheritedSocket,
@@ -32,6 +32,7 @@ from trio_wsendpoint.addressing.trusted import TrustedProxies
 
 __all__ = [
     "LISTEN_VARIABLES",
+    "BadForwarding",
     "BadProxyHeader",
     "Client",
     "FdAddress",

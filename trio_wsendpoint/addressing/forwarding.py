@@ -34,7 +34,7 @@ from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 
-__all__ = ["Client", "Forwarding"]
+__all__ = ["BadForwarding", "Client", "Forwarding"]
 
 #: Hops that are looked at; over it, 400.
 MAX_HOPS = 32
@@ -50,6 +50,10 @@ _KNOWN = (_FOR, _PROTO, _HOST, _PORT, _FORWARDED)
 # A WebSocket's scheme is told either way (Traefik says wss).
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class BadForwarding(BadRequest):
+    """A forwarding header that is malformed where it matters: a trusted proxy has sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Forwarding:
             return self._by_x_forwarded(headers, peer, scheme, host)
         except ValueError as error:
             response = Response(400, body="bad request: a malformed forwarding header\n")
-            raise BadRequest(f"a forwarding header from {peer!r}: {error}", response) from None
+            raise BadForwarding(f"a forwarding header from {peer!r}: {error}", response) from None
 
     def _by_forwarded(self, headers: Headers, peer: Peer, scheme: str, host: str | None) -> Client:
         elements = parse_forwarded(headers.get_all(_FORWARDED))

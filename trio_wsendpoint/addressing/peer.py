@@ -90,25 +90,24 @@ class Peer:
         return self.transport if self.tls is None else "tls"
 
     @property
-    def counted_as(self) -> str:
+    def counted_as(self) -> str | None:
         """The text by which limits count this peer: its address; the nearest hop if that is hidden.
 
-        All peers on Unix sockets count as one, `unix:`; all streams that are no sockets as
-        `stream:`.
+        None if there is neither: such a peer has come through a Unix socket, or a stream that is
+        no socket, and is not told apart from others.
         """
         if self.transport == "tcp" and self.address is not None:
             return self.address
-        return self.proxies[0] if self.proxies else f"{self.transport}:"
+        return self.proxies[0] if self.proxies else None
 
     def __repr__(self) -> str:
-        shown = "unknown" if self.address is None else _shown(*self._end)
+        if self.address is None:
+            shown = "stream:" if self.transport == "stream" else "unknown"
+        else:
+            shown = _shown(self.address, self.port, self.transport)
         if self.tls is not None:
             shown += f" {self.tls}"
         return f"{shown} via {', '.join(self.proxies)}" if self.proxies else shown
-
-    @property
-    def _end(self) -> tuple[str, int | None, str]:
-        return self.address or "", self.port, self.transport
 
 
 def _shown(host: str, port: int | None, family: str) -> str:

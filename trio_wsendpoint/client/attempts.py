@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import trio
 
+from trio_wsendpoint.client.proxy_errors import ProxyRefused
 from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.closed import ConnectionClosed
@@ -71,8 +72,10 @@ class GaveUp(WebSocketError, trio.BrokenResourceError):
 
     @property
     def response(self) -> Response | None:
-        """What the server answered in place of 101: status, headers, 64 KiB of body at most."""
-        return self.error.response if isinstance(self.error, HandshakeRefused) else None
+        """What the server, or a proxy, answered: status, headers, 64 KiB of body at most."""
+        if isinstance(self.error, (HandshakeRefused, ProxyRefused)):
+            return self.error.response
+        return None
 
     @property
     def code(self) -> int | None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Unpack, cast
+from dataclasses import replace
+from typing import Unpack
 
 import trio
 
 from trio_wsendpoint._words import CLIENT_WORDS
-from trio_wsendpoint.client.opening import HandshakeTimeout, open_as_client
+from trio_wsendpoint.client.opening import HandshakeTimeout, Redirected, open_as_client
+from trio_wsendpoint.client.proxy_errors import ProxyError
+from trio_wsendpoint.client.redirects import Trail
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
-from trio_wsendpoint.connection.arguments import check_stream
+from trio_wsendpoint.client.way import Way
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
-from trio_wsendpoint.transport.contexts import check_ssl_context, default_client_context
-from trio_wsendpoint.transport.tls import over_tls
 
 __all__ = ["connect_endpoint"]
 
@@ -44,42 +44,32 @@ def connect_endpoint(
     with `ssl_context` TLS is spoken over it, otherwise it is used as it is.
 
     Raises `InvalidURL`, another `ValueError` or `TypeError` for arguments, before anything is
-    done.  Entering raises `OSError`, with its `errno`, if no TCP connection could be made
-    (`ConnectionRefusedError`, for one, or `socket.gaierror` if the name has no address); and
-    `HandshakeError`: `TLSFailed`, `HandshakeTimeout`, `HandshakeRefused` (an answer that is not
-    101), `BadResponse` (a 101 that is not right).  None of their texts shows credentials.  If
-    cancelled, the stream is closed.  Leaving closes the connection: see `ConnectionContext`.
+    done, and `ModuleNotFoundError` for a proxy that needs the extra `proxy`.  Entering raises
+    `OSError`, with its `errno`, if no connection could be made (`ConnectionRefusedError`, for one,
+    or `socket.gaierror` if the name has no address); and `HandshakeError`: `ProxyError`,
+    `TLSFailed`, `HandshakeTimeout`, `HandshakeRefused` (an answer that is not 101), `BadResponse`
+    (a 101 that is not right).  None of their texts shows credentials.  All of it, proxies and
+    redirects too, takes `Timeouts.open` at most.  If cancelled, the stream is closed.  Leaving
+    closes the connection: see `ConnectionContext`.  `connection.timings` tells how long each step
+    took.
     """
     check_options(
         "connect_endpoint()", options, ConnectSettings, CLIENT_WORDS, "url", "stream", "ssl_context"
     )
     settings = ConnectSettings(**options)
-    if stream is not None:
-        check_stream("stream", stream)
-    if ssl_context is not None:
-        check_ssl_context(ssl_context, server_side=False)
+    way = Way(settings, stream=stream, ssl_context=ssl_context)
     target = WebSocketURL.parse(url)
-    if ssl_context is not None and not target.secure:
-        raise ValueError("ssl_context is for wss:// URLs: this one is ws://")
-    handshake = ClientHandshake(
-        target,
-        subprotocols=settings.subprotocols,
-        subprotocol_required=settings.subprotocol_required,
-        origin=settings.origin,
-        host_header=settings.host_header,
-        headers=settings.headers,
-        extensions=settings.extensions,
-        random_bytes=settings.random_bytes,
-    )
+    way.check(target)
+    # It checks the options that it takes; the key of what is sent is drawn when it is sent.
+    _handshake(Trail(target, 0), replace(settings, random_bytes=bytes))
 
-    async def open_connection() -> Connection:
-        what = "could not be connected to"
+    async def open_connection(_: ConnectionContext) -> Connection:
+        watch, trail = Stopwatch(), Trail(target, settings.redirects)
         with trio.move_on_after(settings.timeouts.open):
-            transport = await _open_stream(target, stream, ssl_context)
-            what = "did not answer"
-            return await open_as_client(transport, handshake, settings)
+            return await _open(way, trail, settings, watch)
+        what = "could not be connected to" if watch.step in {"dns", "tcp"} else "did not answer"
         within = f"within {settings.timeouts.open:g} s"
-        late = HandshakeTimeout(f"{_place(target)} {what} {within}")
+        late = HandshakeTimeout(f"{watch.goal} {what} {within}")
         tell_refusal(settings.instruments, late, None, settings.logger)
         raise late
 
@@ -93,47 +83,35 @@ class _Connecting(AsyncWithOnly, ConnectionContext):
     instead = "`async with connect_endpoint(url) as connection:`"
 
 
-async def _open_stream(
-    target: WebSocketURL, stream: trio.abc.Stream | None, ssl_context: ssl.SSLContext | None
-) -> trio.abc.Stream:
-    if stream is None:
-        if target.secure and ssl_context is None:
-            ssl_context = await default_client_context()
-        stream = await _open_tcp(target)
-    if ssl_context is None:
-        return stream
-    try:
-        return over_tls(stream, ssl_context, server_hostname=target.server_name)
-    except BaseException:  # a context that is not a client's, for one
-        await trio.aclose_forcefully(stream)
-        raise
+async def _open(way: Way, trail: Trail, settings: ConnectSettings, watch: Stopwatch) -> Connection:
+    """Open a connection, to where the redirects lead that are followed."""
+    while True:
+        try:
+            stream = await way.open(trail.target, watch)
+        except ProxyError as error:
+            tell_refusal(settings.instruments, error, None, settings.logger)
+            raise
+        try:
+            handshake = _handshake(trail, settings)
+        except BaseException:  # of `random_bytes`
+            await trio.aclose_forcefully(stream)
+            raise
+        try:
+            return await open_as_client(
+                stream, handshake, settings, watch=watch, follow=trail.follow
+            )
+        except Redirected:
+            watch.restart()
 
 
-async def _open_tcp(target: WebSocketURL) -> trio.SocketStream:
-    """Connect to `target`; what `OSError` it raises says why, and what was tried."""
-    try:
-        return await trio.open_tcp_stream(target.host, target.port)
-    except socket.gaierror as error:
-        text = f"no address of the host {target.host!a} was found: {error.strerror}"
-        raise socket.gaierror(error.errno, text) from error
-    except OSError as error:
-        # Trio has one error for all attempts, which says that they have failed.
-        attempts: Sequence[Exception] = [error]
-        cause: BaseException | None = error.__cause__
-        if isinstance(cause, ExceptionGroup):
-            attempts = cast("ExceptionGroup[Exception]", cause).exceptions
-        why = "; ".join(map(_reason, attempts))
-        # That of the last attempt makes it a `ConnectionRefusedError`, for one.
-        errno = getattr(attempts[-1], "errno", None)
-        text = f"cannot connect to {_place(target)}: {why}"
-        raise (OSError(text) if errno is None else OSError(errno, text)) from error
-
-
-def _reason(attempt: Exception) -> str:
-    told = getattr(attempt, "strerror", None) or str(attempt)
-    return told.removeprefix("Error connecting to ")  # and then comes the address
-
-
-def _place(target: WebSocketURL) -> str:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"{host}:{target.port}"
+def _handshake(trail: Trail, settings: ConnectSettings) -> ClientHandshake:
+    return ClientHandshake(
+        trail.target,
+        subprotocols=settings.subprotocols,
+        subprotocol_required=settings.subprotocol_required,
+        origin=settings.origin,
+        host_header=None if trail.is_elsewhere else settings.host_header,
+        headers=trail.headers(settings.headers),
+        extensions=settings.extensions,
+        random_bytes=settings.random_bytes,
+    )

@@ -12,7 +12,6 @@ once that exceeds `Limits.receive_buffer`: what a channel holds is bounded.
 from __future__ import annotations
 
 import math
-import ssl
 from collections import deque
 from collections.abc import Callable
 
@@ -53,13 +52,14 @@ class Keeper:
         on_app_error: Callable[[], object],
     ) -> None:
         # Where it stands.
+        # What it does, by the table of `states`; moved by `_move` alone.
         self.state = ReconnectState.CONNECTING
         self.changed = ParkingLot()
-        self.app_error: Exception | None = None
-        self._stop: Stop | None = None  # why it has given up
-        self._is_hurried = False  # the app wants the next try now
+        # Why it has stopped by itself: a `Stop`, or what a function of the app has raised, which
+        # takes the place of a `Stop`.  Set by `run` and `_fail`; `gave_up` and `app_error` tell.
+        self._ended_by: Exception | None = None
         # Its connections.
-        self._current: Line | None = None
+        self._current: Line | None = None  # the line in use, while it is CONNECTED or RENEWING
         self._sources: deque[Line] = deque()  # to be read, in this order
         self._lines: dict[Line, None] = {}  # that run
         self.record = Record(settings, trio.current_time())
@@ -67,10 +67,10 @@ class Keeper:
         self._settings = settings
         self._connect = ConnectSettings(**settings.options)
         self._name = _name(settings.url)
-        self._context: ssl.SSLContext | None = None
         self._nursery = nursery
         self._on_app_error = on_app_error
         self._scope = trio.CancelScope()
+        self._pause_scope = trio.CancelScope()  # around the wait for the next try
 
     # ---- what the channel asks ---------------------------------------------------------------
 
@@ -102,12 +102,17 @@ class Keeper:
     def hurry(self) -> None:
         """Make the next try now, if one is waited for."""
         if self.state is ReconnectState.WAITING:
-            self._is_hurried = True
-            self.changed.unpark_all()
+            self._pause_scope.cancel()
 
     def gave_up(self) -> GaveUp | None:
         """Return a new error that says why it has given up; None if it has not."""
-        return None if self._stop is None else self.record.gave_up(self._stop)
+        stop = self._ended_by
+        return self.record.gave_up(stop) if isinstance(stop, Stop) else None
+
+    @property
+    def app_error(self) -> Exception | None:
+        """What a function of the app has raised, for the block to raise; None if none has."""
+        return None if isinstance(self._ended_by, Stop) else self._ended_by
 
     def statistics(self, *, waiting: tuple[int, int]) -> ReconnectStatistics:
         """Return the numbers; `waiting`: senders, and the bytes that they hold."""
@@ -130,7 +135,7 @@ class Keeper:
             with self._scope:
                 await self._keep()
         except Stop as stop:
-            self._stop = stop
+            self._ended_by = stop
             self._move(ReconnectState.STOPPED, _shown(self.record.gave_up(stop)))
         except Exception as error:  # noqa: BLE001 - the block raises it
             self._fail(error)
@@ -152,8 +157,8 @@ class Keeper:
             self._nursery.cancel_scope.cancel()
             raise
         for line in lines:
-            if line.loss is not None:
-                raise line.loss
+            if line.end.loss is not None:
+                raise line.end.loss
 
     def abandon(self) -> None:
         """End at once: peers are told as far as that takes no waiting."""
@@ -164,7 +169,7 @@ class Keeper:
     def _fail(self, error: Exception) -> None:
         """End because a function of the app has raised `error`."""
         if self.app_error is None:
-            self.app_error = error
+            self._ended_by = error
         if self.state not in _ENDS:
             self._move(ReconnectState.STOPPED, f"a function of the app raised {_shown(error)}")
         self._end_lines(CloseCode.INTERNAL_ERROR, "")
@@ -200,7 +205,7 @@ class Keeper:
         if attempt.number > 1:  # the first one begins in this state
             state = ReconnectState.RENEWING if renewing else ReconnectState.CONNECTING
             self._move(state, f"try {attempt.number}")
-        line = Line(self._settings, attempt, self.changed.unpark_all, self._tls)
+        line = Line(self._settings, attempt, self.changed.unpark_all)
         self._lines[line] = None
         self._sources = deque(source for source in self._sources if not source.is_exhausted)
         self._sources.append(line)
@@ -214,8 +219,8 @@ class Keeper:
             del self._lines[line]
             self.record.note_gone(line.traffic())
             self.changed.unpark_all()
-        if line.app_error is not None:
-            self._fail(line.app_error)
+        if line.end.app_error is not None:
+            self._fail(line.end.app_error)
 
     async def _stay(self, line: Line, ready_at: float) -> Line | None:
         """Wait until `line` ends, or is too old; return the line that follows, if there is one."""
@@ -230,7 +235,7 @@ class Keeper:
                 break
             renew_at = trio.current_time() + self.record.note_renewal()
         self._current = None
-        ended_at = trio.current_time() if line.ended_at is None else line.ended_at
+        ended_at = min(trio.current_time(), line.ended_at)
         self.record.note_end(ready_at, ended_at, line.traffic(), has_failed=line.is_over)
         return following
 
@@ -243,7 +248,8 @@ class Keeper:
         if line.is_over:
             self._move(ReconnectState.CONNECTING, f"try {following.attempt.number} goes on")
         elif following.is_over:
-            error = None if following.trouble is None else following.trouble.error
+            trouble = following.end.trouble
+            error = None if trouble is None else trouble.error
             self._move(ReconnectState.CONNECTED, f"the next one failed: {_shown(error)}")
             return None
         else:
@@ -252,7 +258,7 @@ class Keeper:
 
     async def _pause(self, line: Line) -> None:
         """Decide what is done about the end of `line`, and wait; raises `Stop`."""
-        trouble = line.trouble
+        trouble = line.end.trouble
         if trouble is None:
             raise RuntimeError("a line has ended for no reason")
         row, delay = self.record.decide(trouble, trio.current_time())
@@ -260,12 +266,15 @@ class Keeper:
         if self._settings.on_retry is not None:
             retry = Retry(error=trouble.error, row=row, delay=delay, failures=failures)
             self._settings.on_retry(retry)
-        self._is_hurried = False
+        until = trio.current_time() + delay
+        self._pause_scope = trio.CancelScope(deadline=until)
         self._move(
             ReconnectState.WAITING,
             f"{delay:.1f} s, row {row.name!r}, failures {failures}: {_shown(trouble.error)}",
         )
-        await self._until(lambda: self._is_hurried, trio.current_time() + delay)
+        with self._pause_scope:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self._until(lambda: self.unread <= self._connect.limits.receive_buffer)
 
     # ---- small things ------------------------------------------------------------------------
@@ -286,12 +295,6 @@ class Keeper:
 
     def _uniform(self, least: float, most: float) -> float:
         return self._settings.backoff.rng.uniform(least, most)
-
-    def _tls(self) -> ssl.SSLContext:
-        """Return the verifying context of the system, which is made once."""
-        if self._context is None:
-            self._context = ssl.create_default_context()
-        return self._context
 
 
 def _name(url: str) -> str:

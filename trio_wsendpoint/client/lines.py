@@ -8,9 +8,10 @@ A line neither tries again nor judges: `keeper` does.
 from __future__ import annotations
 
 import contextlib
-import ssl
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import trio
@@ -18,18 +19,18 @@ from trio.lowlevel import ParkingLot
 
 from trio_wsendpoint.client.attempts import Attempt
 from trio_wsendpoint.client.connecting import connect_endpoint
-from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.line_ends import EndedMeanwhile, LineEnd, TookTooLong, tell_end
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.record import Traffic
-from trio_wsendpoint.client.retries import Phase, Trouble
+from trio_wsendpoint.client.retries import Trouble
 from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.client.states import LINE_TRANSITIONS, LineStage
 from trio_wsendpoint.connection.closed import ConnectionClosed, is_the_end
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import HeaderItems, Headers, WebSocketURL
-from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import Buffer
+from trio_wsendpoint.protocol.opcodes import CloseCode
 
 __all__ = ["Line"]
 
@@ -43,8 +44,8 @@ class Line:
     """One try, and the connection that comes of it.
 
     `changed` is called whenever one of these becomes true: `is_ready` (messages may flow),
-    `is_over` (no more will), and when there is more to take in `receive`.
-    `tls` returns the context for `wss://`.
+    `is_over` (no more will), and when there is more to take in `receive`.  `end` says how it
+    ended, once it is over.  `ended_at`: when it was over, in seconds; `inf` until then.
     """
 
     def __init__(
@@ -52,37 +53,33 @@ class Line:
         settings: ReconnectSettings,
         attempt: Attempt,
         changed: Callable[[], object],
-        tls: Callable[[], ssl.SSLContext],
     ) -> None:
         # What the keeper asks.
         self.attempt = attempt
-        self.connection: Connection | None = None
-        self.is_over = False
+        self.connection: Connection | None = None  # once it is opened, for good
+        # How far it is, by the table; moved by `_move` alone.
+        self._stage = LineStage.CREDENTIALS
+        # When `on_connect` had returned, set by `_introduce`; None for a try that came to nothing.
         self.ready_at: float | None = None
-        self.ended_at: float | None = None
-        #: What ended it; None if the channel did.
-        self.trouble: Trouble | None = None
-        #: What a function of the app raised, which is for the block to raise.
-        self.app_error: Exception | None = None
-        #: What was raised when the channel closed the connection: messages were lost.
-        self.loss: ConnectionClosed | None = None
+        self.ended_at = math.inf
+        self.end = LineEnd()
         # How it is told to end.
         self._scope = trio.CancelScope()  # around all of it
         self._watch = trio.CancelScope()  # around the wait for the connection's end
-        self._farewell: tuple[int | None, str] | None = None
-        self._is_retiring = False
+        self._farewell: tuple[int | None, str] = (CloseCode.SUCCESS, "")
         # What the app reads.
         self._rest: deque[str | bytes] = deque()
         self._rest_bytes = 0
-        self._receive_scope: trio.CancelScope | None = None
+        self._receive_scope: trio.CancelScope | None = None  # while `receive` waits, around that
         self._has_left = ParkingLot()
-        self._is_read = False  # `receive` takes nothing more from the connection itself
         # What it was made with.
         self._settings = settings
         self._changed = changed
-        self._tls = tls
-        self._phase: Phase = "credentials"
-        self._is_own_end = False  # `on_connect` has raised the end of its connection
+
+    def _move(self, stage: LineStage) -> None:
+        """Move to `stage` if the table allows it from here."""
+        if stage in LINE_TRANSITIONS[self._stage]:
+            self._stage = stage
 
     # ---- the app's side ----------------------------------------------------------------------
 
@@ -92,16 +89,25 @@ class Line:
         return self.ready_at is not None and not self.is_over
 
     @property
+    def is_over(self) -> bool:
+        """Whether no more will come over it."""
+        return self._stage is LineStage.OVER
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether the channel closes it."""
+        return self._stage is LineStage.LEAVING
+
+    @property
     def can_send(self) -> bool:
         """Whether `send` may be called."""
         connection = self.connection
-        is_ours = self.is_ready and not self._is_retiring and self._farewell is None
-        return is_ours and connection is not None and connection.is_open
+        return self._stage is LineStage.OPEN and connection is not None and connection.is_open
 
     @property
     def can_receive(self) -> bool:
         """Whether there is, or may come, something to `receive`."""
-        return bool(self._rest) or (self.is_ready and not self._is_read)
+        return bool(self._rest) or self._stage in {LineStage.OPEN, LineStage.RETIRING}
 
     @property
     def is_exhausted(self) -> bool:
@@ -137,7 +143,7 @@ class Line:
             try:
                 return await self.connection.receive()
             except ConnectionClosed:
-                self._is_read = True
+                self._move(LineStage.READ)
                 self._watch.cancel()
             finally:
                 self._receive_scope = None
@@ -155,12 +161,13 @@ class Line:
 
     def retire(self) -> None:
         """End it because another one has taken over: what the peer has sent by now is kept."""
-        self._is_retiring = True
+        self._move(LineStage.RETIRING)
         self._watch.cancel()
 
     def say_goodbye(self, code: int | None, reason: str) -> None:
         """Close the connection in order, or end the try; what was not taken is discarded."""
         self._farewell = code, reason
+        self._move(LineStage.LEAVING)
         self._rest.clear()
         self._rest_bytes = 0
         self._watch.cancel()
@@ -174,12 +181,14 @@ class Line:
         try:
             with self._scope:
                 url, headers = await self._ask()
-                self._phase = "opening"
+                self._move(LineStage.OPENING)
                 await self._open(url, headers)
         except Exception as error:  # noqa: BLE001 - the keeper asks for it
-            self._note(error)
+            self._end(tell_end(error, self._stage, self._cause()))
         finally:
-            self._end(None)
+            if not self.is_over:
+                self._end(LineEnd())
+            self._changed()
 
     async def _ask(self) -> tuple[str, HeaderItems]:
         settings = self._settings
@@ -192,51 +201,35 @@ class Line:
             # What is fresh takes the place of what is fixed.
             fresh = Headers(headers)
             return url, [*(i for i in Headers(fixed).items() if i[0] not in fresh), *fresh.items()]
-        raise _TookTooLong(f"credentials took longer than {settings.hook_timeout:g} s")
+        raise TookTooLong(f"credentials took longer than {settings.hook_timeout:g} s")
 
     async def _open(self, url: str, headers: HeaderItems) -> None:
         settings = self._settings
-        target = WebSocketURL.parse(url)
-        context = (settings.ssl_context or self._tls()) if target.secure else None
-        stream: trio.abc.Stream | None = None
-        if settings.open_stream is not None:
-            stream = await self._open_stream(target.host, target.port)
-        try:
-            options: ConnectOptions = {**settings.options, "headers": headers}
-            manager = connect_endpoint(url, stream=stream, ssl_context=context, **options)
-        except BaseException:
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
-            raise
-        async with manager as connection:
+        options: ConnectOptions = {**settings.options, "headers": headers}
+        context = settings.ssl_context
+        if not WebSocketURL.parse(url).secure and not options.get("redirects"):
+            context = None  # `credentials` may give a ws:// URL among others
+        async with connect_endpoint(url, ssl_context=context, **options) as connection:
             self.connection = connection
             await self._introduce(connection)
             await self._live(connection)
 
-    async def _open_stream(self, host: str, port: int) -> trio.abc.Stream:
-        open_stream = self._settings.open_stream
-        if open_stream is None:
-            raise RuntimeError("there is no open_stream")
-        limit = self._settings.options.get("timeouts", Timeouts()).open
-        with trio.move_on_after(limit):
-            return await open_stream(host, port)
-        raise HandshakeTimeout(f"open_stream took longer than {limit:g} s for {host}:{port}")
-
     async def _introduce(self, connection: Connection) -> None:
         on_connect, limit = self._settings.on_connect, self._settings.hook_timeout
-        self._phase = "on_connect"
+        self._move(LineStage.INTRODUCING)
         if on_connect is not None:
             with trio.move_on_after(limit) as scope:
                 try:
                     await on_connect(connection, self.attempt)
                 except Exception as error:
                     # One connection's failure is its own: another one's end is the app's to handle.
-                    self._is_own_end = is_the_end(error, connection.endpoint.closing)
+                    if is_the_end(error, connection.endpoint.closing):
+                        raise EndedMeanwhile from error
                     raise
             if scope.cancelled_caught:
-                raise _TookTooLong(f"on_connect took longer than {limit:g} s")
-        self._phase = "open"
-        if connection.is_open:
+                raise TookTooLong(f"on_connect took longer than {limit:g} s")
+        if connection.is_open and self._stage is LineStage.INTRODUCING:
+            self._move(LineStage.OPEN)
             self.ready_at = trio.current_time()
             self._changed()
 
@@ -244,22 +237,24 @@ class Line:
         """Wait until the connection has ended or shall end, and keep what was not taken."""
         with self._watch:
             await connection.wait_closed()
-        if self._farewell is None and self._is_retiring:
+        if self._stage is LineStage.RETIRING:
             # What the peer sent before its pong is here when that is.
             with trio.move_on_after(CLOSING):
                 with contextlib.suppress(ConnectionClosed):
                     await connection.ping()
-        if self._farewell is None:
-            self._end(await self._take_rest(connection))
+        if not self._is_leaving:
+            trouble = await self._take_rest(connection)
+            if not self._is_leaving:
+                self._end(LineEnd(trouble=trouble))
         # The next one is being opened meanwhile: this end must not take long.
-        if self._farewell is None:
+        if self.is_over:
             self._scope.deadline = trio.current_time() + CLOSING
         else:
             await connection.aclose(*self._farewell)
 
     async def _take_rest(self, connection: Connection) -> Trouble | None:
         """Keep what the connection has received; return how it ended, None if it has not."""
-        self._is_read = True  # so that the app does not come back
+        self._move(LineStage.READ)  # so that the app does not come back
         while self._receive_scope is not None:  # it has a message by now, or gets none
             self._receive_scope.cancel()
             await self._has_left.park()
@@ -275,46 +270,18 @@ class Line:
 
     # ---- how it ends -------------------------------------------------------------------------
 
-    def _end(self, trouble: Trouble | None) -> None:
-        if not self.is_over:
-            self.is_over = True
-            self.ended_at = trio.current_time()
-            self.trouble = trouble
-        self._changed()
-
-    def _note(self, error: Exception) -> None:
-        """Tell what is worth another try from what a function of the app has raised."""
-        if self.is_over or self._farewell is not None:
-            if isinstance(error, ConnectionClosed):
-                self.loss = error
-            else:
-                self.app_error = error
-            self._end(None)
-        elif isinstance(error, _TookTooLong):
-            self._end(Trouble(error, self._phase, is_timeout=True))
-        elif self._is_expected(error):
-            self._end(Trouble(_first(error), self._phase, self._cause()))
+    def _end(self, end: LineEnd) -> None:
+        """Be over, for the reason in `end`; what is found when it is over already is added."""
+        if self.is_over:
+            self.end = replace(end, trouble=self.end.trouble)
         else:
-            self.app_error = error
-            self._end(None)
-
-    def _is_expected(self, error: Exception) -> bool:
-        if self._phase == "opening":
-            return isinstance(error, (OSError, HandshakeError, trio.TooSlowError, *_BROKEN))
-        if self._phase == "credentials":
-            return isinstance(error, (OSError, trio.TooSlowError, HandshakeError))
-        return self._is_own_end
+            self._move(LineStage.OVER)
+            self.ended_at = trio.current_time()
+            self.end = end
+        self._changed()
 
     def _cause(self) -> CloseCause | None:
         return None if self.connection is None else self.connection.statistics().close_cause
-
-
-class _TookTooLong(trio.TooSlowError):
-    """A function of the app took longer than `hook_timeout`."""
-
-
-#: What a stream that was just opened may be found to be.
-_BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 def _checked(found: object) -> tuple[str, HeaderItems]:
@@ -323,13 +290,6 @@ def _checked(found: object) -> tuple[str, HeaderItems]:
     if len(pair) != 2:
         raise TypeError(f"credentials must return (url, headers), not a {kind}")
     return cast("tuple[str, HeaderItems]", found)
-
-
-def _first(error: Exception) -> Exception:
-    """Return the first error of a group, or the error itself."""
-    while isinstance(error, ExceptionGroup):
-        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
-    return error
 
 
 def _cost(message: str | bytes) -> int:

@@ -1,97 +1,90 @@
 """The client's opening handshake over a stream.
 
 `open_as_client` returns a `Connection` whose tasks have not been started, or raises
-`HandshakeError` (a cancelled one, `Cancelled`); then the stream is closed.
+`HandshakeError`, or `Redirected` (a cancelled one, `Cancelled`); then the stream is closed.
 """
 
 from __future__ import annotations
 
-import contextlib
-from typing import cast
+from collections.abc import Callable
 
 import trio
 
+from trio_wsendpoint.client.responses import exchange
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.opening import CHUNK, do_tls, lost, make_endpoint, make_tasks, send
-from trio_wsendpoint.connection.peer import make_logger
+from trio_wsendpoint.connection.opening import do_tls, make_endpoint, make_tasks
+from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.connection.settings import ConnectionSettings
-from trio_wsendpoint.errors import BadResponse, HandshakeError
+from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     ClientHandshake,
     Response,
     ResponseReader,
+    WebSocketURL,
     serialize_request,
 )
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.streams import non_blocking
 
-__all__ = ["HandshakeTimeout", "open_as_client"]
+__all__ = ["HandshakeTimeout", "Redirected", "open_as_client"]
 
 
 class HandshakeTimeout(HandshakeError, trio.TooSlowError):
     """The opening took longer than `Timeouts.open`."""
 
 
+class Redirected(Exception):
+    """The server has answered with a redirect that is to be followed: open the next connection."""
+
+
+def _follow_none(_: Response) -> WebSocketURL | None:
+    return None
+
+
 async def open_as_client(
-    stream: trio.abc.Stream, handshake: ClientHandshake, settings: ConnectionSettings
+    stream: trio.abc.Stream,
+    handshake: ClientHandshake,
+    settings: ConnectionSettings,
+    *,
+    watch: Stopwatch,
+    follow: Callable[[Response], WebSocketURL | None] = _follow_none,
 ) -> Connection:
-    """Write a request to `stream` and check the answer; the caller keeps the time."""
+    """Write a request to `stream` and check the answer; the caller keeps the time.
+
+    `follow` is asked whether to follow an answer; it may raise `HandshakeError`.
+    """
     logger: Logger = settings.logger
-    address: str | None = None
+    ends = Ends(stream)
     try:
-        logger = own_logger = make_logger(stream, settings.logger, settings.random_bytes)
-        address = own_logger.address
-        await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?")
+        own_logger = ConnectionLogger(logger, ends, settings.random_bytes(4).hex())
+        logger = own_logger
+        watch.begin("tls")
+        if await do_tls(stream, "does the server speak TLS on this port, or is its URL ws://?"):
+            watch.end()
+            ends.find_tls(stream)
+        watch.begin("answer")
         request = handshake.request()
         reader = ResponseReader(settings.limits, is_plain=not handshake.url.secure)
-        response = await _ask(stream, serialize_request(request), reader, settings)
+        response = await exchange(stream, serialize_request(request), reader, settings)
+        watch.end()
+        if follow(response) is not None:
+            raise Redirected
         handshake.check(response)
         endpoint = make_endpoint(ClientEndpoint, settings, handshake.extension)
         endpoint.receive_data(reader.trailing)
         tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, own_logger)
         return Connection(
-            tasks, request=request, response=response, subprotocol=handshake.subprotocol
+            tasks,
+            request=request,
+            response=response,
+            subprotocol=handshake.subprotocol,
+            timings=watch.timings(),
         )
     except BaseException as error:
         if isinstance(error, HandshakeError):
-            tell_refusal(settings.instruments, error, address, logger)
+            tell_refusal(settings.instruments, error, ends.peer, logger)
         await trio.aclose_forcefully(stream)
         raise
-
-
-async def _ask(
-    stream: trio.abc.Stream, data: bytes, reader: ResponseReader, settings: ConnectionSettings
-) -> Response:
-    """Write the request and return the answer; raises `BadResponse`."""
-    try:
-        await send(stream, data)
-    except BadResponse:
-        # A server may refuse it, and close, before it has read it all: its answer counts.
-        with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
-            return await _read_response(stream, reader, settings)
-        raise
-    return await _read_response(stream, reader, settings)
-
-
-async def _read_response(
-    stream: trio.abc.Stream, reader: ResponseReader, settings: ConnectionSettings
-) -> Response:
-    response: Response | None = None
-    while response is None and reader.partial() is None:
-        data = await _receive(stream, reader)
-        response = reader.receive_data(data) if data else reader.receive_eof()
-    # Of an answer that is not 101 the body is wanted too: what comes of it, and not for long.
-    with trio.move_on_after(settings.timeouts.linger), contextlib.suppress(BadResponse):
-        while response is None:
-            data = await _receive(stream, reader)
-            response = reader.receive_data(data) if data else reader.receive_eof()
-    return response or cast("Response", reader.partial())
-
-
-async def _receive(stream: trio.abc.Stream, reader: ResponseReader) -> bytes:
-    try:
-        return bytes(await stream.receive_some(CHUNK))
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise reader.cut_short(str(lost(error))) from error

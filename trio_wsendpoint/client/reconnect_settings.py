@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import trio
-
 from trio_wsendpoint.client.attempts import Attempt, Retry
 from trio_wsendpoint.client.backoff import Backoff
 from trio_wsendpoint.client.codes import Codes, Verdict
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.client.way import Way
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.handshake import HeaderItems, WebSocketURL
 
@@ -21,7 +20,6 @@ __all__ = [
     "ConnectHook",
     "Credentials",
     "GiveUp",
-    "OpenStream",
     "ReconnectSettings",
     "RetryHook",
 ]
@@ -34,8 +32,6 @@ ConnectHook = Callable[[Connection, Attempt], Awaitable[object]]
 RetryHook = Callable[[Retry], object]
 #: What goes before the table; None leaves an error to it, True is "stop" and False "later".
 GiveUp = Codes | Callable[[Exception], Verdict | bool | None]
-#: Opens a stream to a host and a port.
-OpenStream = Callable[[str, int], Awaitable[trio.abc.Stream]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +50,20 @@ class ReconnectSettings:
     when_away: Literal["wait", "raise"] = "wait"
     waiting_bytes: int = 1024 * 1024
     hook_timeout: float = 20.0
-    open_stream: OpenStream | None = None
     ssl_context: ssl.SSLContext | None = None
-    options: ConnectOptions = field(default_factory=ConnectOptions)
+    options: ConnectOptions = field(default_factory=ConnectOptions, repr=False)
 
     def __post_init__(self) -> None:
         target = WebSocketURL.parse(self.url)
-        ConnectSettings(**self.options)  # which checks them
-        if self.ssl_context is not None and not (target.secure or self.credentials):
-            raise ValueError("ssl_context is for wss:// URLs, and this one is ws://")
+        # Both check the options; with `credentials`, the URL is that of no try.
+        way = Way(ConnectSettings(**self.options), ssl_context=self.ssl_context)
+        if self.credentials is None:
+            way.check(target)
         if not isinstance(self.backoff, Backoff):
             raise TypeError(f"backoff must be Backoff(...), not {self.backoff!r}")
         if self.when_away not in {"wait", "raise"}:
             raise ValueError(f'when_away is "wait" or "raise", not {self.when_away!r}')
-        for name in ("credentials", "on_connect", "on_retry", "open_stream"):
+        for name in ("credentials", "on_connect", "on_retry"):
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise TypeError(f"{name} must be a function, not {value!r}")

@@ -18,12 +18,12 @@ from trio_wsendpoint.client.reconnect_settings import (
     ConnectHook,
     Credentials,
     GiveUp,
-    OpenStream,
     ReconnectSettings,
     RetryHook,
 )
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
@@ -45,7 +45,6 @@ def reconnecting_endpoint(
     when_away: Literal["wait", "raise"] = "wait",
     waiting_bytes: int = 1024 * 1024,
     hook_timeout: float = 20.0,
-    open_stream: OpenStream | None = None,
     ssl_context: ssl.SSLContext | None = None,
     **options: Unpack[ConnectOptions],
 ) -> AbstractAsyncContextManager[ReconnectingConnection]:
@@ -70,9 +69,8 @@ def reconnecting_endpoint(
     `when_away`: whether `send` waits for a connection or raises `NotConnected`; `waiting_bytes`:
     bytes that calls of `send` may hold while they wait: one more raises `NotConnected`.
     `hook_timeout`: seconds that `credentials`, and `on_connect`, may take.
-    `open_stream`: `await open_stream(host, port)` returns the stream of each try in place of TCP;
-    for `wss://`, TLS is spoken over it.  `ssl_context` and the other options are as for
-    `connect_endpoint`; the whole opening takes `Timeouts.open`, and `open_stream` may take as long.
+    `ssl_context` and the other options are as for `connect_endpoint`, `proxy`, `address` and
+    `open_stream` among them; the whole of a try takes `Timeouts.open`, `hook_timeout` not counted.
 
     Raises `InvalidURL`, `ValueError` and `TypeError` for options that make no sense, at once.
     Leaving the block closes the connection as `connect_endpoint` does: with 1000; with 1011 after
@@ -94,7 +92,6 @@ def reconnecting_endpoint(
             when_away=when_away,
             waiting_bytes=waiting_bytes,
             hook_timeout=hook_timeout,
-            open_stream=open_stream,
             ssl_context=ssl_context,
             options=options,
         )
@@ -108,17 +105,16 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
         self._settings = settings
         self._block = BlockNursery()
         self._body = trio.CancelScope()
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a channel is opened once: call the function again for another")
         self._keeper: Keeper
         self._channel: ReconnectingConnection
 
     # A Ctrl-C between the nursery and its tasks would leave it open.
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> ReconnectingConnection:
-        if self._is_entered:
-            raise RuntimeError("a channel is opened once: call the function again for another")
+        self._use.check_new()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._is_entered = True
+        self._use.begin()
         nursery = await self._block.enter()
         self._keeper = Keeper(self._settings, nursery, self._body.cancel)
         self._channel = ReconnectingConnection(self._keeper, self._settings)

@@ -21,6 +21,7 @@ from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.transport.one_task import OneTask
 
 __all__ = ["ReconnectingConnection"]
 
@@ -35,7 +36,7 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
     def __init__(self, keeper: Keeper, settings: ReconnectSettings) -> None:
         self._keeper = keeper
         self._settings = settings
-        self._is_receiving = False
+        self._receiving = OneTask("receiving from this channel")
         self._turn = trio.StrictFIFOLock()  # of those that wait to send
         self._senders_waiting = 0
         self._bytes_waiting = 0
@@ -51,10 +52,7 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
         `trio.ClosedResourceError` after `aclose()`; `trio.BusyResourceError` if another task is
         receiving.
         """
-        if self._is_receiving:
-            raise trio.BusyResourceError("another task is receiving from this channel")
-        self._is_receiving = True
-        try:
+        with self._receiving:
             while True:
                 line = self._keeper.line_to_read
                 if self._is_closed or line is None:
@@ -63,8 +61,6 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
                 message = await line.receive()
                 if message is not None:
                     return message
-        finally:
-            self._is_receiving = False
 
     async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
         """Send a message over the connection that there is, as `Connection.send`.

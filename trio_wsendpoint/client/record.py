@@ -13,6 +13,7 @@ from typing import NamedTuple
 from trio_wsendpoint.client.attempts import Attempt, GaveUp, ReconnectStatistics
 from trio_wsendpoint.client.backoff import Delay, retry_after
 from trio_wsendpoint.client.codes import Codes, checked_verdict
+from trio_wsendpoint.client.proxy_errors import ProxyRefused
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.retries import ROWS, Row, Trouble, judge
 from trio_wsendpoint.client.states import ReconnectState
@@ -53,12 +54,13 @@ class Record:
         self.attempts = 0
         self.failures = 0
         self._well_at = now  # when there was health last, or the beginning
-        self._has_connected = False
-        self._may_renew = False  # a 401 may mean that a token has expired
+        # A 401 may mean that a token has expired; set by health (`note_end`) if the app gives
+        # credentials, unset when a 401 was judged by it (`decide`), read by `judge`.
+        self._may_renew = False
         # The last connection.
-        self._last_error: Exception | None = None
+        self._last_error: Exception | None = None  # what was judged last, if anything was
         self._last_traffic = Traffic()
-        self._ended_at: float | None = None
+        self._ended_at: float | None = None  # when one ended last, if one has
         # Sums over all that have ended.
         self._began_at = now
         self._connections = 0
@@ -73,7 +75,7 @@ class Record:
         gap = None if self._ended_at is None else now - self._ended_at
         return Attempt(
             number=self.attempts,
-            first=not self._has_connected,
+            first=not self._connections,
             renewing=renewing,
             last_error=None if renewing else self._last_error,
             gap=0.0 if renewing else gap,
@@ -83,7 +85,6 @@ class Record:
 
     def note_connection(self) -> None:
         """Note that a try has led to a connection, and `on_connect` has returned."""
-        self._has_connected = True
         self._connections += 1
 
     def note_end(self, ready_at: float, now: float, traffic: Traffic, *, has_failed: bool) -> None:
@@ -135,7 +136,7 @@ class Record:
         if row.verdict == "stop":
             raise Stop(row, error)
         after = 0.0
-        if isinstance(error, HandshakeRefused):
+        if isinstance(error, (HandshakeRefused, ProxyRefused)) and error.response is not None:
             after = retry_after(error.response.headers) or 0.0
         start: Delay = row.verdict
         delay = settings.backoff.delay(start, self.failures, after)
@@ -163,7 +164,7 @@ class Record:
         return judge(
             trouble,
             codes=give_up if isinstance(give_up, Codes) else None,
-            has_connected=self._has_connected,
+            has_connected=self._connections > 0,
             may_renew=self._may_renew,
         )
 

@@ -18,6 +18,7 @@ import trio
 
 from trio_wsendpoint.client.codes import Codes, Verdict
 from trio_wsendpoint.client.opening import HandshakeTimeout
+from trio_wsendpoint.client.proxy_errors import ProxyError, ProxyRefused
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.errors import BadResponse, InvalidURL, TLSFailed
 from trio_wsendpoint.handshake.errors import BadUpgrade, HandshakeRefused
@@ -52,6 +53,8 @@ _TABLE = (
     Row("http-busy", "busy", "429, 503"),
     Row("http-401-renewed", "later", "401 for the first time since health, with `credentials`"),
     Row("http-proxy", "stop", "407"),
+    Row("proxy-failed", "later", "the proxy cannot be reached, or cannot reach the server for now"),
+    Row("proxy-refused", "stop", "the proxy refuses us, or the server: credentials, its rules"),
     Row("http-refused", "stop", "any other status: 3xx, 400, 401, 403, 404, 410, 501, 505, ..."),
     Row("close-normal", "spread", "the peer closed with 1000, or without a code (1005)"),
     Row("close-restart", "spread", "the peer closed with 1001 or 1012: it ends, for everyone"),
@@ -174,6 +177,8 @@ def _judge_opening(error: Exception, has_connected: bool) -> str:
         return "name-unknown-later" if has_connected else "name-unknown"
     if isinstance(error, (HandshakeTimeout, trio.TooSlowError)):
         return "opening-timeout"
+    if isinstance(error, ProxyError):
+        return _judge_proxy(error, has_connected)
     if isinstance(error, TLSFailed):
         return _judge_tls(error)
     if isinstance(error, InvalidURL):
@@ -183,6 +188,19 @@ def _judge_opening(error: Exception, has_connected: bool) -> str:
     if isinstance(error, BadResponse):
         return "opening-lost"
     return "unreachable"
+
+
+def _judge_proxy(error: ProxyError, has_connected: bool) -> str:
+    if isinstance(error, ProxyRefused):
+        status = None if error.response is None else error.response.status
+        if status is not None and status in STATUSES:
+            return STATUSES[status]
+        return "proxy-refused" if error.is_final else "proxy-failed"
+    # The proxy's own name and its TLS count as the server's do.
+    cause = error.__cause__
+    if isinstance(cause, (socket.gaierror, TLSFailed)):
+        return _judge_opening(cause, has_connected)
+    return "proxy-failed"
 
 
 def _judge_tls(error: TLSFailed) -> str:

@@ -1,10 +1,13 @@
-"""Where a channel that outlives its connections stands: one value, and one table of its changes."""
+"""How far a channel that outlives its connections is, and each of its lines.
+
+Both have one value and one table of its changes.
+"""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
-__all__ = ["TRANSITIONS", "ReconnectState", "check_transition"]
+__all__ = ["LINE_TRANSITIONS", "TRANSITIONS", "LineStage", "ReconnectState", "check_transition"]
 
 
 class ReconnectState(StrEnum):
@@ -42,3 +45,48 @@ def check_transition(old: ReconnectState, new: ReconnectState) -> None:
     """Raise `RuntimeError` for a change that the table does not have: a defect of the library."""
     if new not in TRANSITIONS[old]:
         raise RuntimeError(f"a reconnecting channel cannot change from {old} to {new}")
+
+
+class LineStage(Enum):
+    """How far one line of a channel is: a try, and the connection that comes of it.
+
+    `CREDENTIALS`: the app is asked for them.  `OPENING`: the stream and the 101 are awaited.
+    `INTRODUCING`: `on_connect` runs.  `OPEN`: messages go both ways.  `RETIRING`: the next line
+    has taken over; what the peer sends until its pong is still received.  `READ`: the app reads
+    no more from the connection itself, for it has ended or what it holds is being taken over.
+    `LEAVING`: the channel closes the line.  `OVER`: no more will come; the stream may still be
+    closing.
+    """
+
+    CREDENTIALS = "credentials"
+    OPENING = "opening"
+    INTRODUCING = "on_connect"
+    OPEN = "open"
+    RETIRING = "retiring"
+    READ = "read"
+    LEAVING = "leaving"
+    OVER = "over"
+
+
+#: What each stage of a line may change into; any other change is not made.
+LINE_TRANSITIONS: dict[LineStage, set[LineStage]] = {
+    LineStage.CREDENTIALS: {LineStage.OPENING, LineStage.LEAVING, LineStage.OVER},
+    LineStage.OPENING: {LineStage.INTRODUCING, LineStage.LEAVING, LineStage.OVER},
+    # A connection that ends while `on_connect` runs is never open.
+    LineStage.INTRODUCING: {
+        LineStage.OPEN,
+        LineStage.READ,
+        LineStage.LEAVING,
+        LineStage.OVER,
+    },
+    LineStage.OPEN: {
+        LineStage.RETIRING,
+        LineStage.READ,
+        LineStage.LEAVING,
+        LineStage.OVER,
+    },
+    LineStage.RETIRING: {LineStage.READ, LineStage.LEAVING, LineStage.OVER},
+    LineStage.READ: {LineStage.LEAVING, LineStage.OVER},
+    LineStage.LEAVING: {LineStage.OVER},
+    LineStage.OVER: set(),
+}

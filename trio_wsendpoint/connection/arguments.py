@@ -9,6 +9,7 @@ import functools
 import inspect
 import socket
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, cast
 
 import trio
@@ -64,8 +65,9 @@ def _is_async(value: object) -> bool:
         return True
     if isinstance(inner, type):
         return hasattr(inner, "__await__")
-    # Cython marks its async functions so, and so do mocks.
-    if getattr(inner, "_is_coroutine", None) is not None:
+    # A function that Cython has compiled is no Python function; its code has the flag all the same.
+    code = getattr(inner, "__code__", None)
+    if isinstance(code, CodeType) and code.co_flags & inspect.CO_COROUTINE:
         return True
     # Not `callable`: the question is what kind of function a call of the object runs.
     call = getattr(type(inner), "__call__", None)  # noqa: B004

@@ -7,7 +7,7 @@ from typing import Self
 
 import trio
 
-from trio_wsendpoint.connection.connection import Connection, sending_of, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import EndpointClosed
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
@@ -58,13 +58,13 @@ def broadcast(
     while it is written to is closed; the others get the message, and nothing is raised.
     """
     message = SharedMessage(value)
-    targets = [(connection, sending_of(connection)) for connection in connections]
+    targets = [(connection, connection.sending) for connection in connections]
     full: list[Connection] = []
     busy: list[Connection] = []
     for connection, sending in targets:
         if not connection.is_open:
             continue
-        if not sending.has_room:
+        if not sending.has_room_for(message):
             (busy if sending.is_busy else full).append(connection)
             continue
         try:
@@ -72,7 +72,7 @@ def broadcast(
         except EndpointClosed:
             continue
         except Exception as error:  # noqa: BLE001 - its endpoint's, or its extension's
-            tasks = tasks_of(connection)
+            tasks = connection.tasks
             tasks.session.fail_internally(error)
             tasks.act()
     return PassedBy(full, busy)

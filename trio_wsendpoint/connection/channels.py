@@ -8,14 +8,14 @@ messages.  `MessageByteStream` is a `trio.abc.Stream` over binary messages.  Bot
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import trio
 
 from trio_wsendpoint.errors import WebSocketError
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.transport.one_task import OneTask
 
 __all__ = [
     "Codec",
@@ -182,10 +182,9 @@ class MessageByteStream(trio.abc.Stream):
     def __init__(self, connection: Messages) -> None:
         self.connection = connection
         self._rest = b""
-        self._has_ended = False
-        self._is_closed = False
-        self._is_sending = False
-        self._is_receiving = False
+        self._is_closed = False  # by `aclose`, for good: every other call raises
+        self._sending = OneTask("sending over this stream")
+        self._receiving = OneTask("receiving from this stream")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`, in messages of at most 64 KiB; if cancelled, a part of it.
@@ -193,7 +192,7 @@ class MessageByteStream(trio.abc.Stream):
         Raises `trio.BrokenResourceError`, `trio.ClosedResourceError` and, if another task is
         sending, `trio.BusyResourceError`.
         """
-        with self._sending(), memoryview(data) as view, view.cast("B") as octets:
+        with self._sending, memoryview(data) as view, view.cast("B") as octets:
             await trio.lowlevel.checkpoint()
             self._check()
             for start in range(0, len(octets), CHUNK):
@@ -204,7 +203,7 @@ class MessageByteStream(trio.abc.Stream):
 
         Raises as `send_all`.
         """
-        with self._sending():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check()
 
@@ -219,30 +218,28 @@ class MessageByteStream(trio.abc.Stream):
                 raise TypeError(f"max_bytes must be an int or None, not {max_bytes!r}")
             if max_bytes < 1:
                 raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
-        if self._is_receiving:
-            raise trio.BusyResourceError("another task is receiving from this stream")
-        self._is_receiving = True
-        try:
+        with self._receiving:
             await trio.lowlevel.checkpoint()
             self._check()
-            while not self._rest and not self._has_ended:
-                await self._fill()
-        finally:
-            self._is_receiving = False
+            while not self._rest:
+                message = await self._next_message()
+                if message is None:
+                    return b""
+                self._rest = message
         size = len(self._rest) if max_bytes is None else max_bytes
         data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
-    async def _fill(self) -> None:
+    async def _next_message(self) -> bytes | None:
+        """Return the next message, None at the peer's orderly end, of which each call is told."""
         try:
             message = await self.connection.receive()
         except trio.EndOfChannel:
-            self._has_ended = True
-            return
+            return None
         if isinstance(message, str):
             await self.connection.aclose(CloseCode.INVALID_DATA_TYPE, "bytes were expected")
             raise UnexpectedText("the peer sent text where bytes were expected")
-        self._rest = message
+        return message
 
     async def aclose(self) -> None:
         """Close the connection in order; if cancelled, at once."""
@@ -253,13 +250,3 @@ class MessageByteStream(trio.abc.Stream):
     def _check(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed")
-
-    @contextmanager
-    def _sending(self) -> Generator[None]:
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending over this stream")
-        self._is_sending = True
-        try:
-            yield
-        finally:
-            self._is_sending = False

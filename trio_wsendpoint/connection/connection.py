@@ -15,18 +15,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from threading import get_ident
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import trio
 
 from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
+from trio_wsendpoint.addressing import Peer, SocketAddress
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
 from trio_wsendpoint.connection.streams import ReceiveStream, SendStream
 from trio_wsendpoint.connection.tasks import Tasks
+from trio_wsendpoint.connection.timings import Timings
 from trio_wsendpoint.handshake import Request, Response
-from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Buffer, CloseFrame
 from trio_wsendpoint.protocol.message import Message
@@ -34,7 +36,7 @@ from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.pings import PingEnd
 from trio_wsendpoint.session.statistics import ConnectionStatistics
 
-__all__ = ["Connection", "sending_of", "tasks_of"]
+__all__ = ["Connection"]
 
 #: Pings of the application that may be out at a time.
 MAX_PINGS = 16
@@ -46,8 +48,12 @@ class Connection(trio.abc.Channel[str | bytes]):
     Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
     `request` and `response` are what opened it, `subprotocol` is what they agreed on, or None;
     `endpoint` is the sans-I/O endpoint within (an `endpoint_class` of yours may hold state).
+    `timings` tells how long each step of a client's opening took; None at a server.
     `logger` is the connection's own: its records name the peer and `id`, which tells connections
     apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
+
+    `state` is the app's: what `process_request` has put into `Opening.state`, else a namespace
+    without attributes.  Anything may be assigned to it.
 
     It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
@@ -59,10 +65,14 @@ class Connection(trio.abc.Channel[str | bytes]):
         request: Request,
         response: Response,
         subprotocol: str | None,
+        state: Any = None,
+        timings: Timings | None = None,
     ) -> None:
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
+        self.state: Any = SimpleNamespace() if state is None else state
+        self.timings = timings
         self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
         self.logger: logging.Logger | logging.LoggerAdapter[logging.Logger] = tasks.logger
@@ -165,9 +175,25 @@ class Connection(trio.abc.Channel[str | bytes]):
         check_thread(self._thread)
         check_type(value)
         self._sending.check_open()
-        if not self._sending.has_room:
+        if not self._sending.has_room_for(value):
             raise trio.WouldBlock
         self._sending.commit(value, compress=compress)
+
+    @trio.lowlevel.enable_ki_protection
+    async def wait_room(self, size: int = 0) -> None:
+        """Wait until `send` would not wait, and `send_nowait` would take a message.
+
+        `size`: the bytes of that message, UTF-8 of a text; by default, a small one.
+
+        For an app that makes its next message no sooner than it can be sent, as the newest state
+        of something.  The room is there when this returns, and nothing keeps it: another task may
+        take it as soon as this one waits for anything.
+
+        Raises as `send`.  If cancelled, nothing has changed.
+        """
+        if size < 0:
+            raise ValueError(f"size must be at least 0 bytes, not {size}")
+        await self._sending.wait_room(size)
 
     def send_stream(self, kind: Literal["text", "binary"], *, compress: bool = True) -> SendStream:
         """Send one message chunk by chunk: `async with connection.send_stream("text") as stream`.
@@ -250,9 +276,14 @@ class Connection(trio.abc.Channel[str | bytes]):
         await self._tasks.wait_ended()
 
     @property
-    def state(self) -> State:
-        """How far the closing handshake has come."""
-        return self.endpoint.state
+    def peer(self) -> Peer:
+        """The other end: its address, its certificate, through which proxies it has come."""
+        return self._tasks.logger.ends.peer
+
+    @property
+    def local(self) -> SocketAddress | None:
+        """Our end, as the peer reached it; None if the stream is not over a socket."""
+        return self._tasks.logger.ends.local
 
     @property
     def is_open(self) -> bool:
@@ -275,22 +306,24 @@ class Connection(trio.abc.Channel[str | bytes]):
             trio.current_time(), waiting_senders=self._sending.waiting
         )
 
+    # ---- for the library's own parts ----------------------------------------------------------
+
+    @property
+    def tasks(self) -> Tasks:
+        """What runs behind it, for the library's own parts: no promise is made to an app."""
+        return self._tasks
+
+    @property
+    def sending(self) -> Sending:
+        """What commits its messages, as `tasks`; raises `RuntimeError` in another thread."""
+        check_thread(self._thread)
+        return self._sending
+
     if not TYPE_CHECKING:  # else a type checker would find no wrong name any more
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(missing_attribute(name, dir(self), CONNECTION_WORDS))
 
     def __repr__(self) -> str:
-        path = ascii(self.request.path)[1:-1][:80]
-        return f"<Connection #{self.id} {self._tasks.logger.peer} {path} {self.state.value}>"
-
-
-def tasks_of(connection: Connection) -> Tasks:
-    """Return what runs behind a connection, for the block or the server that holds it."""
-    return connection._tasks
-
-
-def sending_of(connection: Connection) -> Sending:
-    """Return what commits its messages, for `broadcast`."""
-    check_thread(connection._thread)
-    return connection._sending
+        path = ascii(self.request.raw_path)[1:-1][:80]
+        return f"<Connection #{self.id} {self.peer!r} {path} {self.endpoint.state.value}>"

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Literal
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument, listen
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.session.session import Owner
 
 __all__ = ["ConnectionContext"]
 
 
-class ConnectionContext(AbstractAsyncContextManager[Connection]):
+class ConnectionContext:
     """The scope of one connection: opened by `open_connection`, closed when the block is left.
 
     After the block has ended the connection is closed in order: with 1000, or with 1011 if the
@@ -42,57 +43,83 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
 
     The tasks of the connection run in `nursery`, and `heartbeat` keeps its deadlines; by default
     both are its own.
+
+    `open_connection` is given this context, whose `nursery` there is by then.  What it returns is
+    started with `begin`, unless it has called that itself, to go on with a connection that works:
+    what it raises after that closes the connection as the block would.
     """
+
+    __slots__ = (
+        "_block",
+        "_connection",
+        "_heartbeat",
+        "_instruments",
+        "_nursery",
+        "_open_connection",
+        "_use",
+    )
 
     def __init__(
         self,
-        open_connection: Callable[[], Awaitable[Connection]],
+        open_connection: Callable[[ConnectionContext], Awaitable[Connection]],
         instruments: Sequence[Instrument] = (),
         nursery: trio.Nursery | None = None,
         heartbeat: HeartbeatTask | None = None,
     ) -> None:
         self._open_connection = open_connection
         self._instruments = instruments
-        self._connection: Connection
+        # Once it has begun.
+        self._connection: Connection | None = None
         # A server has one for all its connections, and one heartbeat.
         self._nursery = nursery
         self._heartbeat = heartbeat
         self._block: BlockNursery | None = None
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a connection is opened once: call the function again for another")
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """Where the tasks of the connection run; raises `RuntimeError` before it is entered."""
+        if self._nursery is None:
+            raise RuntimeError("the block has not been entered")
+        return self._nursery
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Connection:
-        if self._is_entered:
-            raise RuntimeError("a connection is opened once: call the function again for another")
-        self._is_entered = True
-        connection = self._connection = await self._open_connection()
+        self._use.begin()
+        if self._nursery is None:
+            block = BlockNursery()
+            self._nursery = await block.enter()
+            self._block = block
         try:
-            nursery = self._nursery
-            if nursery is None:
-                block = BlockNursery()
-                nursery = await block.enter()
-                self._block = block
-            tasks = tasks_of(connection)
-            tasks.start(nursery, self._heartbeat or HeartbeatTask(nursery))
-            if self._instruments:
-                listen(connection, self._instruments)
+            connection = await self._open_connection(self)
+            if self._connection is None:
+                self.begin(connection)
         except BaseException as error:
-            raise_beside(error, await self._give_up())
+            raise_beside(error, await self._leave_for(error))
             raise
         return connection
 
-    async def _give_up(self) -> BaseException | None:
-        """Close the stream of a connection whose block cannot be entered, and end its tasks."""
-        tasks = tasks_of(self._connection)
+    @trio.lowlevel.enable_ki_protection
+    def begin(self, connection: Connection) -> None:
+        """Start the tasks of `connection`, and tell the instruments that it is open."""
+        self._connection = connection
+        connection.tasks.start(self.nursery, self._heartbeat or HeartbeatTask(self.nursery))
+        if self._instruments:
+            listen(connection, self._instruments)
+        self._use.open()
+
+    async def _leave_for(self, error: BaseException) -> BaseException | None:
+        """Leave a block that cannot be entered, because of `error`; return what else comes up."""
         left: BaseException | None = None
-        with trio.CancelScope(shield=True):  # nothing here waits for the peer
-            try:
-                tasks.abort()
-                await trio.aclose_forcefully(tasks.stream)
-            except Exception as error:  # noqa: BLE001 - of a stream; returned unless more follows
-                left = error
-            if self._block is not None:
-                left = await self._block.leave() or left
+        try:
+            if self._use.is_open:
+                await self._wind_down(error)
+            elif self._connection is not None:
+                await _give_up(self._connection)
+        except BaseException as failure:  # noqa: BLE001 - it is returned
+            left = failure
+        if self._block is not None:
+            left = await self._block.leave() or left
         return left
 
     @trio.lowlevel.enable_ki_protection
@@ -113,8 +140,10 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
         return False
 
     async def _wind_down(self, exc: BaseException | None) -> None:
-        connection, tasks = self._connection, tasks_of(self._connection)
-        farewell = tasks.session.farewell
+        connection = self._connection
+        if connection is None:
+            return
+        tasks, session = connection.tasks, connection.tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
             if exc is None and trio.current_effective_deadline() == -math.inf:
@@ -123,10 +152,8 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
                 await tasks.say_goodbye()
                 if tasks.session.outbox.dropped:
                     await trio.lowlevel.checkpoint_if_cancelled()
-            elif farewell is not None and (exc is None or is_end):
-                await connection.aclose(*farewell)
-            elif exc is None:
-                await connection.aclose()
+            elif exc is None or (is_end and session.owner is Owner.DISMISSED):
+                await connection.aclose(*session.farewell)
             elif isinstance(exc, Exception):
                 await connection.aclose(CloseCode.INTERNAL_ERROR)
             else:
@@ -135,3 +162,11 @@ class ConnectionContext(AbstractAsyncContextManager[Connection]):
             if exc is None:
                 raise
             # The block's own error says more than the messages that could not be sent.
+
+
+async def _give_up(connection: Connection) -> None:
+    """Close the stream of a connection that cannot be started, and end its tasks."""
+    tasks = connection.tasks
+    with trio.CancelScope(shield=True):  # nothing here waits for the peer
+        tasks.abort()
+        await trio.aclose_forcefully(tasks.stream)

@@ -9,6 +9,7 @@ task for its deadlines.
 from __future__ import annotations
 
 import heapq
+from enum import Enum
 from typing import Protocol
 
 import trio
@@ -19,6 +20,17 @@ __all__ = ["TICK", "Beating", "HeartbeatTask"]
 
 #: Seconds of a tick: the reader task takes over from an app that was away for one to two ticks.
 TICK = 0.03
+
+
+class _Run(Enum):
+    """Whether the heartbeat task runs, and until when.
+
+    `NOT`: it does not.  `FOR_NOW`: until the last connection is removed.  `STAYS`: until `let_go`.
+    """
+
+    NOT = "not"
+    FOR_NOW = "until the last connection is removed"
+    STAYS = "until it is let go"
 
 
 class Beating(Protocol):
@@ -51,22 +63,22 @@ class HeartbeatTask:
 
     def __init__(self, nursery: trio.Nursery, *, stays: bool = False) -> None:
         self._nursery = nursery
-        self._stays = stays
         self._plan: list[tuple[float, int, Beating]] = []  # a heap: when to look at which
         self._count = 0  # entries of the same time are in the order in which they came
         self._planned: dict[Beating, float] = {}  # of each connection, the entry that counts
         self._watched: dict[Beating, None] = {}  # where the app may be away
         self.tick = 0
         self._ticks_at = float("inf")
-        self._is_running = False
+        # Set by `_start`, `let_go`, and by the task when it ends; read by what may end it.
+        self._run = _Run.NOT
         self._scope = trio.CancelScope()
         self._pause = trio.CancelScope()  # the task waits in this one until it has to look
         self._changed = Waiter()
         if stays:
-            self._start()
+            self._start(_Run.STAYS)
 
-    def _start(self) -> None:
-        self._is_running = True
+    def _start(self, run: _Run) -> None:
+        self._run = run
         self._nursery.start_soon(self.run, name="trio_wsendpoint heartbeat")
 
     # ---- what connections tell it ------------------------------------------------------------
@@ -75,8 +87,8 @@ class HeartbeatTask:
         """Keep the deadlines of a connection from now on."""
         self._planned[connection] = float("inf")
         self.plan(connection)
-        if not self._is_running:
-            self._start()
+        if self._run is _Run.NOT:
+            self._start(_Run.FOR_NOW)
 
     def plan(self, connection: Beating) -> None:
         """Look at a connection's deadline again, which may have become earlier."""
@@ -99,15 +111,21 @@ class HeartbeatTask:
         elif len(self._plan) > 3 * len(self._planned) + 64:
             self._plan = [entry for entry in self._plan if self._counts(entry)]
             heapq.heapify(self._plan)
-        if not (self._planned or self._stays):
+        if not self._is_wanted:
             self._changed.wake()
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether the task has deadlines to keep, or may get some."""
+        return bool(self._planned) or self._run is _Run.STAYS
 
     def _counts(self, entry: tuple[float, int, Beating]) -> bool:
         return self._planned.get(entry[2]) == entry[0]
 
     def let_go(self) -> None:
         """End with the last connection, or now if there is none."""
-        self._stays = False
+        if self._run is _Run.STAYS:
+            self._run = _Run.FOR_NOW
         if not self._planned:
             self._changed.wake()
 
@@ -133,7 +151,7 @@ class HeartbeatTask:
     async def run(self) -> None:
         """Keep deadlines until there are none to keep."""
         with trio.CancelScope(shield=True) as self._scope:
-            while self._planned or self._stays:
+            while self._is_wanted:
                 planned = self._plan[0][0] if self._plan else float("inf")
                 with trio.move_on_at(min(planned, self._ticks_at)) as self._pause:
                     await self._changed.wait()
@@ -142,7 +160,7 @@ class HeartbeatTask:
                     # unread: the readers get their turn before a peer is judged.
                     await trio.lowlevel.checkpoint()
                     self._look(trio.current_time())
-        self._is_running = False
+        self._run = _Run.NOT
         for connection in list(self._planned):  # it was cancelled: no task keeps their deadlines
             connection.abort("the heartbeat task was cancelled")
 

@@ -10,7 +10,8 @@ import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.addressing import Peer
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
 from trio_wsendpoint.session.session import Logger
@@ -36,11 +37,11 @@ class Instrument:
     def connection_closed(self, connection: Connection, statistics: ConnectionStatistics) -> None:
         """Hear that a connection has ended and its stream is closed; nothing more comes of it."""
 
-    def handshake_refused(self, error: HandshakeError, address: str | None) -> None:
+    def handshake_refused(self, error: HandshakeError, peer: Peer | None) -> None:
         """Hear that an opening handshake has failed with `error`, or a stream was over a limit.
 
         `error` is a `HandshakeError`: `RequestAnswered` if `process_request` gave another answer.
-        `address`: the IP address of the peer, or None if it has none.
+        `peer`: the other end, as far as it is known by then; None if a client has reached none.
         """
 
     def frame_sent(self, connection: Connection, frame: Frame, size: int) -> None:
@@ -91,7 +92,7 @@ class _Hook:
 
     def __init__(self, connection: Connection, listeners: list[Callable[..., object]]) -> None:
         self._connection = connection
-        self._session = tasks_of(connection).session
+        self._session = connection.tasks.session
         self._listeners = listeners
 
     def __call__(self, *facts: object) -> None:
@@ -109,7 +110,7 @@ def _bind(connection: Connection, instruments: Sequence[Instrument], name: str) 
 
 def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
     """Bind what `instruments` listen to, and tell them that the connection is open."""
-    tasks = tasks_of(connection)
+    tasks = connection.tasks
     connection.endpoint.listen(
         frame_sent=_bind(connection, instruments, "frame_sent"),
         frame_received=_bind(connection, instruments, "frame_received"),
@@ -127,13 +128,13 @@ def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
 
 
 def tell_refusal(
-    instruments: Sequence[Instrument], error: HandshakeError, address: str | None, logger: Logger
+    instruments: Sequence[Instrument], error: HandshakeError, peer: Peer | None, logger: Logger
 ) -> None:
     """Tell the instruments that an opening was refused or has failed."""
     for instrument in instruments:
         if _overrides(instrument, "handshake_refused"):
             try:
-                instrument.handshake_refused(error, address)
+                instrument.handshake_refused(error, peer)
             except Exception as failure:  # noqa: BLE001 - as above
                 _log(logger, instrument, failure)
 

@@ -36,13 +36,13 @@ CHUNK = 16384
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})
 
 
-async def do_tls(stream: trio.abc.Stream, without_tls: str) -> None:
-    """Do the TLS handshake, if there is TLS; raises `TLSFailed`.
+async def do_tls(stream: trio.abc.Stream, without_tls: str) -> bool:
+    """Do the TLS handshake, if there is TLS; return whether there is.  Raises `TLSFailed`.
 
     `without_tls`: what to tell of a peer that does not speak TLS.
     """
     if not isinstance(stream, (TLSTransport, trio.SSLStream)):
-        return
+        return False
     try:
         await stream.do_handshake()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -50,6 +50,7 @@ async def do_tls(stream: trio.abc.Stream, without_tls: str) -> None:
         is_none = isinstance(cause, ssl.SSLEOFError) or getattr(cause, "reason", None) in _NO_TLS
         hint = f"; {without_tls}" if is_none else ""
         raise TLSFailed(f"the TLS handshake failed: {cause}{hint}") from cause
+    return True
 
 
 async def send(stream: trio.abc.Stream, data: bytes) -> None:

@@ -1,109 +1,151 @@
-"""The other end of a stream: its address, for the log and for counting.
+"""The two ends of a stream, and the logger that names the other one.
 
-The address is asked for once, while the stream is there, and made into text when a record is
-written, if one is.
+The socket is asked once, while it is there.  Values and texts are made when they are asked for.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, MutableMapping
-from ipaddress import AddressValueError, IPv6Address
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import trio
 
+from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
 from trio_wsendpoint.transport.streams import AcceptedSocket
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.tls import TLSTransport
 
-__all__ = ["ConnectionLogger", "make_logger", "peer_address", "plain_address", "socket_address"]
+__all__ = ["ConnectionLogger", "Ends", "make_logger", "socket_names"]
 
-#: What a stream over a socket has for an address when its peer is gone already.
-_GONE = "a peer that has gone"
-_UNNAMED = "a unix socket"
+#: What a socket has for a name when its peer has gone already.
+_GONE = (None, None)
+
+
+class Ends:
+    """The two ends of `stream`: `local`, and `peer` as far as it is known.
+
+    What a PROXY header, TLS and forwarding headers tell of the peer is told here with `find` and
+    `find_tls`, by the part that reads it.
+    """
+
+    __slots__ = ("_local", "_peer")
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        # A name as the socket tells it, until a value is asked for.
+        self._peer, self._local = socket_names(stream)
+
+    @property
+    def peer(self) -> Peer:
+        """The other end."""
+        peer = self._peer
+        if not isinstance(peer, Peer):
+            peer = self._peer = _peer_named(peer)
+        return peer
+
+    @property
+    def local(self) -> SocketAddress | None:
+        """Our end; None if the stream is not over a socket."""
+        local = self._local
+        if local is not None and not isinstance(local, SocketAddress):
+            local = self._local = _address_named(local)
+        return local
+
+    def find(self, peer: Peer, local: SocketAddress | None = None) -> None:
+        """Take `peer` for the other end from now on, and `local`, unless it is None, for ours."""
+        self._peer = peer
+        if local is not None:
+            self._local = local
+
+    def find_tls(self, stream: trio.abc.Stream) -> None:
+        """Note what TLS tells of the peer; `stream` has done its handshake, if it is TLS."""
+        if isinstance(stream, (TLSTransport, trio.SSLStream)):
+            self._peer = replace(self.peer, tls=_tls_of(cast("AnyTLSStream", stream)))
 
 
 class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
     """Writes to the library's logger, and puts the connection's peer and id before each record.
 
-    `id` tells the connections of one program apart; see `Connection.id`.
+    `ends` are those of its stream.  `id` tells the connections of one program apart; see
+    `Connection.id`.
     """
 
-    def __init__(self, logger: Logger, stream: trio.abc.Stream, address: object, id: str) -> None:
+    def __init__(self, logger: Logger, ends: Ends, id: str) -> None:
         # Not the base's, which makes a dict for each.  An adapter may wrap another one,
         # which then adds to the record as well.
         self.logger = cast("logging.Logger", logger)
+        self.ends = ends
         self.id = id
-        self._address = type(stream) if address is None else address
-
-    @property
-    def address(self) -> str | None:
-        """The IP address of the peer, or None if it has none; see `peer_address`."""
-        return peer_address(self._address)
 
     def process(
         self, msg: Any, kwargs: MutableMapping[str, Any]
     ) -> tuple[str, MutableMapping[str, Any]]:
         """Put peer and id before the message; called only for a record that is written."""
-        return f"[{self.peer} #{self.id}] {msg}", kwargs
-
-    @property
-    def peer(self) -> str:
-        """The address of the peer as `host:port`, or what the stream calls itself."""
-        address = self._address
-        if isinstance(address, tuple):
-            host, port = cast("tuple[str, int]", address[:2])
-            # Without a zone, as in fe80::1%eth0: logging would take what follows % for a format.
-            host = plain_address(host.partition("%")[0])
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        if isinstance(address, type):
-            return address.__name__
-        # A unix socket's path is the peer's to choose; it is bytes if it is an abstract one.
-        path = os.fsdecode(address) if isinstance(address, bytes) else str(address)
-        return ascii(path)[1:-1].replace("%", "\\x25")[:200]
+        # logging would take what follows % for a format, as in the zone of fe80::1%eth0.
+        peer = repr(self.ends.peer).replace("%", "\\x25")
+        return f"[{peer} #{self.id}] {msg}", kwargs
 
 
 def make_logger(
     stream: trio.abc.Stream, logger: Logger, random_bytes: Callable[[int], bytes]
 ) -> ConnectionLogger:
     """Return the logger of the connection over `stream`, with an id drawn for it."""
-    return ConnectionLogger(logger, stream, socket_address(stream), random_bytes(4).hex())
+    return ConnectionLogger(logger, Ends(stream), random_bytes(4).hex())
 
 
-def peer_address(address: object) -> str | None:
-    """Return the IP address in what `socket_address` returned, or None if it has none.
-
-    A peer that came by IPv4 has an IPv4 address, through a socket of both families too.
-    """
-    return plain_address(cast("str", address[0])) if isinstance(address, tuple) else None
-
-
-def plain_address(address: str) -> str:
-    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 section 2.5.5.2).
-
-    Any other address, and what is none, comes back as it is.
-    """
-    if ":" not in address:
-        return address
-    try:
-        mapped = IPv6Address(address).ipv4_mapped
-    except AddressValueError:
-        return address
-    return address if mapped is None else str(mapped)
-
-
-def socket_address(stream: trio.abc.Stream) -> object:
-    """Return what `getpeername()` says; None if the stream is not over a socket."""
+def socket_names(stream: trio.abc.Stream) -> tuple[object, object]:
+    """Return what `getpeername()` and `getsockname()` say; None twice without a socket."""
     transport: Any = stream  # a Trio stream of any kind, which may wrap another
     if type(transport) is not AcceptedSocket:  # as most of a server's are
         while isinstance(transport, (TLSTransport, trio.SSLStream)):
             transport = cast("AnyTLSStream", transport).transport_stream
-        if not isinstance(transport, trio.SocketStream):
-            return None
+        if not isinstance(transport, (AcceptedSocket, trio.SocketStream)):
+            return None, None
+    socket = transport.socket
     try:
-        address: object = transport.socket.getpeername()
+        return socket.getpeername(), socket.getsockname()
     except OSError:
-        return _GONE
-    return address or _UNNAMED
+        return _GONE, None
+
+
+def _peer_named(name: object) -> Peer:
+    if name is None:
+        return Peer(address=None, transport="stream")
+    if isinstance(name, tuple):
+        host, port = cast("tuple[str | None, int | None]", name[:2])
+        return Peer(address=host, port=port)
+    return Peer(address=_path(name), transport="unix")
+
+
+def _address_named(name: object) -> SocketAddress:
+    if isinstance(name, tuple):
+        host, port = cast("tuple[str, int]", name[:2])
+        return SocketAddress(host, port)
+    return SocketAddress(_path(name), family="unix")
+
+
+def _path(name: object) -> str:
+    """Return the path of a Unix socket; an abstract name begins with `@`."""
+    path = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    return f"@{path[1:]}" if path.startswith("\0") else path
+
+
+def _tls_of(stream: AnyTLSStream) -> PeerTLS:
+    cipher = cast("tuple[str, str, int] | None", stream.cipher())
+    # Empty unless the certificate was verified.
+    details = cast("Mapping[str, Any] | None", stream.getpeercert()) or None
+    return PeerTLS(
+        version=cast("str | None", stream.version()),
+        cipher=None if cipher is None else cipher[0],
+        common_name=None if details is None else _common_name(details),
+        certificate=None if details is None else cast("bytes", stream.getpeercert(True)),
+        details=details,
+    )
+
+
+def _common_name(details: Mapping[str, Any]) -> str | None:
+    subject = cast("Sequence[Sequence[tuple[str, str]]]", details.get("subject", ()))
+    return next((value for part in subject for key, value in part if key == "commonName"), None)

@@ -9,50 +9,30 @@ the connection closes and no task is in `aclose()`.  Neither waits for the write
 from __future__ import annotations
 
 import sys
-from enum import Enum
-from typing import Protocol
 
 import trio
 
-from trio_wsendpoint.connection.heartbeat import Beating, HeartbeatTask
-from trio_wsendpoint.connection.waits import Driver, Waits
-from trio_wsendpoint.session.inbox import Wish
-from trio_wsendpoint.session.intake import READ_SIZE
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.connection.inlet import Inlet, tell_loss
+from trio_wsendpoint.connection.lease import Lease
+from trio_wsendpoint.connection.waits import ReadingDriver, Waits
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.waiters import Waiter
 
-__all__ = ["Lease", "Reader"]
+__all__ = ["Reader"]
 
-#: Reads from a stream that always has more, before other tasks get a turn.
-READS = 8
 #: After so many looks in a row that found no message, the next `DOUBT` messages are waited for
 #: without a look.  A look costs a fifth of what it costs to wait.
 LOOKS = 16
 DOUBT = 8
 
 
-class Lease(Enum):
-    """Which task reads: one at a time.
-
-    `APP`: the one that waits in `receive()`.  `CLOSER`: the one that waits in `aclose()`.
-    """
-
-    __hash__ = object.__hash__
-
-    NOBODY = "no task"
-    APP = "the app, in receive()"
-    CLOSER = "the app, in aclose()"
-    TASK = "the reader task"
-
-
 _NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
-_DATA, _OPEN = Need.DATA, Phase.OPEN
-
-
-class ReadingDriver(Driver, Beating, Protocol):
-    """What drives a connection, and is watched by the heartbeat."""
+_DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOTHING = Taking.NOTHING
 
 
 class Reader:
@@ -67,17 +47,14 @@ class Reader:
         "_clock",
         "_driver",
         "_heartbeat",
+        "_inlet",
         "_intake",
         "_is_called",
-        "_is_empty",
         "_is_watched",
         "_left_in",
-        "_may_shorten",
-        "_misses",
-        "_reads",
         "_session",
+        "_short_way",
         "_stream",
-        "_transport",
         "_waits",
         "_work",
         "doubt",
@@ -95,21 +72,17 @@ class Reader:
         self._session = session
         self._intake = session.intake
         self._stream = stream
-        self._transport = transport
+        self._inlet = None if transport is None else Inlet(session, transport)
         self._waits = waits
         self._driver = driver
         self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
-        self._work = Waiter()  # the task waits here while it has nothing to do
+        self._work: Waiter | None = None  # the task waits here while it has nothing to do
         self.lease = Lease.NOBODY
         self._is_called = False  # the task is to read, as soon as no other does; set by `call`
-        # A read that came back short left the stream empty: wait before reading again.
-        self._is_empty = False
-        self._reads = 0  # without a wait between them
-        self._may_shorten = session.intake.may_shorten
-        may_look = transport is not None and self._may_shorten
-        self.doubt = 0 if may_look else sys.maxsize  # messages to wait for without a look
-        self._misses = 0  # looks in succession that found none
+        # Messages may pass by the inbox; None if each has to be seen there.
+        self._short_way = self._inlet if session.intake.may_shorten else None
+        self.doubt = sys.maxsize if self._short_way is None else 0
         self._is_watched = False  # the heartbeat asks at each tick; set by `note_away`
         self._left_in = 0  # the heartbeat's tick in which the app went away
 
@@ -119,27 +92,26 @@ class Reader:
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    def spend_doubt(self) -> None:
-        """Note that a message is waited for without a look."""
-        self.doubt -= 1
-
     # Few calls: each message of a conversation passes here.
     def take_payload(self) -> str | bytes | None:
         """Return the next message's payload if it is here and is one plain frame.
 
         Nearly every message is.  It passes neither the inbox nor another task.
         """
-        session = self._session
-        if self.lease is _TASK or session.phase is not _OPEN or not self._may_shorten:
+        session, inlet = self._session, self._short_way
+        if inlet is None or self.lease is _TASK or session.phase is not _OPEN:
             return None
         payload: str | bytes | None = None
-        if not self._intake.is_drained:
-            payload = self._take_next()
-        elif self._transport is not None:
-            payload = self._read_payload(self._transport)
-            if payload is not None:
-                self._misses = 0
+        if self._intake.is_drained:
+            payload = inlet.read_payload()
+        else:
+            try:
+                payload = self._intake.take_payload(self._clock.current_time())
+            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+                session.fail_internally(error)
         if payload is None:
+            if inlet.misses >= LOOKS:
+                self.doubt = DOUBT
             if session.wakes:
                 self._driver.act()
         elif self._is_watched and self._heartbeat is not None:
@@ -148,125 +120,10 @@ class Reader:
             self.note_away()
         return payload
 
-    def _read_payload(self, transport: NonBlockingStream) -> str | bytes | None:
-        """Read what is here; return the next message's payload if that is all of it.
-
-        Anything else that came has been given to the session.
-        """
-        intake = self._intake
-        if intake.is_in_payload:
-            return None  # what comes is the rest of a large one, which has a place of its own
-        try:
-            data = transport.receive_nowait(READ_SIZE)
-        except Exception as error:  # noqa: BLE001 - it is told to the session
-            self._fail(error)
-            return None
-        if not data:
-            if data is None:
-                self._miss()
-            else:
-                self._session.receive_data(data, self._clock.current_time())
-            return None
-        now = self._clock.current_time()
-        self._is_empty = len(data) < READ_SIZE
-        try:
-            payload = intake.take_read(data, now)
-        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-            self._session.fail_internally(error)
-            return None
-        if payload is None:
-            self._session.receive_data(data, now)
-            if not self._is_empty and (lacking := intake.lacking):
-                more = self._try_read(transport, lacking)
-                if more is not None:
-                    self._session.receive_data(more, now)
-            payload = self._take_next()
-        return payload
-
-    def _take_next(self) -> str | bytes | None:
-        """Return the next message's payload if it has come whole and is one plain frame."""
-        try:
-            return self._intake.take_payload(self._clock.current_time())
-        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-            self._session.fail_internally(error)
-        return None
-
-    def _miss(self) -> None:
-        self._is_empty = True
-        self._misses += 1
-        if self._misses >= LOOKS:
-            self.doubt = DOUBT
-
-    def _try_read(self, transport: NonBlockingStream, most: int) -> bytes | None:
-        """Return what is here; None if nothing is, or if the stream failed."""
-        try:
-            return transport.receive_nowait(most)
-        except Exception as error:  # noqa: BLE001 - it is told to the session
-            self._fail(error)
-        return None
-
-    def _fail(self, error: Exception) -> None:
-        """Tell the session that the stream broke, or raised what no stream should."""
-        if not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
-            self._session.fail_internally(error)
-        self._session.lose(error, self._clock.current_time())
-
-    def _read_nowait(self, transport: NonBlockingStream) -> bool:
-        """Read what is here; return whether anything came, the end and a loss included."""
-        session = self._session
-        if self._is_empty:
-            self._is_empty = False
-            return False
-        # The larger part of a large message goes straight to where it will stay.
-        room = session.intake.get_room()
-        if room is not None:
-            return self._read_into(transport, room)
-        data = self._try_read(transport, READ_SIZE)
-        if data is None:
-            return session.intake.is_eof
-        self._is_empty = 0 < len(data) < READ_SIZE
-        session.receive_data(data, self._clock.current_time())
-        return True
-
-    def _read_into(self, transport: NonBlockingStream, room: memoryview | None) -> bool:
-        """Read into the session's room while there is some; return whether anything came.
-
-        No more at once than `READS` reads and one room: other tasks want their turn.
-        """
-        session, came = self._session, 0
-        while room is not None:
-            asked = len(room)
-            try:
-                with room:
-                    size = transport.receive_into_nowait(room)
-            except Exception as error:  # noqa: BLE001 - it is told to the session
-                self._fail(error)
-                return True
-            now = self._clock.current_time()
-            if size is None:
-                self._is_empty = came > 0
-                return came > 0
-            if size == 0:
-                session.receive_data(b"", now)
-                return True
-            self._is_empty = size < asked
-            session.intake.fill_room(size, now)
-            came += size
-            room = None if size < asked or came > READS * READ_SIZE else session.intake.get_room()
-        return True
-
     def read_rest(self) -> None:
         """Read what the peer has said, after the stream broke when it was written to."""
-        session, transport = self._session, self._transport
-        if transport is None or self.lease is not Lease.NOBODY:
-            return
-        self._is_empty = False
-        need = Need.DATA
-        while session.endpoint.is_open and need in {Need.DATA, Need.TURN}:
-            if need is Need.DATA and not self._read_nowait(transport):
-                self._is_empty = True
-                return
-            need = session.advance(self._clock.current_time())
+        if self._inlet is not None and self.lease is Lease.NOBODY:
+            self._inlet.read_rest()
 
     # ---- in receive() ------------------------------------------------------------------------
 
@@ -276,43 +133,61 @@ class Reader:
         `quickly`: the app wants the payload alone; if that is one plain frame, return it past the
         inbox.
         """
-        session, transport = self._session, self._transport
+        session, inlet = self._session, self._inlet
         inbox = session.inbox
-        session.ask(wish)
+        if inlet is None or self.lease is not _NOBODY or session.phase is not _OPEN:
+            await self._wait_for_reader(wish)
+            return None
+        inbox.ask(wish)
+        self.lease = _APP
         try:
-            if transport is None or self.lease is not _NOBODY or session.phase is not _OPEN:
-                if session.wakes:
-                    self._driver.act()
-                await self._waits.receiver.wait()
-                return None
-            self.lease = _APP
-            try:
-                need: Need | None = _DATA
-                if not (self._is_empty and self._intake.is_drained and session.outbox.is_empty):
-                    await trio.lowlevel.checkpoint_if_cancelled()
-                    need = self._step(transport)
-                while need is not None:
-                    if need is _DATA:
-                        try:
-                            await transport.wait_readable()
-                        except Exception as error:  # noqa: BLE001 - it is told to the session
-                            self._fail(error)
-                        self._is_empty = False
-                        self._reads = 0
-                        if quickly and self._may_shorten and session.phase is _OPEN:
-                            payload = None if inbox.is_shut else self._read_payload(transport)
-                            if payload is not None:
-                                return payload
+            need: Need | None = _DATA
+            if (
+                not (inlet.is_empty and self._intake.is_drained)
+                or session.wakes > _RECEIVER
+                or session.outbox.corked_bytes
+            ):
+                await trio.lowlevel.checkpoint_if_cancelled()
+                need = self._step(inlet)
+            while need is not None:
+                if need is _DATA:
+                    try:
+                        await inlet.transport.wait_readable()
+                    except Exception as error:  # noqa: BLE001 - it is told to the session
+                        inlet.fail(error)
+                    if (
+                        quickly
+                        and self._short_way is not None
+                        and session.phase is _OPEN
+                        and inbox.taking is not _NOTHING
+                    ):
+                        payload = inlet.read_payload(has_waited=True)
+                        if payload is not None:
+                            if self.doubt:
+                                self.doubt -= 1
+                            return payload
                     else:
-                        await self._let_others_run()
-                    need = self._step(transport)
-            finally:
-                self.leave()
+                        inlet.note_readable()
+                else:
+                    await self._let_others_run()
+                need = self._step(inlet)
         finally:
             inbox.ask(Wish.NOTHING)
+            self.leave()
         return None
 
-    def _step(self, transport: NonBlockingStream) -> Need | None:
+    async def _wait_for_reader(self, wish: Wish) -> None:
+        """Wait until another task has read what the app asks for, or the connection has ended."""
+        session = self._session
+        session.ask(wish)
+        try:
+            if session.wakes:
+                self._driver.act()
+            await self._waits.receiver.wait()
+        finally:
+            session.inbox.ask(Wish.NOTHING)
+
+    def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
 
         That is more bytes or a turn of the other tasks, or None: the app need not wait.
@@ -323,30 +198,17 @@ class Reader:
             if not self._intake.is_drained:
                 need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
-            if session.wakes > Wake.RECEIVER or session.outbox.is_corked:
+            if session.wakes > _RECEIVER or session.outbox.corked_bytes:
                 self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
             if need is not _DATA:
                 return need if need is Need.TURN else None
-            if not self._read_nowait(transport):
-                self._reads = 0
+            if not inlet.read():
+                inlet.note_wait()
                 return Need.DATA
-            if self._is_turn_over():
+            if inlet.is_turn_over():
                 return Need.TURN
-
-    def _is_turn_over(self) -> bool:
-        """Count a read without a wait; return whether other tasks get their turn now."""
-        self._reads = (self._reads + 1) % READS
-        return self._reads == 0
-
-    async def _wait_readable(self, transport: NonBlockingStream) -> None:
-        try:
-            await transport.wait_readable()
-        except Exception as error:  # noqa: BLE001 - it is told to the session
-            self._fail(error)
-        self._is_empty = False
-        self._reads = 0
 
     async def _let_others_run(self) -> None:
         """Give the other tasks a turn, and the writer as many as a pong needs to leave."""
@@ -358,9 +220,10 @@ class Reader:
         """Give the lease back: to a task that waits for a message, or to the reader task."""
         self.lease = _NOBODY
         waits = self._waits
-        waits.receiver.wake()
+        if waits.receiver.task is not None:
+            waits.receiver.wake()
         if self._is_called:
-            self._work.wake()
+            self.wake()
         elif waits.ended.count or self._session.pings.waiting:
             self.call()
         elif self._is_watched and self._heartbeat is not None:
@@ -370,8 +233,8 @@ class Reader:
 
     def interrupt(self) -> None:
         """Wake the task of the app that reads; it then checks how far the session is."""
-        if self.lease in {Lease.APP, Lease.CLOSER} and self._transport is not None:
-            self._transport.interrupt()
+        if self.lease in {Lease.APP, Lease.CLOSER} and self._inlet is not None:
+            self._inlet.transport.interrupt()
 
     # ---- away --------------------------------------------------------------------------------
 
@@ -403,15 +266,17 @@ class Reader:
 
         Afterwards the stream may still be open, until another task closes it: the phase tells.
         """
-        session, transport = self._session, self._transport
+        session, inlet = self._session, self._inlet
         has_waited = False
         while self.lease is Lease.APP and session.phase is not Phase.OVER:
             self.interrupt()  # that task has been told, and leaves
             has_waited = True
             await trio.lowlevel.checkpoint()
-        if transport is None or self.lease is not Lease.NOBODY or self._is_called:
+        if inlet is None or self.lease is not Lease.NOBODY or self._is_called:
             return has_waited
         self.lease = Lease.CLOSER
+        # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
+        inlet.note_readable()
         try:
             while session.phase is not Phase.OVER:
                 need = Need.END if self._intake.is_eof else Need.DATA
@@ -424,10 +289,10 @@ class Reader:
                 if need is Need.TURN:
                     has_waited = True
                     await self._let_others_run()
-                elif not self._read_nowait(transport):
+                elif not inlet.read():
                     has_waited = True
-                    await self._wait_readable(transport)
-                elif self._is_turn_over():
+                    await inlet.wait_readable()
+                elif inlet.is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:
             self.lease = Lease.NOBODY
@@ -440,7 +305,7 @@ class Reader:
         if not self._is_called:
             self._is_called = True
             self._driver.start_task("reader", self.run)
-            self._work.wake()
+            self.wake()
 
     def call_if_idle(self) -> None:
         """Call the reader task unless a task reads already."""
@@ -449,15 +314,17 @@ class Reader:
 
     def wake(self) -> None:
         """Wake the reader task: the app took something, or asks for more."""
-        self._work.wake()
+        if self._work is not None:
+            self._work.wake()
 
     async def run(self) -> None:
         """Read while called, until nothing more will be read."""
-        session, transport = self._session, self._transport
+        session, inlet = self._session, self._inlet
+        work = self._work = Waiter()
         try:
             while session.phase is not Phase.OVER:
                 if not self._is_called or self.lease in {Lease.APP, Lease.CLOSER}:
-                    await self._work.wait()
+                    await work.wait()
                     continue
                 self.lease = Lease.TASK
                 need = session.advance(self._clock.current_time())
@@ -468,14 +335,14 @@ class Reader:
                     self._is_called = False
                     self.leave()
                 elif need is Need.APP:
-                    await self._work.wait()
+                    await work.wait()
                 elif need is Need.TURN:
                     await self._let_others_run()
-                elif transport is None:
+                elif inlet is None:
                     await self._receive()
-                elif not self._read_nowait(transport):
-                    await self._wait_readable(transport)
-                elif self._is_turn_over():
+                elif not inlet.read():
+                    await inlet.wait_readable()
+                elif inlet.is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:
             if self.lease is Lease.TASK:
@@ -484,9 +351,9 @@ class Reader:
     async def _receive(self) -> None:
         """Wait for the next bytes of a stream that has to wait."""
         try:
-            data = bytes(await self._stream.receive_some(READ_SIZE))
+            data = bytes(await self._stream.receive_some(self._intake.wanted))
         except Exception as error:  # noqa: BLE001 - it is told to the session
-            self._fail(error)
+            tell_loss(self._session, error, self._clock.current_time())
         else:
             self._session.receive_data(data, self._clock.current_time())
 
@@ -494,7 +361,7 @@ class Reader:
         """Return whether the app was given what it waits for, and can read for itself."""
         session = self._session
         return (
-            self._transport is not None
+            self._inlet is not None
             and session.inbox.is_receiver_waiting
             and bool(session.inbox.messages)
             and session.is_open

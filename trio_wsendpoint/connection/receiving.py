@@ -8,7 +8,7 @@ import trio
 
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.protocol.message import Message
-from trio_wsendpoint.session.inbox import Wish
+from trio_wsendpoint.session.inbox import Taking, Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Owner, Wake
 
@@ -19,6 +19,7 @@ __all__ = ["TURN", "Receiving", "check_thread"]
 TURN = 64
 
 _OPEN = Phase.OPEN
+_NOTHING = Taking.NOTHING
 
 
 def check_thread(thread: int) -> None:
@@ -57,9 +58,8 @@ class Receiving:
         payload: str | bytes | None = None
         self.is_busy = True  # no other task may begin while this one gives the others a turn
         try:
-            if reader.doubt and session.intake.is_drained and not inbox.messages:
-                reader.spend_doubt()
-            elif not inbox.is_shut:
+            is_idle = session.intake.is_drained and not inbox.messages
+            if not (is_idle and reader.doubt) and inbox.taking is not _NOTHING:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._turn += 1
                 if self._turn >= TURN:

@@ -95,8 +95,8 @@ class ConnectionSettings:
 
     def __post_init__(self) -> None:
         self._check_groups()
-        self._make_tuple("subprotocols", "tokens")
-        self._make_tuple("instruments", "Instrument objects")
+        self.make_tuple("subprotocols", "tokens")
+        self.make_tuple("instruments", "Instrument objects")
         check_instruments(self.instruments)
         self._make_headers()
         for name in ("on_data_frame", "before_send_frame"):
@@ -123,7 +123,7 @@ class ConnectionSettings:
             if not isinstance(value, group) and not (value is None and optional):
                 raise TypeError(f"{name} must be {group.__name__}(...), not {value!r}")
 
-    def _make_tuple(self, name: str, of: str) -> None:
+    def make_tuple(self, name: str, of: str) -> None:
         """Keep the option `name`, a list, as a tuple: it may have been an iterator."""
         value: object = getattr(self, name)
         if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):

@@ -6,26 +6,18 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from types import TracebackType
 from typing import Literal, Self
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import Receiving
 from trio_wsendpoint.connection.sending import Sending
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.message import Message
 
 __all__ = ["ReceiveStream", "SendStream"]
-
-
-class _Use(Enum):
-    """How far a stream is used: `NEW` before its block, `OPEN` in it, `OVER` after it."""
-
-    NEW = "enter it with `async with` first"
-    OPEN = "it is open"
-    OVER = "it is over: its block has been left"
 
 
 class SendStream:
@@ -46,15 +38,13 @@ class SendStream:
         self.type = kind
         self._sending = sending
         self._compress = compress
-        self._use = _Use.NEW
+        self._block = BlockUse("a stream is entered once: make another with send_stream()")
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
-        if self._use is not _Use.NEW:
-            raise RuntimeError("a stream is entered once: make another with send_stream()")
-        self._use = _Use.OVER  # if entering fails
+        self._block.begin()
         await self._sending.begin_stream(self, self.type, compress=self._compress)
-        self._use = _Use.OPEN
+        self._block.open()
         return self
 
     @trio.lowlevel.enable_ki_protection
@@ -67,8 +57,7 @@ class SendStream:
         Raises `TypeError`, what `Connection.send` raises when the connection ends, and
         `RuntimeError` outside of the block, also if another task leaves it meanwhile.
         """
-        if self._use is not _Use.OPEN:
-            raise RuntimeError(f"this stream cannot send: {self._use.value}")
+        self._block.check_open("this stream cannot send")
         await self._sending.send_chunk(self, chunk)
 
     @trio.lowlevel.enable_ki_protection
@@ -78,7 +67,7 @@ class SendStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._use = _Use.OVER
+        self._block.close()
         self._sending.end_stream(self, self.type, is_whole=exc is None)
         return False
 
@@ -97,21 +86,19 @@ class ReceiveStream:
 
     def __init__(self, receiving: Receiving) -> None:
         self._receiving = receiving
-        self._use = _Use.NEW
+        self._block = BlockUse("a stream is entered once: make another with receive_stream()")
         self._is_at_end = False  # the last piece has been given; set by `__anext__`
         self.type = ""
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
-        if self._use is not _Use.NEW:
-            raise RuntimeError("a stream is entered once: make another with receive_stream()")
+        self._block.check_new()  # if entering fails, nothing of a message was taken: it is new
         self.type = await self._receiving.begin_stream()
-        self._use = _Use.OPEN
+        self._block.open()
         return self
 
     def __aiter__(self) -> Self:
-        if self._use is not _Use.OPEN:
-            raise RuntimeError(f"this stream cannot receive: {self._use.value}")
+        self._block.check_open("this stream cannot receive")
         return self
 
     @trio.lowlevel.enable_ki_protection
@@ -124,8 +111,7 @@ class ReceiveStream:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            if self._use is not _Use.OPEN:
-                raise RuntimeError(f"this stream cannot receive: {self._use.value}")
+            self._block.check_open("this stream cannot receive")
             if self._is_at_end:
                 raise StopAsyncIteration
             part = self._receiving.take_part()
@@ -147,6 +133,6 @@ class ReceiveStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._use = _Use.OVER
+        self._block.close()
         self._receiving.end_stream(skip=not self._is_at_end)
         return False

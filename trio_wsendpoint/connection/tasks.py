@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from trio_wsendpoint.connection.closed import ConnectionClosed, ConnectionLost, closed_by
+from trio_wsendpoint.connection.finisher import Finisher
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.connection.reader import Reader
@@ -27,7 +28,7 @@ from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.ending import How
 from trio_wsendpoint.session.phases import Phase
-from trio_wsendpoint.session.session import Ending, Session, Wake
+from trio_wsendpoint.session.session import Ending, Owner, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
 
 __all__ = ["Tasks"]
@@ -36,6 +37,9 @@ __all__ = ["Tasks"]
 GOODBYE_TURNS = 6
 #: Turns in which bytes that are here are read, after a write has failed.
 LAST_WORD_TURNS = 6
+
+#: Until a task is started; never filled, so all connections share it.
+_NO_SCOPES: dict[str, trio.CancelScope | None] = {}
 
 
 class Tasks:
@@ -46,8 +50,9 @@ class Tasks:
 
     __slots__ = (
         "__weakref__",
+        "_clock",
         "_end_listener",
-        "_finishing",
+        "_finisher",
         "_heartbeat",
         "_is_acting",
         "_is_told",
@@ -77,14 +82,15 @@ class Tasks:
         self.session = session
         self.endpoint: Endpoint = session.endpoint
         self.logger = logger
+        self._clock = trio.lowlevel.current_clock()
         self.waits = Waits()
         self.reader = Reader(session, stream, transport, self.waits, self)
         self.writer = Writer(session, stream, transport, patience, self)
+        self._finisher: Finisher | None = None  # made when the stream is to be ended
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         #: Of the tasks that were started; None for one that has ended.
-        self._scopes: dict[str, trio.CancelScope | None] = {}
-        self._finishing: trio.CancelScope | None = None  # what the finisher waits in
+        self._scopes = _NO_SCOPES
         self._is_acting = False  # `act` runs, and will see what else changes
         self._end_listener: Callable[[], object] | None = None
         self._is_told = False  # the app knows of a loss; set by `error` and `abort`
@@ -101,7 +107,8 @@ class Tasks:
             self.reader.call()
         else:
             self.reader.note_away()
-        self.act()
+        if self.session.wakes or self.endpoint.has_frames or not self.endpoint.is_open:
+            self.act()
 
     def listen_to_end(self, listener: Callable[[], object] | None) -> None:
         """Call `listener` when the connection has ended."""
@@ -114,7 +121,8 @@ class Tasks:
             and self._nursery is not None
             and self.session.phase is not Phase.OVER
         ):
-            scope = self._scopes[name] = trio.CancelScope(shield=True)
+            scope = trio.CancelScope(shield=True)
+            self._scopes = {**self._scopes, name: scope}
             self._nursery.start_soon(self._run, name, scope, body, name=f"trio_wsendpoint {name}")
 
     # A Ctrl-C is for the main task: raised in one of these it would tear a connection.
@@ -136,17 +144,12 @@ class Tasks:
         """Cancel the task `name`, for tests of what then happens; False if it does not run."""
         if self.session.phase is Phase.OVER:
             return False
+        task: HeartbeatTask | trio.CancelScope | None = self._scopes.get(name)
         if name == "heartbeat":
-            if self._heartbeat is not None:
-                self._heartbeat.cancel()
-            return self._heartbeat is not None
-        if name == "closer":
-            self.abort("the closing was cancelled")
-            return True
-        scope = self._scopes.get(name)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
+            task = self._heartbeat
+        if task is not None:
+            task.cancel()
+        return task is not None
 
     # ---- the heartbeat -----------------------------------------------------------------------
 
@@ -174,15 +177,16 @@ class Tasks:
         """
         if self._is_acting:
             return
+        session, seen = self.session, 0
         self._is_acting = True
         try:
-            self.session.notice(trio.current_time())
-            if self.session.outbox.is_corked:
+            session.notice(self._clock.current_time())
+            if session.outbox.corked_bytes:
                 self.writer.flush()
-            while wakes := self.session.take_wakes():
+            while wakes := session.take_wakes():
                 if wakes & Wake.WRITER:
                     self.writer.flush()
-                    wakes |= self.session.take_wakes()
+                    wakes |= session.take_wakes()
                 if wakes & Wake.SENDERS:
                     self.wake_a_sender()
                 if wakes & Wake.RECEIVER:
@@ -193,22 +197,23 @@ class Tasks:
                     self.waits.pings.wake_all()
                 if wakes & Wake.PHASE:
                     self._follow_phase()
-                if wakes & Wake.DEADLINE and self._heartbeat is not None:
-                    self._heartbeat.plan(self)
+                seen |= wakes
+            if seen & Wake.DEADLINE and self._heartbeat is not None:
+                self._heartbeat.plan(self)
         finally:
             self._is_acting = False
 
     def wake_a_sender(self) -> None:
         """Wake the task that has waited longest to send, if there is room."""
         waits = self.waits
-        if (waits.senders.count or waits.chunks.count) and self.session.outbox.has_space:
-            lot = waits.senders if self.endpoint.is_between_messages else waits.chunks
-            lot.wake_one()
+        line = waits.senders if self.endpoint.is_between_messages else waits.chunks
+        size = line.first
+        if size is not None and self.session.outbox.has_space_for(size):
+            line.wake_one()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether `send()` may queue a message, of whatever size."""
-        return self.session.outbox.has_space and self.endpoint.is_between_messages
+    def has_room_for(self, size: int) -> bool:
+        """Tell whether `send()` may queue a message of `size` bytes."""
+        return self.session.outbox.has_space_for(size) and self.endpoint.is_between_messages
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -224,20 +229,37 @@ class Tasks:
             self.reader.interrupt()
         waits.phase.wake_all()
         ending = session.ending
-        if ending is Ending.END_OURS and self._end_ours_now():
-            session.note_ours_ended(trio.current_time())
+        if ending is not Ending.NOTHING:
+            ending = self._end_stream(ending)
+        if ending is Ending.READ or ending is Ending.NOTHING:
+            if session.phase is Phase.OVER:
+                self._note_end()
+            elif not session.is_open:
+                self._read_on()
+
+    def _end_stream(self, ending: Ending) -> Ending:
+        """Do with the stream what `ending` says; return what it says afterwards."""
+        if self._finisher is None:
+            self._finisher = Finisher(
+                self.session,
+                self.stream,
+                self.transport,
+                self.waits,
+                logger=self.logger,
+                driver=self,
+            )
+        finisher, session = self._finisher, self.session
+        if ending is Ending.END_OURS and finisher.end_ours():
+            session.note_ours_ended(self._clock.current_time())
             ending = session.ending
         if ending is Ending.CLOSE or ending is Ending.ABORT:
-            if not self._close_now():
-                self._start_finisher()
+            if not finisher.close():
+                finisher.start(self._nursery)
         elif ending is Ending.END_OURS:
-            self._start_finisher()
-        elif session.phase is Phase.OVER:
-            self._note_end()
-        elif not session.is_open:
-            self._read_on()
-        if ending is Ending.ABORT and self._finishing is not None:
-            self._finishing.cancel()
+            finisher.start(self._nursery)
+        if ending is Ending.ABORT:
+            finisher.hurry()
+        return ending
 
     def _read_on(self) -> None:
         """Make a task read to the end: the one in `aclose()`, or after a while the reader task."""
@@ -247,66 +269,8 @@ class Tasks:
         else:
             self.reader.note_away()
 
-    def _end_ours_now(self) -> bool:
-        """End our bytes, if that takes no waiting."""
-        try:
-            return self.transport is not None and self.transport.send_eof_nowait()
-        except Exception as error:  # noqa: BLE001 - the stream is no good any more
-            self.session.lose_writing(error, trio.current_time())
-            return False
-
-    def _close_now(self) -> bool:
-        """Close the stream, if that takes no waiting."""
-        try:
-            if self.transport is None or not self.transport.close_nowait():
-                return False
-        except Exception as error:  # noqa: BLE001 - what cannot be closed so is closed by force
-            self._tell_odd_end(error)
-            return False
-        self.session.note_closed(trio.current_time())
-        self._cancel_tasks()
-        return True
-
-    def _start_finisher(self) -> None:
-        if self._finishing is None and self._nursery is not None:
-            self._finishing = trio.CancelScope(shield=True)
-            self._nursery.start_soon(self._finish, self._finishing, name="trio_wsendpoint finisher")
-
-    @trio.lowlevel.enable_ki_protection
-    async def _finish(self, patience: trio.CancelScope) -> None:
-        """End a stream that has to wait for its end; raises no `Exception`."""
-        session, stream = self.session, self.transport or self.stream
-        try:
-            with patience:
-                if session.ending is Ending.END_OURS and isinstance(
-                    self.stream, trio.abc.HalfCloseableStream
-                ):
-                    await self.stream.send_eof()
-                    session.note_ours_ended(trio.current_time())
-                    self.act()
-                while session.ending is Ending.READ:
-                    await self.waits.wait_for_phase()
-                if session.ending is Ending.CLOSE:
-                    await stream.aclose()
-        except Exception as error:  # noqa: BLE001 - of a stream: it is closed by force
-            self._tell_odd_end(error)
-        finally:
-            session.stop()
-            self._cancel_tasks()
-            try:
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(stream)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._tell_odd_end(error)
-            finally:
-                session.note_closed(trio.current_time())
-                self.act()
-
-    def _tell_odd_end(self, error: Exception) -> None:
-        with contextlib.suppress(Exception):  # a logger that raises is the user's
-            self.logger.debug("the stream could not be closed in order", exc_info=error)
-
-    def _cancel_tasks(self) -> None:
+    def cancel_tasks(self) -> None:
+        """Cancel the reader task and the writer task."""
         for name, scope in self._scopes.items():
             if scope is not None:
                 self._scopes[name] = None
@@ -350,11 +314,14 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
-        has_waited = False
-        if self.session.phase is not Phase.OVER:
+        session = self.session
+        if session.phase is not Phase.OVER:
             has_waited = await self.reader.lead_to_the_end()
-        if not (has_waited and self.session.phase is Phase.OVER):
-            await self.wait_ended()
+            if session.phase is Phase.OVER:
+                if not has_waited:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                return
+        await self.wait_ended()
 
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""
@@ -375,8 +342,10 @@ class Tasks:
 
     async def say_goodbye(self) -> None:
         """End a connection whose owner was cancelled: tell the peer if that takes no waiting."""
-        code, reason = self.session.farewell or (CloseCode.ENDPOINT_UNAVAILABLE, "")
-        self.session.close(code, reason, trio.current_time())
+        session = self.session
+        is_dismissed = session.owner is Owner.DISMISSED
+        code, reason = session.farewell if is_dismissed else (CloseCode.ENDPOINT_UNAVAILABLE, "")
+        session.close(code, reason, trio.current_time())
         self.act()
         with trio.CancelScope(shield=True):
             # The writer gets a few turns; if the stream takes the frame at once, they suffice.

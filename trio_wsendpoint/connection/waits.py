@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import trio
+
+from trio_wsendpoint.connection.heartbeat import Beating
 from trio_wsendpoint.transport.waiters import Waiter, Waiters
 
-__all__ = ["Driver", "Waits"]
+__all__ = ["Driver", "ReadingDriver", "Waits"]
 
 
 class Driver(Protocol):
@@ -22,8 +25,49 @@ class Driver(Protocol):
         ...
 
 
-#: Where no task has waited yet; never waited in, so all connections share it.
+class ReadingDriver(Driver, Beating, Protocol):
+    """What drives a connection, and is watched by the heartbeat."""
+
+
+class Line:
+    """Where tasks wait to send, each with the bytes that it has to send.
+
+    They are woken one by one, in the order in which they came, when there is room for the first.
+    """
+
+    __slots__ = ("_sizes", "_waiters")
+
+    def __init__(self) -> None:
+        self._waiters = Waiters()
+        self._sizes: dict[trio.lowlevel.Task, int] = {}
+
+    @trio.lowlevel.enable_ki_protection  # a task that was woken notes that it has run
+    async def wait(self, size: int) -> None:
+        """Wait to be woken."""
+        task = trio.lowlevel.current_task()
+        self._sizes[task] = size
+        try:
+            await self._waiters.wait()
+        finally:
+            del self._sizes[task]
+
+    @property
+    def first(self) -> int | None:
+        """The bytes that the first in line has to send; None if no task waits."""
+        return next(iter(self._sizes.values()), None)
+
+    def wake_one(self) -> None:
+        """Wake the first, if the one that was woken last has run."""
+        self._waiters.wake_one()
+
+    def wake_all(self) -> None:
+        """Wake all tasks that wait."""
+        self._waiters.wake_all()
+
+
+#: Where no task has waited yet; never waited in, so all connections share them.
 _EMPTY = Waiters()
+_NO_LINE = Line()
 
 
 class Waits:
@@ -37,19 +81,20 @@ class Waits:
 
     def __init__(self) -> None:
         self.receiver = Waiter()
-        self.senders = self.chunks = self.pings = self.phase = self.ended = _EMPTY
+        self.pings = self.phase = self.ended = _EMPTY
+        self.senders = self.chunks = _NO_LINE
 
-    async def wait_to_send(self) -> None:
-        """Wait in `senders`."""
-        if self.senders is _EMPTY:
-            self.senders = Waiters()
-        await self.senders.wait()
+    async def wait_to_send(self, size: int) -> None:
+        """Wait in `senders` to send `size` bytes."""
+        if self.senders is _NO_LINE:
+            self.senders = Line()
+        await self.senders.wait(size)
 
-    async def wait_for_chunk(self) -> None:
-        """Wait in `chunks`."""
-        if self.chunks is _EMPTY:
-            self.chunks = Waiters()
-        await self.chunks.wait()
+    async def wait_for_chunk(self, size: int) -> None:
+        """Wait in `chunks` to send `size` bytes."""
+        if self.chunks is _NO_LINE:
+            self.chunks = Line()
+        await self.chunks.wait(size)
 
     async def wait_for_pong(self) -> None:
         """Wait in `pings`."""

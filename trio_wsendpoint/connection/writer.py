@@ -28,6 +28,8 @@ MOST = 16384
 #: A piece was taken soon if that took no more than this part of `Timeouts.write`.
 SOON = 1 / 32
 
+_NO_BYTES = memoryview(b"")
+
 
 class Writing(Enum):
     """Which task writes: set before a batch is taken out, until the stream has taken it.
@@ -79,10 +81,10 @@ class Writer:
         self._transport = transport
         self._driver = driver
         self._clock = trio.lowlevel.current_clock()
-        self._work = Waiter()  # the task waits here for something to write
+        self._work: Waiter | None = None  # the task waits here for something to write
         self.is_called = False
         self.writing = Writing.TASK if transport is None else Writing.IDLE
-        self._rest: memoryview | None = None  # what the stream has not taken of a batch
+        self._rest = _NO_BYTES  # what the stream has not taken of a batch
         self._piece = FIRST  # bytes that the stream is given next, if it has to wait
         self._patience = patience  # `Timeouts.write`, in seconds
 
@@ -94,12 +96,29 @@ class Writer:
         if transport is None:
             raise RuntimeError("this stream has to wait")
         outbox = self._session.outbox
-        data = outbox.hand_out(data)
+        if outbox.corked_bytes:
+            self._write_all(transport, outbox.hand_out(data))
+            return
+        # Few calls: each message of a conversation passes here.
+        try:
+            sent = transport.send_nowait(data)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            outbox.hand_out(data)
+            self._break(error)
+        else:
+            if sent == len(data):
+                outbox.note_message(sent)
+                return
+            self._keep(outbox.hand_out(data), sent)
+        self._driver.act()
+
+    def _write_all(self, transport: NonBlockingStream, data: bytes) -> None:
+        """Write bytes that were handed out; the task writes what the stream does not take."""
         self.writing = Writing.SYNC
         sent = self._offer(transport, data)
         if sent == len(data):
             self.writing = Writing.IDLE
-            outbox.note_sent(len(data))
+            self._session.outbox.note_sent(sent)
             return
         if sent is not None:
             self._keep(data, sent)
@@ -138,7 +157,7 @@ class Writer:
 
     def _break(self, error: Exception) -> None:
         """Tell the session that the stream broke, or raised what no stream should."""
-        self._rest = None
+        self._rest = _NO_BYTES
         self.writing = Writing.OVER
         if not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
             self._session.fail_internally(error)
@@ -148,7 +167,7 @@ class Writer:
         """Note what the stream took; the task writes the rest, if there is any."""
         self._session.note_sent(sent, self._clock.current_time())
         self._rest = _rest_of(batch, sent)
-        if self._rest is None:
+        if not self._rest:
             self.writing = Writing.IDLE
         else:
             self.writing = Writing.TASK
@@ -159,22 +178,24 @@ class Writer:
         if not self.is_called:
             self.is_called = True
             self._driver.start_task("writer", self.run)
-            self._work.wake()
+            self.wake()
 
     def wake(self) -> None:
         """Wake the writer task, which ends if nothing will follow."""
-        self._work.wake()
+        if self._work is not None:
+            self._work.wake()
 
     # ---- the task ----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Write until our last frame has left, or nothing can be written any more."""
         session = self._session
+        work = self._work = Waiter()
         is_free = Writing.TASK if self._transport is None else Writing.IDLE
         while self.writing is not Writing.OVER and not session.outbox.is_failed:
             self.writing = Writing.TASK
-            if self._rest is not None or self._begin_batch():
-                if self._rest is not None:
+            if self._rest or self._begin_batch():
+                if self._rest:
                     await self._write_rest(self._rest)
                 self._driver.act()
                 if self._transport is not None and self.writing is Writing.TASK:
@@ -187,7 +208,7 @@ class Writer:
             self.is_called = False
             self._driver.act()
             if not self.is_called:
-                await self._work.wait()
+                await work.wait()
 
     def _begin_batch(self) -> bool:
         """Take out what waits, if anything does; what the stream does not take is the rest.
@@ -223,7 +244,7 @@ class Writer:
                 return
             if sent:
                 rest = rest[sent:]
-                self._rest = rest or None
+                self._rest = rest or _NO_BYTES  # an empty view would keep the batch
                 session.note_sent(sent, self._clock.current_time())
 
     async def _wait_writable(self, transport: NonBlockingStream) -> int | None:
@@ -249,12 +270,12 @@ class Writer:
         return len(piece)
 
 
-def _rest_of(batch: Batch, sent: int) -> memoryview | None:
-    """Return what is left of `batch` behind its first `sent` bytes, or None."""
+def _rest_of(batch: Batch, sent: int) -> memoryview:
+    """Return what is left of `batch` behind its first `sent` bytes."""
     if not isinstance(batch, tuple):
-        return memoryview(batch)[sent:] if sent < len(batch) else None
+        return memoryview(batch)[sent:] if sent < len(batch) else _NO_BYTES
     payload = batch[-1]
     begun = sent - sum(map(len, batch)) + len(payload)
     if begun < 0:
         return memoryview(b"".join(batch))[sent:]
-    return memoryview(payload)[begun:] if begun < len(payload) else None
+    return memoryview(payload)[begun:] if begun < len(payload) else _NO_BYTES

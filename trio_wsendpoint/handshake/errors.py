@@ -5,7 +5,13 @@ from __future__ import annotations
 from trio_wsendpoint.errors import BadResponse, HandshakeError
 from trio_wsendpoint.handshake.http import Response
 
-__all__ = ["BadRequest", "BadUpgrade", "HandshakeRefused", "RequestAnswered"]
+__all__ = [
+    "BadRequest",
+    "BadUpgrade",
+    "HandshakeRefused",
+    "RequestAnswered",
+    "UnexpectedProxyHeader",
+]
 
 
 class BadRequest(HandshakeError):
@@ -14,6 +20,10 @@ class BadRequest(HandshakeError):
     def __init__(self, message: str, response: Response) -> None:
         super().__init__(message)
         self.response = response
+
+
+class UnexpectedProxyHeader(BadRequest):
+    """A PROXY header where none is read: the proxy and this server are not set up alike."""
 
 
 class BadUpgrade(BadResponse):

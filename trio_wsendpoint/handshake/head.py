@@ -43,7 +43,8 @@ _STATUS_LINE = b"HTTP/1."
 # gives back what it has taken, so that time is linear.
 _NAME_CLASS = b"[" + re.escape(_NAME_BYTES) + b"]"
 _WHOLE_REQUEST = re.compile(
-    _NAME_CLASS
+    rb"(?!PROXY )"
+    + _NAME_CLASS
     + rb"[\x20-\x7e]*+\r\n(?:"
     + _NAME_CLASS
     + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
@@ -53,12 +54,13 @@ _WHOLE_REQUEST = re.compile(
 class BadHead(Exception):
     """No good head; `status` is the answer if it was a request's.
 
-    It never leaves the package: `http1.py` translates it.
+    `is_proxy`: it is a PROXY header.  It never leaves the library: `refuse_head` translates it.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, *, is_proxy: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.is_proxy = is_proxy
 
 
 class HeadReader:
@@ -119,7 +121,7 @@ class HeadReader:
         stranger = recognize(start, self._strangers)
         if stranger is not None:
             self._head += start[: self._room]
-            raise BadHead(stranger.status, stranger.name)
+            raise BadHead(stranger.status, stranger.name, is_proxy=stranger.is_proxy)
         if may_become(start, self._strangers):
             return False
         self._strangers = ()

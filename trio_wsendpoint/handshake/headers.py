@@ -51,8 +51,8 @@ class Headers:
         self._items = tuple(_checked_field(pair) for pair in pairs)
 
     @classmethod
-    def _of_checked(cls, items: Iterable[tuple[str, str]]) -> Headers:
-        """Return headers of fields that are known to be fit, and need not be looked at again."""
+    def of_checked(cls, items: Iterable[tuple[str, str]]) -> Headers:
+        """Return headers of fields that the caller knows to be fit; nothing is checked."""
         headers = cls.__new__(cls)
         headers._items = tuple(items)
         return headers
@@ -81,8 +81,8 @@ class Headers:
             ]
         )
 
-    def _values(self) -> dict[str, list[str]]:
-        """Return the values of each name in lower case, in order; for who asks for many names."""
+    def values_by_name(self) -> dict[str, list[str]]:
+        """Return the values of each name, in order, by the name in lower case."""
         found: dict[str, list[str]] = {}
         for name, value in self._items:
             found.setdefault(name.lower(), []).append(value)

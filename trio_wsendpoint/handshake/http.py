@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from trio_wsendpoint.handshake.abnf import is_token, parse_protocols, parse_tokens
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
+from trio_wsendpoint.handshake.query import Query, parse_cookies
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.secrecy import hide_in_url
 
@@ -57,8 +59,8 @@ class Request:
         _set(self, "http_version", http_version)
 
     @classmethod
-    def _of_checked(cls, target: str, headers: Headers) -> Request:
-        """Return a GET of parts that are known to be fit, and need not be looked at again."""
+    def of_checked(cls, target: str, headers: Headers) -> Request:
+        """Return a GET of parts that the caller knows to be fit; nothing is checked."""
         request = cls.__new__(cls)
         _set(request, "target", target)
         _set(request, "headers", headers)
@@ -74,13 +76,27 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, percent-encoding left as it is; of an absolute target, the path in it."""
+        """The path, percent-decoded as UTF-8; of an absolute target, the path in it.
+
+        `%2F` becomes a slash, and what is not UTF-8 becomes U+FFFD: see `raw_path`.
+        """
+        path = self.raw_path
+        return unquote(path) if "%" in path else path
+
+    @property
+    def raw_path(self) -> str:
+        """The path as it came."""
         return _split_target(self.target)[1].partition("?")[0] or "/"
 
     @property
-    def query(self) -> str:
-        """What follows the first `?` of the target, or the empty string."""
-        return _split_target(self.target)[1].partition("?")[2]
+    def query(self) -> Query:
+        """What follows the first `?` of the target, parsed; `query.raw` is the text."""
+        return Query(_split_target(self.target)[1].partition("?")[2])
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies, by name; of several with one name the first."""
+        return parse_cookies(self.headers.get_all("Cookie"))
 
     @property
     def host(self) -> str | None:
@@ -162,8 +178,11 @@ class Response:
         _set(self, "body", body)
 
     @classmethod
-    def _of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
-        """As `Request._of_checked`; `status` may be any number of three digits."""
+    def of_checked(cls, status: int, headers: Headers, body: bytes = b"") -> Response:
+        """Return a response of parts that the caller knows to be fit; nothing is checked.
+
+        `status` may be any number of three digits.
+        """
         response = cls.__new__(cls)
         _set(response, "status", status)
         _set(response, "headers", headers)

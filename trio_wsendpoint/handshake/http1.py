@@ -23,7 +23,12 @@ from trio_wsendpoint.handshake.head import BadHead, HeadReader
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.quoting import quoted
-from trio_wsendpoint.handshake.refusal import check_method, check_version, refuse
+from trio_wsendpoint.handshake.refusal import (
+    check_method,
+    check_version,
+    refuse,
+    refuse_head,
+)
 from trio_wsendpoint.handshake.secrecy import hide_in_line, hide_in_url
 from trio_wsendpoint.handshake.strangers import is_tls
 from trio_wsendpoint.handshake.writing import serialize_request, serialize_response
@@ -71,7 +76,7 @@ class RequestReader:
         try:
             head = self._head.receive_data(data)
         except BadHead as error:
-            raise refuse(error.status, f"bad request: {error}") from None
+            raise refuse_head(error) from None
         if head is None:
             return None
         request, self.fields = _parse_request(head)
@@ -98,13 +103,13 @@ def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
     except h11.RemoteProtocolError as error:
         raise _malformed(_text_of(error, line)) from None
     headers = _decode(event.headers.raw_items())
-    fields = headers._values()
+    fields = headers.values_by_name()
     # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
     # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
     if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
         raise _malformed("a GET with a body")
     # h11 has checked that the target is visible ASCII, and not empty.
-    request = Request._of_checked(event.target.decode("ascii"), headers)
+    request = Request.of_checked(event.target.decode("ascii"), headers)
     _check_target(request, fields["host"][0])
     return request, fields
 
@@ -154,6 +159,9 @@ class ResponseReader:
     from an answer other than 101.  `is_plain`: the request went over no TLS, so that a server
     that answers nothing, or in TLS, may have expected it.  `trailing` has the bytes that came
     behind a 101.
+
+    `to_connect`: the request was a CONNECT, and the server is a proxy.  Then a 2xx has no body
+    either: what follows its head comes through the tunnel (RFC 9110 section 9.3.6).
     """
 
     def __init__(
@@ -162,9 +170,13 @@ class ResponseReader:
         body_limit: int = 64 * 1024,
         *,
         is_plain: bool = False,
+        to_connect: bool = False,
     ) -> None:
         self._limits = limits
-        self._hint = ": is it wss://?" if is_plain else ""
+        self._to_connect = to_connect
+        self._peer = "the proxy" if to_connect else "the server"
+        hint = "an https:// proxy" if to_connect else "wss://"
+        self._hint = f": is it {hint}?" if is_plain else ""
         self._body_limit = body_limit
         self._head = HeadReader(limits, start="response")
         self._interim = 0
@@ -175,7 +187,7 @@ class ResponseReader:
 
     @property
     def trailing(self) -> bytes:
-        """What has come behind a 101: frames, most likely; empty for other answers."""
+        """What has come behind a 101, or into a tunnel; empty for other answers."""
         return self._head.trailing if self._body is None else b""
 
     def receive_data(self, data: bytes) -> Response | None:
@@ -209,7 +221,7 @@ class ResponseReader:
                 return None
             self._returned = True
             return self.partial()
-        raise self.cut_short("the server closed the connection")
+        raise self.cut_short(f"{self._peer} closed the connection")
 
     def cut_short(self, what: str) -> BadResponse:
         """Return what to raise when `what` happened before there was a whole head."""
@@ -224,7 +236,7 @@ class ResponseReader:
         response, body = self._response, self._body
         if response is None or body is None:
             return response
-        return Response._of_checked(response.status, response.headers, body.body)
+        return Response.of_checked(response.status, response.headers, body.body)
 
     def _receive_head(self, data: bytes) -> bytes:
         """Feed the head, and the next one after each interim one; return what lies behind."""
@@ -248,8 +260,9 @@ class ResponseReader:
     def _explain(self, error: BadHead) -> str:
         came = self._head.held
         if is_tls(came):
-            return f"the server's answer is not HTTP: {error}{self._hint}"
-        return f"the server's answer is not good HTTP: {error}: {hide_in_line(came)}"
+            told = str(error).replace("the server", self._peer)
+            return f"{self._peer}'s answer is not HTTP: {told}{self._hint}"
+        return f"{self._peer}'s answer is not good HTTP: {error}: {hide_in_line(came)}"
 
     def _parse(self, head: bytes) -> bool:
         """Set the response; return False for an interim one, of which nothing is kept."""
@@ -257,11 +270,13 @@ class ResponseReader:
             event, status = _parse_response(head)
         except h11.RemoteProtocolError as error:
             text = _text_of(error, head)
-            raise BadResponse(f"the server's answer is not good HTTP: {text}") from None
+            raise BadResponse(f"{self._peer}'s answer is not good HTTP: {text}") from None
         if 100 <= status < 200 and status != 101:
             return False
         headers = _decode(event.headers.raw_items())
-        self._response = Response._of_checked(status, headers)
+        self._response = Response.of_checked(status, headers)
+        if self._to_connect and 200 <= status < 300:
+            return True
         if status == 101:
             # RFC 9110 section 7.8: there is no Upgrade in HTTP/1.0.
             if event.http_version != b"1.1":
@@ -299,6 +314,6 @@ def _decode(items: Iterable[tuple[bytes, bytes]]) -> Headers:
     # ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to
     # treat what is not ASCII as opaque.  `head.py` has checked what a name and a value may hold,
     # and h11 has taken off the blanks around them.
-    return Headers._of_checked(
+    return Headers.of_checked(
         [(name.decode("ascii"), value.decode("iso-8859-1")) for name, value in items]
     )

@@ -9,19 +9,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio_wsendpoint.handshake.errors import BadRequest
+from trio_wsendpoint.handshake.errors import BadRequest, UnexpectedProxyHeader
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 
 if TYPE_CHECKING:
+    from trio_wsendpoint.handshake.head import BadHead
     from trio_wsendpoint.handshake.headers import HeaderItems
 
-__all__ = ["check_method", "check_version", "refuse", "upgrade_required"]
+__all__ = ["check_method", "check_version", "refuse", "refuse_head", "upgrade_required"]
 
 
 def refuse(status: int, message: str, headers: HeaderItems = ()) -> BadRequest:
     """Return the error for an answer of `status` whose body is `message`, as plain text."""
     return BadRequest(message, Response(status, headers, f"{message}\n"))
+
+
+def refuse_head(error: BadHead) -> BadRequest:
+    """Return the error for a request whose head is none, because of `error`."""
+    message = f"bad request: {error}"
+    made = UnexpectedProxyHeader if error.is_proxy else BadRequest
+    return made(message, Response(error.status, body=f"{message}\n"))
 
 
 def upgrade_required(message: str) -> BadRequest:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trio_wsendpoint.handshake.headers import HeaderItems
     from trio_wsendpoint.protocol.extension import ExtensionNegotiator, MessageExtension
 
-__all__ = ["ServerHandshake"]
+__all__ = ["Agreement", "ServerHandshake", "checked_for_101"]
 
 _DEFAULT_LIMITS = Limits()
 _RESERVED = {"connection": "", "upgrade": ""}
@@ -47,6 +47,11 @@ _T = TypeVar("_T")
 
 #: The 101, the subprotocol and the extension.
 Agreement: TypeAlias = "tuple[Response, str | None, MessageExtension | None]"
+
+
+def checked_for_101(headers: HeaderItems) -> Headers:
+    """Return the further headers of a 101; raises `ValueError` for what it writes itself."""
+    return checked_headers(headers, _RESERVED)
 
 
 class ServerHandshake:
@@ -77,14 +82,17 @@ class ServerHandshake:
         self._subprotocols = checked_subprotocols(subprotocols, is_required=subprotocol_required)
         self._is_subprotocol_required = subprotocol_required
         self._origins = origins if isinstance(origins, OriginPolicy) else OriginPolicy(origins)
-        self._headers = checked_headers(headers, _RESERVED)
+        self._headers = checked_for_101(headers)
         self._extensions = tuple(extensions)
         self._limit = limits.list_items
 
-    def answer(self, request: Request, *, is_secure: bool = False) -> Response:
+    def answer(
+        self, request: Request, *, is_secure: bool = False, host: str | None = None
+    ) -> Response:
         """Return the 101 that opens the WebSocket (RFC 6455 section 4.2.2).
 
         `is_secure`: whether the request came over TLS that ends here; see `OriginPolicy`.
+        `host`: what the client asked for, if a trusted proxy says so; else the request does.
         Raises `BadRequest` with a response of 400 (malformed, or no subprotocol in common), 403
         (origin), 405 (not GET), 426 (no upgrade to version 13 asked for), 431 (a list over its
         limit) or 505 (not HTTP/1.1), whose body names the header that is wrong, and its value.
@@ -92,22 +100,32 @@ class ServerHandshake:
         self.subprotocol = self.extension = None
         check_version(request.http_version)
         check_method(request.method)
-        agreed = self._agree(request, request.headers._values(), is_secure=is_secure)
+        fields = request.headers.values_by_name()
+        agreed = self.agree(request, fields, is_secure=is_secure, host=host)
         response, self.subprotocol, self.extension = agreed
         return response
 
-    def _agree(
-        self, request: Request, fields: dict[str, list[str]], *, is_secure: bool
+    def agree(
+        self,
+        request: Request,
+        fields: dict[str, list[str]],
+        *,
+        is_secure: bool = False,
+        host: str | None = None,
     ) -> Agreement:
-        """Return what `answer` does, and what was agreed; for a server, which asks one for all.
+        """Return the 101, the subprotocol and the extension; change nothing of this object.
 
-        `fields` are those of the `request`, a GET in HTTP/1.1, by their names in lower case.
+        So a server can ask one `ServerHandshake` for all its connections.  `fields` are those of
+        the `request`, a GET in HTTP/1.1, as `Headers.values_by_name` returns them.  `is_secure`,
+        `host` and the errors: see `answer`.
         """
         self._check_upgrade(fields)
         key = _only_key(fields.get("sec-websocket-key", []))
         origin = fields.get("origin", [])
         try:
-            self._origins.check(origin, request.host if origin else None, is_secure=is_secure)
+            self._origins.check(
+                origin, (host or request.host) if origin else None, is_secure=is_secure
+            )
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
         offered = self._parse(parse_tokens, fields, "Sec-WebSocket-Protocol")
@@ -126,7 +144,20 @@ class ServerHandshake:
                 answer.append(("Sec-WebSocket-Extensions", extensions))
         answer += self._headers.items()
         # Tokens all of them, and headers that were checked when this object was made.
-        return Response._of_checked(101, Headers._of_checked(answer)), subprotocol, extension
+        return Response.of_checked(101, Headers.of_checked(answer)), subprotocol, extension
+
+    def amend(self, agreement: Agreement, subprotocol: str | None, headers: Headers) -> Agreement:
+        """Return `agreement` with `subprotocol` instead of its own, and further `headers`.
+
+        The client has offered the subprotocol, and `checked_for_101` has checked the headers.
+        """
+        response, _, extension = agreement
+        name = "Sec-WebSocket-Protocol"
+        items = [item for item in response.headers.items() if item[0] != name]
+        if subprotocol is not None:
+            items.insert(len(_FIELDS) + 1, (name, subprotocol))
+        items += headers.items()
+        return Response.of_checked(101, Headers.of_checked(items)), subprotocol, extension
 
     def _check_upgrade(self, fields: dict[str, list[str]]) -> None:
         # Most clients write it just so, and need no parsing.

@@ -12,23 +12,31 @@ __all__ = ["TO_CLIENTS", "TO_SERVERS", "Stranger", "is_tls", "may_become", "reco
 
 
 class Stranger(NamedTuple):
-    """Another protocol: how it starts, what a server answers to it, and what it is called."""
+    """Another protocol: how it starts, what a server answers to it, and what it is called.
+
+    `is_proxy`: it is the PROXY protocol, whose sender or whose reader is set up wrongly.
+    """
 
     signature: bytes
     status: int
     name: str
+    is_proxy: bool = False
 
 
 # Records of TLS (RFC 8446 section 5.1): an alert, a handshake.  No text starts with either byte.
 _TLS = (b"\x15", b"\x16")
+_NOT_READ = ": it is not read here (proxy_protocol=True reads it)"
 
 #: What a server may be sent.
 TO_SERVERS = (
     *(Stranger(record, 400, "a TLS hello: this port speaks no TLS") for record in _TLS),
     # https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, sections 2.1 and 2.2
-    Stranger(b"PROXY ", 400, "a PROXY protocol header (version 1): it is not read here"),
+    Stranger(b"PROXY ", 400, f"a PROXY protocol header (version 1){_NOT_READ}", is_proxy=True),
     Stranger(
-        b"\r\n\r\n\0\r\nQUIT\n", 400, "a PROXY protocol header (version 2): it is not read here"
+        b"\r\n\r\n\0\r\nQUIT\n",
+        400,
+        f"a PROXY protocol header (version 2){_NOT_READ}",
+        is_proxy=True,
     ),
     Stranger(b"SSH-", 400, "an SSH banner"),  # RFC 4253 section 4.2
     # RFC 9113 section 3.4

@@ -26,6 +26,7 @@ from trio_wsendpoint.http.heads import RequestHead
 from trio_wsendpoint.http.phases import Phase
 from trio_wsendpoint.http.routes import Match, Routes
 from trio_wsendpoint.http.settings import HttpLimits
+from trio_wsendpoint.http.streamed import StreamedResponse
 
 __all__ = [
     "BodyCutShort",
@@ -39,6 +40,7 @@ __all__ = [
     "Phase",
     "RequestHead",
     "Routes",
+    "StreamedResponse",
     "Unauthorized",
     "WrongOrder",
     "answer_without_handler",

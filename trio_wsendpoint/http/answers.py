@@ -19,7 +19,7 @@ from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.refusal import upgrade_required
 from trio_wsendpoint.http.errors import BodyMismatch
 
-__all__ = ["Answer", "Buffer", "HttpDate", "answer_without_handler"]
+__all__ = ["Answer", "Buffer", "HttpDate", "answer_without_handler", "has_body"]
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -85,8 +85,7 @@ class Answer:
             raise ValueError(f"status {response.status} is no final one (200 to 599)")
         fields = response.headers
         declared = _declared_length(fields)
-        # RFC 9110 sections 15.3.5, 15.3.6, 15.4.5 and 9.3.2.
-        self._has_body = status not in {204, 205, 304} and method != "HEAD"
+        self._has_body = has_body(status, method)
         if declared is not None:
             if self._has_body and length not in {None, declared}:
                 raise BodyMismatch(f"a body of {length} bytes, declared as {declared}")
@@ -142,6 +141,14 @@ class Answer:
         if self._left:
             raise BodyMismatch(f"{self._left} bytes fewer than declared")
         return b"0\r\n\r\n" if self.is_chunked else b""
+
+
+def has_body(status: int, method: str) -> bool:
+    """Tell whether an answer of `status` to `method` has a body, be it empty.
+
+    RFC 9110 sections 15.3.5, 15.3.6, 15.4.5 and 9.3.2.
+    """
+    return status not in {204, 205, 304} and method != "HEAD"
 
 
 def answer_without_handler(method: str, target: str) -> Response:

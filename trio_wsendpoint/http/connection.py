@@ -1,6 +1,6 @@
 """One connection that speaks plain HTTP/1.x, as its server: bytes in, requests and bytes out.
 
-No I/O, no clock: a driver reads, writes and waits.  In a loop, it
+No I/O, no clock: a driver reads, writes and waits.  It
 
 * reads while `wants_data`, until `deadline`: `receive_data`, `receive_eof`; at the deadline,
   `expire`;
@@ -9,7 +9,8 @@ No I/O, no clock: a driver reads, writes and waits.  In a loop, it
 * answers with `respond`, or with `start`, `write` and `finish`; with `switch` an opening; and
   writes at once what these methods return;
 * when a `BadRequest` is raised by any of them, writes what `refuse` returns;
-* in the phase `LINGERING`, ends its side of the stream and goes on; in `CLOSED`, closes.
+* in the phase `LINGERING`, ends its side of the stream, calls `linger` and goes on; in `CLOSED`,
+  closes.
 
 What it promises:
 
@@ -262,10 +263,7 @@ class HttpConnection:
         return end
 
     def refuse(self, response: Response, now: float) -> bytes:
-        """Return `response` as the last answer; nothing if another has been started.
-
-        In that case the connection is closed, and the client sees an answer that is cut off.
-        """
+        """Return `response` as the last answer; nothing, and close, if another has been started."""
         if not self.is_answer_due:
             self.close()
             return b""
@@ -298,15 +296,17 @@ class HttpConnection:
     # ---- how an exchange ends ------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Make each answer the last one: the server is about to stop.
-
-        The driver closes an idle connection itself, after a last look at the socket.
-        """
+        """Make each answer the last one; the driver closes an idle connection itself."""
         self.is_stopping = True
 
     def close(self) -> None:
         """End the connection: nothing is read or written any more."""
         self._move(Event.WE_CLOSE)
+
+    def linger(self, now: float) -> None:
+        """Linger from `now`: only now the last answer has left as a whole."""
+        if self.phase is Phase.LINGERING:
+            self._deadlines.enter(self.phase, now)
 
     def expire(self, now: float) -> None:
         """Act on the `deadline`.

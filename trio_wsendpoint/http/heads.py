@@ -26,7 +26,6 @@ __all__ = [
     "ALLOWED_METHODS",
     "RequestHead",
     "check_opening",
-    "hint_at_proxy",
     "malformed",
     "parse_head",
 ]
@@ -118,24 +117,11 @@ def malformed(message: str) -> BadRequest:
     return refuse(400, f"bad request: {message[:200]}")
 
 
-def hint_at_proxy(start: bytes) -> str:
-    """Return a hint for bytes that begin as a PROXY header does, else an empty text.
-
-    A proxy that is told to send one, and a listener that is not told to take one, is a mistake
-    that a plain 400 hides.
-    """
-    # Version 2 begins with two empty lines, which no request does.
-    if start.startswith((b"PROXY ", b"\r\n\r")):
-        return ": it looks like a PROXY header, which this listener does not take"
-    return ""
-
-
 def _check_line(line: str) -> tuple[str, str, str]:
     """Return method, target and version; those that are refused whatever follows raise."""
     parts = line.split(" ")
     if len(parts) != 3 or not parts[1]:
-        hint = hint_at_proxy(line.encode("ascii"))
-        raise malformed(f"the request line {quoted(line)}{hint}")
+        raise malformed(f"the request line {quoted(line)}")
     method, target, protocol = parts
     name, _, version = protocol.partition("/")
     if name != "HTTP" or not version.replace(".", "", 1).isdigit() or not is_token(method):

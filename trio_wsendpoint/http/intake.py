@@ -8,13 +8,12 @@ the one before.
 from __future__ import annotations
 
 from trio_wsendpoint.handshake.head import BadHead, HeadReader
-from trio_wsendpoint.handshake.refusal import refuse
+from trio_wsendpoint.handshake.refusal import refuse_head
 from trio_wsendpoint.http.bodies import RequestBody
 from trio_wsendpoint.http.framing import Framing
 from trio_wsendpoint.http.heads import (
     RequestHead,
     check_opening,
-    hint_at_proxy,
     malformed,
     parse_head,
 )
@@ -87,8 +86,7 @@ class Intake:
         try:
             whole = self._reader.receive_data(data)
         except BadHead as error:
-            hint = hint_at_proxy(self._reader.held)
-            raise refuse(error.status, f"bad request: {error}{hint}") from None
+            raise refuse_head(error) from None
         if whole is None:
             return None
         self._buffer += self._reader.trailing

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from trio_wsendpoint.options import OptionGroup
+
 __all__ = ["HttpLimits"]
 
 KIB = 1024
@@ -12,7 +14,7 @@ _COUNTS = {"body_size": 0, "drain": 0, "requests": 1, "body_rate": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
+class HttpLimits(OptionGroup):
     """How much one plain HTTP request may bring, and how long it may take.
 
     `body_size`: bytes of a request's body, or None for no limit; over it, 413.

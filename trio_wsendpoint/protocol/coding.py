@@ -7,6 +7,7 @@ anything but "" and "0" before the import, asks for the pure form.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,7 @@ _COMPILED = "trio_wsendpoint.protocol._codec"
 _PURE = "trio_wsendpoint.protocol.codec"
 
 
-def choose_form(environment: dict[str, str] | os._Environ[str]) -> str:
+def choose_form(environment: Mapping[str, str]) -> str:
     """Return the name of the module to use, which has been imported."""
     if environment.get("TRIO_WSENDPOINT_PURE", "") in {"", "0"}:
         try:

@@ -90,7 +90,7 @@ class Defragmenter:
         self._whole: bytes | None = None  # the payload, while it is one piece
         self._joiner: Joiner | None = None  # the payload, when it is several
         self._decoder: MessageExtension | None = None  # if the message is encoded
-        self._wire = bytearray()  # what was fed, of an encoded message
+        self._wire: bytearray | None = None  # what was fed, of an encoded message
         self._utf8: Utf8Validator | None = None
         self._taken = 0  # bytes of the payload that take_part() has handed out, or skip() dropped
         self._is_partial = False  # take_part() has been called for this message
@@ -127,7 +127,7 @@ class Defragmenter:
     def held_size(self) -> int:
         """Bytes that are held for that message, its wire form and its cuts included."""
         cuts = 0 if self._cuts is None else self._cuts.held_size
-        return self.partial_size + len(self._wire) + cuts
+        return self.partial_size + len(self._wire or b"") + cuts
 
     @property
     def has_part(self) -> bool:
@@ -152,7 +152,7 @@ class Defragmenter:
         self._taken += cut
         self._is_partial = True
         self._cuts = None
-        self._wire.clear()
+        self._wire = None
         return data[:cut]
 
     def skip(self) -> None:
@@ -247,6 +247,8 @@ class Defragmenter:
             self._append(piece)
         else:
             if not self._is_partial:
+                if self._wire is None:
+                    self._wire = bytearray()
                 self._wire += piece
             self._traffic.encoded_received += len(piece)
             self._decoder.feed(piece, final=self._frame.fin and not self._size)
@@ -287,7 +289,7 @@ class Defragmenter:
             self.discard()
             return None
         payload = self._payload
-        wire = None if self._decoder is None or self._is_partial else bytes(self._wire)
+        wire = None if self._decoder is None or self._is_partial else bytes(self._wire or b"")
         message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
         if self.message_listener is not None:
             self.message_listener(message.type, self._taken + len(payload))

@@ -417,7 +417,8 @@ class Endpoint:
         If it returns None, queue the message with `send_message()`: other frames wait, another
         message has begun, or this one is to be compressed or cut.  Raises as `send_message()`.
         """
-        self._check_open()
+        if not self.closing.is_open:
+            self._check_open()
         if self._queue.size:
             return None
         return self._sender.encode_message(data, compress=compress)

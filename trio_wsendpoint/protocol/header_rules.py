@@ -52,6 +52,17 @@ def _check_handler(owner: type, frame_type: type[Frame]) -> None:
 class HeaderRules:
     """Decides which headers a parser accepts; its options are `Parser`'s."""
 
+    __slots__ = (
+        "_in_message",
+        "_owners",
+        "_whole_types",
+        "first_rsv",
+        "frame_types",
+        "masked",
+        "max_frame_size",
+        "rsv",
+    )
+
     def __init__(
         self,
         *,

@@ -29,6 +29,10 @@ from trio_wsendpoint.protocol.joiner import Joiner
 __all__ = ["Parser", "Source"]
 
 
+#: Bytes that were parsed, and are worth copying what follows them to be rid of them.
+_WORTH_A_COPY = 4096
+
+
 class Source(Protocol):
     """Where a parser pulls from: raw I/O, as `socket.makefile("rb", buffering=0)`."""
 
@@ -49,6 +53,20 @@ class Parser(HeaderRules):
     `frame_types`: frame classes of extensions, as for `register`.
     `max_frame_size`: bytes of payload that one frame may declare; None for no limit of its own.
     """
+
+    __slots__ = (
+        "_chunk",
+        "_eof",
+        "_error",
+        "_frame",
+        "_later",
+        "_mask",
+        "_payload",
+        "_position",
+        "_read",
+        "_read_size",
+        "remaining",
+    )
 
     def __init__(
         self,
@@ -256,6 +274,11 @@ class Parser(HeaderRules):
         self.remaining -= size
         if self.remaining and self._mask and size & 3:
             self._mask = rotate_mask(self._mask, size)
+
+    def trim(self) -> None:
+        """Keep no more than what has not been parsed: the owner will not parse for a while."""
+        if self._position >= _WORTH_A_COPY:
+            self._chunk, self._position = self._chunk[self._position :], 0
 
     def skip_frame(self, frame: Frame) -> bool:
         """Pass over what has come of the payload of `frame`; return whether it is over."""

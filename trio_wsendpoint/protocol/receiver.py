@@ -45,8 +45,17 @@ class Receiver:
     coming in, or None; `most` is the bytes that a message may have.
     """
 
-    #: None without a listener: on the class, so that an endpoint without one holds no reference.
-    frame_listener: Callable[[Frame, int], object] | None = None
+    __slots__ = (
+        "_closing",
+        "_defragmenter",
+        "_inflating",
+        "_on_data_frame",
+        "_parser",
+        "_traffic",
+        "frame",
+        "frame_listener",
+        "most",
+    )
 
     def __init__(
         self,
@@ -56,6 +65,7 @@ class Receiver:
         on_data_frame: Callable[[DataFrame], DataFrame | None] | None,
         traffic: Traffic | None = None,
     ) -> None:
+        self.frame_listener: Callable[[Frame, int], object] | None = None
         self._traffic = traffic or Traffic()
         self._closing = closing
         self._parser = parser

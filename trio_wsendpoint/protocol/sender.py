@@ -53,9 +53,26 @@ class Sender:
     was encoded.
     """
 
-    #: None without a listener: on the class, so that an endpoint without one holds no reference.
-    frame_listener: Callable[[Frame, int], object] | None = None
-    message_listener: Callable[[str, int], object] | None = None
+    __slots__ = (
+        "_before_send_frame",
+        "_chunk_encoder",
+        "_chunk_size",
+        "_chunk_type",
+        "_closing",
+        "_extension",
+        "_fragment_size",
+        "_in_message",
+        "_mask_pool",
+        "_masks",
+        "_most_encoded",
+        "_next",
+        "_output",
+        "_queue",
+        "_random_bytes",
+        "_traffic",
+        "frame_listener",
+        "message_listener",
+    )
 
     def __init__(
         self,
@@ -70,6 +87,8 @@ class Sender:
         traffic: Traffic | None = None,
         queue: WriteQueue | None = None,
     ) -> None:
+        self.frame_listener: Callable[[Frame, int], object] | None = None
+        self.message_listener: Callable[[str, int], object] | None = None
         self._closing = closing
         self._traffic = traffic or Traffic()
         self._masks = masks

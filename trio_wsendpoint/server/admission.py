@@ -32,27 +32,55 @@ class Admission:
         self._rates: dict[str, RateLimit] = {}
         self._sweep_at = _SWEEP
 
+    @property
+    def counts_addresses(self) -> bool:
+        """Whether an address makes a difference."""
+        limits = self._limits
+        return limits.connections_per_address is not None or limits.opening_rate is not None
+
     def admit(self, address: str | None, now: float) -> str | None:
         """Count a stream from `address` that was accepted at `now`, or say why not."""
-        limits = self._limits
-        if self._count >= limits.connections:
+        if self._count >= self._limits.connections:
             return "the server has as many connections as it takes (ServerLimits.connections)"
-        if address is not None:
-            key = self._key(address)
-            of_one = limits.connections_per_address
-            if of_one is not None and self._by_address[key] >= of_one:
-                return (
-                    "too many connections from your address (ServerLimits.connections_per_address)"
-                )
-            if limits.opening_rate is not None and not self._allow(key, now):
-                return "too many connections a second from your address (ServerLimits.opening_rate)"
-            self._by_address[key] += 1
-        self._count += 1
-        return None
+        why = self._add(address, now, is_opening=True)
+        if why is None:
+            self._count += 1
+        return why
+
+    def move(
+        self, address: str | None, found: str | None, now: float, *, is_opening: bool = True
+    ) -> str | None:
+        """Count a stream that was admitted from `address` for `found` instead, or say why not.
+
+        A proxy in front has told at `now` for whom it speaks.  `is_opening`: this counts for the
+        rate of openings.
+        """
+        if found == address:
+            return None
+        why = self._add(found, now, is_opening=is_opening)
+        if why is None:
+            self._remove(address)
+        return why
 
     def release(self, address: str | None) -> None:
         """Count a stream that was admitted no longer."""
         self._count -= 1
+        self._remove(address)
+
+    def _add(self, address: str | None, now: float, *, is_opening: bool) -> str | None:
+        if address is None:
+            return None
+        key = self._key(address)
+        of_one = self._limits.connections_per_address
+        if of_one is not None and self._by_address[key] >= of_one:
+            return "too many connections from your address (ServerLimits.connections_per_address)"
+        is_limited = is_opening and self._limits.opening_rate is not None
+        if is_limited and not self._allow(key, now):
+            return "too many connections a second from your address (ServerLimits.opening_rate)"
+        self._by_address[key] += 1
+        return None
+
+    def _remove(self, address: str | None) -> None:
         if address is not None:
             key = self._key(address)
             self._by_address[key] -= 1

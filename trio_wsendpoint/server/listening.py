@@ -1,4 +1,4 @@
-"""What a server listens on: TCP ports opened, addresses told, and streams accepted for ever."""
+"""What a server listens on: addresses told, and streams accepted for ever."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
-from logging import INFO, WARNING
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.connection.peer import plain_address
+from trio_wsendpoint.addressing import SocketAddress, UnixAddress
 from trio_wsendpoint.session.session import Logger
-from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
 
-__all__ = ["accept_streams", "addresses", "open_tcp_listeners", "urls_of"]
+__all__ = ["accept_streams", "addresses", "texts_of", "urls_of", "without_tls"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Errors that say that the machine does not have an address, or no address of its family.
-_MISSING = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 #: Of the `OSError`s, those that tell of one stream; every other tells of the listener.
 _OF_ONE_STREAM = (ConnectionError, TimeoutError, ssl.SSLError)
 #: Seconds to wait in a shortage, and seconds between two lines about it in the log.
@@ -34,90 +31,42 @@ _LOG_INTERVAL = 1.0
 _FAILURES_IN_A_ROW = 16
 
 
-async def open_tcp_listeners(
-    port: int, host: str | None, backlog: int | None, logger: Logger
-) -> list[trio.SocketListener]:
-    """Open `port` on every address of `host`, once on each; for port 0, one free port for all.
-
-    An address that the machine does not have is passed over if another one was opened, as the
-    ::1 of `localhost` in a container without IPv6; `logger` is told.  Raises `OSError`, which
-    names the host and the address that failed.
-    """
-    attempts = 10 if port == 0 else 1
-    while True:
-        attempts -= 1
-        try:
-            return await _open_each(port, host, backlog, logger)
-        except OSError as error:
-            # The port that was free on one address may be taken on another.
-            if error.errno != errno.EADDRINUSE or not attempts:
-                raise
-
-
-async def _open_each(
-    port: int, host: str | None, backlog: int | None, logger: Logger
-) -> list[trio.SocketListener]:
-    opened: list[trio.SocketListener] = []
-    missing: list[OSError] = []
-    chosen = port
-    try:
-        for address in await _resolve(host, port):
-            try:
-                opened += await trio.open_tcp_listeners(chosen, host=address, backlog=backlog)
-            except OSError as error:
-                failed = _listen_error(error, port, host, address)
-                if error.errno not in _MISSING:
-                    raise failed from error
-                missing.append(failed)
-            else:
-                chosen = opened[-1].socket.getsockname()[1]
-        if not opened:
-            raise missing[0] from missing[0].__cause__
-        for failed in missing:
-            # That is how many machines are, and nothing of the operator's.
-            level = INFO if host in {None, "localhost"} else WARNING
-            logger.log(level, "%s; the other addresses are listened on", failed.strerror)
-    except BaseException:
-        for listener in opened:
-            listener.socket.close()  # not `aclose`, which can be cancelled between two
-        raise
-    return opened
-
-
-async def _resolve(host: str | None, port: int) -> Sequence[str]:
-    """Return the IP addresses of `host`, each of them once; of any host, those of all hosts."""
-    try:
-        found = await trio.socket.getaddrinfo(
-            host, port, type=trio.socket.SOCK_STREAM, flags=trio.socket.AI_PASSIVE
-        )
-    except OSError as error:
-        raise _listen_error(error, port, host, host) from error
-    # /etc/hosts may name an address twice, or once more as an IPv6 address (::ffff:127.0.0.1).
-    return list(dict.fromkeys(plain_address(str(where[0])) for *_, where in found))
-
-
-def _listen_error(error: OSError, port: int, host: str | None, address: str | None) -> OSError:
-    """Return what to raise: of the kind of `error`, with the host and the address in its text."""
-    where = "every address" if host is None else host
-    if address != host:
-        where = f"{where} ({address})"
-    text = f"cannot listen on port {port} of {where}: {error.strerror or error}"
-    kind = socket.gaierror if isinstance(error, socket.gaierror) else OSError
-    return kind(error.errno, text)
-
-
 def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[tuple[str, int]]:
     """Return host and port of each listener that has them, through TLS too."""
-    found: list[tuple[str, int]] = []
-    for listener in listeners:
-        inner: Any = listener  # a Trio listener of any kind, which may wrap another
-        while isinstance(inner, (TLSListener, trio.SSLListener)):
-            inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
-        if isinstance(inner, trio.SocketListener):
-            name: object = inner.socket.getsockname()
-            if isinstance(name, tuple):  # a Unix socket has a path instead
-                found.append(cast("tuple[str, int]", name[:2]))
-    return found
+    names = [_name_of(listener) for listener in listeners]
+    # A Unix socket has a path instead.
+    return [cast("tuple[str, int]", name[:2]) for name in names if isinstance(name, tuple)]
+
+
+def _name_of(listener: trio.abc.Listener[trio.abc.Stream]) -> object:
+    """Return what the listener's socket says that it is called; None without a socket."""
+    inner: Any = without_tls(listener)
+    if isinstance(inner, SocketWrapper):
+        inner = inner.transport_listener
+    return inner.socket.getsockname() if isinstance(inner, trio.SocketListener) else None
+
+
+def without_tls(
+    listener: trio.abc.Listener[trio.abc.Stream],
+) -> trio.abc.Listener[trio.abc.Stream]:
+    """Return the listener that accepts the streams over which `listener` speaks TLS."""
+    inner: Any = listener  # a Trio listener of any kind, which may wrap another
+    while isinstance(inner, (TLSListener, trio.SSLListener)):
+        inner = cast("trio.SSLListener[trio.SocketStream]", inner).transport_listener
+    return cast("trio.abc.Listener[trio.abc.Stream]", inner)
+
+
+def texts_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
+    """Return the address of each listener's socket, once, as `listen=` takes it."""
+    texts: list[str] = []
+    for name in map(_name_of, listeners):
+        if isinstance(name, tuple):
+            host, port = cast("tuple[str, int]", name[:2])
+            texts.append(f"tcp:{SocketAddress(host, port)}")
+        elif isinstance(name, (str, bytes)):
+            path = os.fsdecode(name)
+            texts.append(str(UnixAddress(f"@{path[1:]}" if path.startswith("\0") else path)))
+    return tuple(dict.fromkeys(texts))
 
 
 def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[str, ...]:
@@ -170,10 +119,13 @@ class _Accepter:
         self._listener = listener
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
-        if type(listener) is trio.SocketListener and os.name == "posix":
-            number = listener.socket.fileno()
+        inner: object = listener
+        if isinstance(listener, SocketWrapper):
+            inner = listener.transport_listener
+        if type(inner) is trio.SocketListener and os.name == "posix":
+            number = inner.socket.fileno()
             if number >= 0:  # else it is closed already, which its own `accept` tells
-                self._waits_on = listener.socket
+                self._waits_on = inner.socket
                 # The same descriptor, which stays the listener's own: see `let_go`.
                 self._socket = socket.socket(fileno=number)
                 # `socket.setdefaulttimeout()` would have it wait, and the whole program with it,

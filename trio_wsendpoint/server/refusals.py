@@ -13,10 +13,11 @@ import ssl
 
 import trio
 
+from trio_wsendpoint.addressing import BadForwarding, BadProxyHeader
 from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import Request
-from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered, UnexpectedProxyHeader
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.session.rates import RateLimit
 
@@ -82,7 +83,7 @@ class RefusalLog:
 
 def _about(error: HandshakeError, request: Request | None) -> str:
     """Return what was asked, and how it was answered.  Never the query: it may hold secrets."""
-    about = f" for {quoted(request.path)}" if request is not None else ""
+    about = f" for {quoted(request.raw_path)}" if request is not None else ""
     if isinstance(error, (BadRequest, RequestAnswered)):
         about = f"{about} ({error.response.status})"
     return about
@@ -97,6 +98,8 @@ def _is_ours(error: HandshakeError, request: Request | None) -> bool:
     if isinstance(error, RequestAnswered):
         # What asks for no WebSocket is a page, and for the app to count.
         return request is not None and request.is_upgrade and error.response.status >= 400
+    if isinstance(error, (UnexpectedProxyHeader, BadProxyHeader, BadForwarding)):
+        return True  # this server or the proxy in front is set up wrongly
     if isinstance(error, BadRequest):
         status = error.response.status
         return status in _POLICY or (status == 426 and _wants_websocket(request))

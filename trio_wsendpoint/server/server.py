@@ -15,20 +15,16 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from trio_wsendpoint.connection.closed import ConnectionLost, is_the_end
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
-from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
-from trio_wsendpoint.connection.peer import ConnectionLogger, socket_address
-from trio_wsendpoint.errors import HandshakeError
-from trio_wsendpoint.handshake import Response, ServerHandshake
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
-from trio_wsendpoint.server.accepting import ServerOpening, refuse_stream
-from trio_wsendpoint.server.admission import Admission
-from trio_wsendpoint.server.listening import accept_streams, addresses, urls_of
-from trio_wsendpoint.server.refusals import RefusalLog
+from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.listening import accept_streams, addresses, texts_of, urls_of
+from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
+from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
@@ -37,10 +33,6 @@ __all__ = ["EndpointServer", "Handler"]
 
 #: What a server runs for each connection.
 Handler = Callable[[Connection], Awaitable[object]]
-
-
-class _NotOpened(Exception):
-    """An opening that came to nothing, of which the log has been told."""
 
 
 class EndpointServer:
@@ -53,29 +45,25 @@ class EndpointServer:
         self,
         handler: Handler,
         settings: ServeSettings,
-        handshake: ServerHandshake,
+        rules: Rules,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
         self._handler = handler
         self._settings = settings
-        self._handshake = handshake  # for all connections
         self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
         self._ending: dict[Connection, None] = {}  # whose handlers have ended, and not yet they
         self._totals = Totals()
         self._errors: list[Exception] = []  # of handlers, to be raised at the end
         self._block: trio.CancelScope | None = None
-        self._openings: dict[ServerOpening, None] = {}  # the oldest first
+        self._openings = Openings(settings, rules)
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
-        self._admission = Admission(settings.server_limits)
-        self._refusals = RefusalLog(is_shown=True)
-        self._accepted = self._opened = self._failed = 0
-        self._refused = self._refusing = self._listening = 0
+        self._failed = self._listening = 0
 
     # ---- what it tells -----------------------------------------------------------------------
 
@@ -88,8 +76,13 @@ class EndpointServer:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """A URL for each address it listens on, as `ws://127.0.0.1:8765/`."""
+        """A URL for each TCP port it listens on, as `ws://127.0.0.1:8765/`."""
         return urls_of(self.listeners)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Each address it listens on, as `tcp:127.0.0.1:8765` or `unix:/run/app.sock`."""
+        return texts_of(self.listeners)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -106,10 +99,10 @@ class EndpointServer:
             **self._totals.with_present(connection.statistics() for connection in present),
             connections=len(self._connections),
             opening=len(self._openings),
-            accepted=self._accepted,
-            opened=self._opened,
+            accepted=self._openings.accepted,
+            opened=self._openings.opened,
             failed=self._failed,
-            refused=self._refused,
+            refused=self._openings.refused,
         )
 
     def __repr__(self) -> str:
@@ -119,7 +112,8 @@ class EndpointServer:
             where = "closing"
         else:
             try:
-                where = " ".join(self.urls) or f"{len(self.listeners)} listener(s)"
+                paths = [text for text in self.addresses if text.startswith("unix:")]
+                where = " ".join([*self.urls, *paths]) or f"{len(self.listeners)} listener(s)"
             except OSError:  # a listener was closed from outside
                 where = "a listener that is closed"
         return f"<EndpointServer {where}, connections: {len(self._connections)}>"
@@ -184,12 +178,11 @@ class EndpointServer:
     async def _begin_to_close(self, code: int, reason: str) -> None:
         for scope in self._accepting:
             scope.cancel()
-        for opening in self._openings:
-            opening.drop()
+        self._openings.drop_all()
         if self._nursery is not None:
             goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
-                is_told = tasks_of(connection).dismiss(code, reason)
+                is_told = connection.tasks.dismiss(code, reason)
                 self._nursery.start_soon(
                     _close_connection, connection, code, reason, goodbye if is_told else 0
                 )
@@ -246,75 +239,35 @@ class EndpointServer:
         """Serve `stream`, or refuse it."""
         if self._nursery is None:
             raise RuntimeError("a stream was accepted by a server that does not run")
-        self._accepted += 1
-        name = socket_address(stream)
-        logger = ConnectionLogger(self._settings.logger, stream, name, str(self._accepted))
-        address = logger.address
-        why = self._admission.admit(address, trio.current_time())
-        if why is None:
-            self._nursery.start_soon(self._serve, stream, logger)
-            return
-        self._note_refusal()
-        error = HandshakeError(why)
-        self._refusals.write(error, logger, is_ours=True)
-        tell_refusal(self._settings.instruments, error, address, logger)
-        self._nursery.start_soon(self._refuse, stream, why if self._can_say_no else None)
-
-    def _note_refusal(self) -> None:
-        self._refused += 1
-        self._refusing += 1
-
-    @property
-    def _can_say_no(self) -> bool:
-        """Whether another client may be told why; even saying no has its limit."""
-        return self._refusing <= self._settings.server_limits.openings
+        self._openings.take(stream, self._nursery, self._serve)
 
     @trio.lowlevel.enable_ki_protection
-    async def _refuse(self, stream: trio.abc.Stream, why: str | None) -> None:
-        """Tell the client why, unless that is None, and close `stream`; raises no `Exception`."""
-        try:
-            if why is None:
-                await trio.aclose_forcefully(stream)
-            else:
-                headers = {"Retry-After": str(self._settings.server_limits.retry_after)}
-                await refuse_stream(stream, Response(503, headers, why + "\n"), self._settings)
-        except Exception as error:
-            self._settings.logger.debug("a refused stream could not be closed", exc_info=error)
-        finally:
-            self._refusing -= 1
-
-    @trio.lowlevel.enable_ki_protection
-    async def _serve(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> None:
-        """Open a connection over `stream` and run the handler; raises no `Exception`."""
-        connection: Connection | None = None
+    async def _serve(self, visit: Visit) -> None:
+        """Open a connection over a stream and run the handler; raises no `Exception`."""
         context = ConnectionContext(
-            lambda: self._open(stream, logger),
+            lambda context: self._open(visit, context),
             self._settings.instruments,
             self._nursery,
             self._heartbeat,
         )
         try:
             async with context as connection:
-                self._connections[connection] = None
-                if self._farewell is not None and self._nursery is not None:
-                    # Its 101 had left when the others were told.
-                    self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
                 try:
-                    await self._handle(connection)
+                    if not visit.is_handled:
+                        await self._handle(connection)
                 except Exception as error:
                     self._give_up_for(error, connection)
                     raise
                 finally:
-                    del self._connections[connection]
-                    self._ending[connection] = None
+                    self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, connection, logger)
+                self._note_end(error, visit.connection, visit.logger)
         finally:
-            if connection is not None:
-                del self._ending[connection]
-                self._totals.add(tasks_of(connection).session.counts(), connection.endpoint.closing)
-            self._admission.release(logger.address)
+            if (served := visit.connection) is not None:
+                del self._ending[served]
+                self._totals.add(served.tasks.session.counts(), served.endpoint.closing)
+            self._openings.release(visit)
 
     @trio.lowlevel.disable_ki_protection
     async def _handle(self, connection: Connection) -> None:
@@ -332,6 +285,17 @@ class EndpointServer:
             or self._settings.on_handler_error == "log"
         ):
             return
+        self._note_failure(error)
+
+    def _note_plain_failure(self, error: Exception) -> None:
+        """Hear that a handler of plain requests has failed; it is logged if it is to be."""
+        if self._settings.on_handler_error == "log":
+            self._failed += 1
+        else:
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        """End the server, which is to raise `error`."""
         self._failed += 1
         self._errors.append(error)
         if self._nursery is not None and self._block is not None:
@@ -339,46 +303,40 @@ class EndpointServer:
             self._nursery.start_soon(self.aclose)
             self._block.cancel()
 
-    async def _open(self, stream: trio.abc.Stream, logger: ConnectionLogger) -> Connection:
-        """Open a connection over `stream`; raises `_NotOpened`, which the log knows by then."""
-        opening: ServerOpening | None = None
+    async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
+        """Open a connection; what `process_request` raises after it has accepted is a handler's."""
+        is_closing = self._farewell is not None
+
+        hooks = Hooks(
+            context.nursery,
+            lambda connection: self._begin(connection, context),
+            fail=self._note_plain_failure,
+            answers_plain=True,
+            heartbeat=self._heartbeat,
+        )
         try:
-            opening = ServerOpening(stream, self._settings, logger, self._handshake, self._refusals)
-            self._openings[opening] = None
-            if self._farewell is not None:
-                opening.drop()
-            elif len(self._openings) > self._settings.server_limits.openings:
-                self._drop_one(opening)
-            connection = await opening.run()
-        except HandshakeError as error:
-            raise _NotOpened from error
-        except Exception as error:
-            with contextlib.suppress(Exception):
-                logger.error("the opening failed", exc_info=error)
-            raise _NotOpened from error
-        finally:
-            if opening is None:
-                await trio.aclose_forcefully(stream)
-            elif self._openings.pop(opening, self) is self:
-                self._refusing -= 1  # it was dropped
-        self._opened += 1
-        return connection
+            return await self._openings.open(visit, hooks, is_closing=is_closing)
+        except BaseException as error:
+            if visit.connection is not None:
+                if isinstance(error, Exception):
+                    self._give_up_for(error, visit.connection)
+                self._note_handled(visit.connection)
+            raise
 
-    def _drop_one(self, newest: ServerOpening) -> None:
-        """Refuse an opening for `newest`: of those without a request, the oldest.
+    def _begin(self, connection: Connection, context: ConnectionContext) -> None:
+        """Start a connection whose 101 has left."""
+        self._connections[connection] = None
+        context.begin(connection)
+        if self._farewell is not None and self._nursery is not None:
+            # Its 101 had left when the others were told.
+            self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
 
-        So a flood of silent ones ends up dropping itself.  One whose request is complete waits
-        for us, not for its client; if all are like that, `newest` itself is refused.
-        """
-        opening = next((one for one in self._openings if not one.has_request), newest)
-        del self._openings[opening]
-        self._note_refusal()
-        opening.drop("the server has too many openings", is_over_limit=True)
-        if self._nursery is not None and not self._can_say_no:
-            self._nursery.start_soon(trio.aclose_forcefully, opening.stream)
+    def _note_handled(self, connection: Connection) -> None:
+        del self._connections[connection]
+        self._ending[connection] = None
 
     def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
-        if isinstance(error, _NotOpened):
+        if isinstance(error, NotOpened):
             return
         if connection is None:
             logger.error("the opening failed", exc_info=error)

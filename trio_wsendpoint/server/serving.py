@@ -11,15 +11,17 @@ import trio
 
 from trio_wsendpoint._words import ACCEPT_WORDS, SERVER_WORDS
 from trio_wsendpoint.connection.arguments import check_async_function, check_stream
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.handshake import ServerHandshake
-from trio_wsendpoint.server.accepting import make_handshake, open_as_server
-from trio_wsendpoint.server.listening import open_tcp_listeners
+from trio_wsendpoint.server.accepting import open_as_server
+from trio_wsendpoint.server.listeners import open_all, warn_of_missing_certificates
+from trio_wsendpoint.server.routing import Routes, with_routes
+from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.settings import (
     AcceptOptions,
@@ -27,7 +29,7 @@ from trio_wsendpoint.server.settings import (
     ServeOptions,
     ServeSettings,
 )
-from trio_wsendpoint.transport.contexts import has_certificate
+from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 from trio_wsendpoint.transport.listeners import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
@@ -51,7 +53,10 @@ def accept_endpoint(
     check_options("accept_endpoint()", options, AcceptSettings, ACCEPT_WORDS, "stream")
     check_stream("stream", stream)
     settings = AcceptSettings(**options)
-    return _Accepting(lambda: open_as_server(stream, settings), instruments=settings.instruments)
+    return _Accepting(
+        lambda context: open_as_server(stream, settings, context.nursery, context.begin),
+        instruments=settings.instruments,
+    )
 
 
 @tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
@@ -63,7 +68,12 @@ def serve_endpoint(
     `port`: 0 lets the system choose one (`server.port` tells).  `handler(connection)` runs in a
     task of its own for each connection, which is closed when it returns.  If it raises, the
     connection is closed with 1011 and the error is logged once; the end of its connection, a
-    `ConnectionClosed`, is no error.  With `listeners=` there is no port.
+    `ConnectionClosed`, is no error.  With `listeners=` there is no port.  `handler` may be
+    `Routes`, which choose a handler by the path, for plain requests too.
+
+    By default only this machine can connect; in a container, or for other machines, write
+    `host="0.0.0.0"`.  Instead of a port, `listen=` names addresses of several kinds, and
+    `listeners=` are listeners of the caller.
 
     With `on_handler_error="raise"` the error is not logged: it cancels the block, the server
     closes gracefully, and the error comes out of the block as itself; in a group if there are
@@ -101,32 +111,45 @@ def _make_server(
     """Check what `function` was called with, and return what is to be entered."""
     check_options(f"{function}()", options, ServeSettings, SERVER_WORDS, "handler", "port")
     settings = ServeSettings(**options)
-    if (port is None) is (settings.listeners is None):
-        raise TypeError(f"{function}() takes a port, or listeners: one of them")
+    _check_where(function, port, options, settings)
+    check_async_function("handler", handler, "connection")
+    if isinstance(handler, Routes):
+        settings = with_routes(settings, handler)
+    # Options that could never make an answer are refused now, not with the first client.
+    rules = Rules(settings)
+
+    return _Serving(handler, settings, rules, lambda: _open_listeners(port, settings))
+
+
+def _check_where(
+    function: str, port: int | None, options: ServeOptions, settings: ServeSettings
+) -> None:
+    """Raise unless `function` was told in one way, which makes sense, where to listen."""
+    ways = (port, settings.listen, settings.listeners)
+    if sum(way is not None for way in ways) != 1:
+        raise TypeError(f"{function}() takes a port, or listen=[...], or listeners=: one of them")
+    if settings.listen is not None and "host" in options:
+        raise TypeError('host= is for a port; an address of listen= names it: "tcp:0.0.0.0:8080"')
     if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
         raise TypeError(f"a port is an int, not {port!r}; the address to listen on is host=")
     if port is not None and not 0 <= port <= 65535:
         raise ValueError(f"a port is 0 to 65535, not {port}")
-    check_async_function("handler", handler, "connection")
-    # Options that could never make an answer are refused now, not with the first client.
-    handshake = make_handshake(settings)
 
-    async def open_listeners() -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
-        opened = settings.listeners
-        if opened is None:
-            opened = await open_tcp_listeners(
-                port or 0, settings.host, settings.backlog, settings.logger
-            )
-        if settings.ssl_context is None:
-            return opened
-        if not has_certificate(settings.ssl_context):
-            settings.logger.warning(
-                "ssl_context has no certificate, so no client can verify this server: "
-                "load_cert_chain(...) of it reads one"
-            )
-        return [TLSListener(listener, settings.ssl_context) for listener in opened]
 
-    return _Serving(handler, settings, handshake, open_listeners)
+async def _open_listeners(
+    port: int | None, settings: ServeSettings
+) -> Sequence[trio.abc.Listener[trio.abc.Stream]]:
+    """Open what the settings say, and `port`; and put TLS over it."""
+    context, logger = settings.ssl_context, settings.logger
+    if settings.listens is not None:
+        return await open_all(settings.listens, context, settings.backlog, logger)
+    opened = settings.listeners
+    if opened is None:
+        opened = await open_tcp_listeners(port or 0, settings.host, settings.backlog, logger)
+    if context is None:
+        return opened
+    warn_of_missing_certificates([context], logger)
+    return [TLSListener(listener, context) for listener in opened]
 
 
 class _Accepting(AsyncWithOnly, ConnectionContext):
@@ -149,24 +172,22 @@ class _Serving(AsyncWithOnly, AbstractAsyncContextManager[EndpointServer]):
         self,
         handler: Handler,
         settings: ServeSettings,
-        handshake: ServerHandshake,
+        rules: Rules,
         open_listeners: Callable[[], Awaitable[Sequence[trio.abc.Listener[trio.abc.Stream]]]],
     ) -> None:
         self._handler = handler
         self._settings = settings
-        self._handshake = handshake
+        self._rules = rules
         self._open_listeners = open_listeners
         self._server: EndpointServer
         self._nursery: BlockNursery
-        self._is_entered = False  # by `__aenter__`, for good
+        self._use = BlockUse("a server is started once: call serve_endpoint() again for another")
 
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> EndpointServer:
-        if self._is_entered:
-            raise RuntimeError("a server is started once: call serve_endpoint() again for another")
-        self._is_entered = True
+        self._use.begin()
         listeners = await self._open_listeners()
-        self._server = EndpointServer(self._handler, self._settings, self._handshake, listeners)
+        self._server = EndpointServer(self._handler, self._settings, self._rules, listeners)
         self._nursery = BlockNursery()
         try:
             nursery = await self._nursery.enter()

@@ -17,7 +17,7 @@ them waits, and none raises what the stream raised.
    `Need.APP` a message taken; `Need.END` nothing more.
 2. Take messages: `ask(Wish.MESSAGE)` says that the app waits for one, `take(now)` returns it or
    None.  A close of the peer's takes effect when the app has taken what came before and asks.
-3. Send: `send(value, compress=True)` while `is_open`, and while `outbox.has_space`.
+3. Send: `send(value, compress=True)` while `is_open`, and if `outbox.has_space_for(size)`.
    `close(code, reason, now)` ends the conversation, `abort(why, now)` the connection.
 4. Write.  While `next_batch(now)` returns something, write that (`bytes`, or a tuple of pieces),
    and call `note_sent(count, now)` with what the stream took, `note_sent(0, now)` before you wait

@@ -11,6 +11,9 @@ __all__ = ["Beat"]
 #: Seconds without a message after which compression frees what it can make again.
 IDLE = 60.0
 
+#: One object for all connections.
+_LONG_AGO, _NEVER = -float("inf"), float("inf")
+
 
 class Beat:
     """The heartbeat of one connection.
@@ -23,8 +26,8 @@ class Beat:
 
     def __init__(self, endpoint: Endpoint, options: Heartbeat | None, now: float) -> None:
         self._endpoint = endpoint
-        self._interval = float("inf") if options is None else options.interval
-        self._last = -float("inf")  # when the last ping was due
+        self._interval = _NEVER if options is None else options.interval
+        self._last = _LONG_AGO  # when the last ping was due
         self._active = now  # when a message passed last, as far as was looked at
         self._seen = 0  # bytes of messages that had passed then
         self._planned = now + self._interval

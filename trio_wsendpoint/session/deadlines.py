@@ -6,6 +6,8 @@ from enum import Enum
 
 __all__ = ["Deadlines", "Due"]
 
+_NEVER = float("inf")
+
 
 class Due(Enum):
     """What is due when a deadline of `Timeouts` has passed.
@@ -25,6 +27,10 @@ class Due(Enum):
     LINGER = "linger"
 
 
+#: While none runs, as for most of a connection's time; never filled, so all connections share it.
+_NONE: dict[Due, float] = {}
+
+
 class Deadlines:
     """Which of `Due` run, and until when, in seconds.
 
@@ -32,40 +38,39 @@ class Deadlines:
     call of the heartbeat for each write: when the deadline has passed, `is_stalled` compares it
     with the last progress, and plans the next look if the peer is not late.
 
-    `is_writing`: the stream has not taken all that it was given; set by `note_rest`, and until
-    `note_written`.
+    `progress_at`: when the stream last took a byte, or was first given what it has not taken;
+    `inf` while it has taken all.  `earliest`: when the next one has passed; `inf` if none runs.
     """
 
-    __slots__ = ("_patience", "_progress_at", "_running", "is_writing")
+    __slots__ = ("_patience", "_running", "earliest", "progress_at")
 
-    def __init__(self, patience: float, now: float) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience  # `Timeouts.write`, in seconds
-        # When the stream last took a byte, or was first given what it has not taken.
-        self._progress_at = now
-        self.is_writing = False
-        self._running: dict[Due, float] = {}
+        self.progress_at = _NEVER
+        self._running = _NONE
+        self.earliest = _NEVER
 
     def __contains__(self, due: Due) -> bool:
         return due in self._running
 
     def set(self, due: Due, when: float) -> bool:
-        """Plan `due` for `when`; return whether that is earlier than it was planned for."""
-        before = self._running.get(due)
-        self._running[due] = when
-        return before is None or when < before
+        """Plan `due` for `when`; return whether the earliest of all is earlier now."""
+        before = self.earliest
+        self._keep({**self._running, due: when})
+        return self.earliest < before
 
     def drop(self, due: Due) -> None:
         """Forget `due`, if it runs."""
-        self._running.pop(due, None)
+        if due in self._running:
+            self._keep({one: when for one, when in self._running.items() if one is not due})
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._running.clear()
+        self._keep(_NONE)
 
-    @property
-    def earliest(self) -> float:
-        """When the next one has passed; `inf` if none runs."""
-        return min(self._running.values(), default=float("inf"))
+    def _keep(self, running: dict[Due, float]) -> None:
+        self._running = running
+        self.earliest = min(running.values()) if running else _NEVER
 
     def passed(self, now: float) -> list[Due]:
         """Return those that have passed at `now`."""
@@ -75,19 +80,17 @@ class Deadlines:
 
     def note_rest(self, count: int, now: float) -> bool:
         """Note that the stream took `count` bytes, and not all; return as `set` does."""
-        if count or not self.is_writing:
-            self._progress_at = now
-        self.is_writing = True
+        self.progress_at = now if count else min(self.progress_at, now)
         # If it runs, for something that was written before, it is looked at then.
         return Due.WRITE not in self._running and self.set(Due.WRITE, now + self._patience)
 
     def note_written(self) -> None:
         """Note that the stream took the rest."""
-        self.is_writing = False
+        self.progress_at = _NEVER
 
     def is_stalled(self, now: float) -> bool:
         """Tell whether the stream has taken nothing for too long; plan the next look if not."""
-        due = self._progress_at + self._patience
+        due = min(self.progress_at, now) + self._patience
         if due <= now:
             return True
         self.set(Due.WRITE, due)

@@ -30,7 +30,8 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
-_OPEN = Phase.OPEN
+_OPEN, _CLOSING, _OVER = Phase.OPEN, Phase.CLOSING, Phase.OVER
+_NEVER = float("inf")
 
 
 class Lifecycle:
@@ -44,9 +45,7 @@ class Lifecycle:
         "_deadlines",
         "_half_closes",
         "_held",
-        "_is_aborted",
         "_is_in_step",
-        "_is_ours_ended",
         "_logger",
         "_now",
         "_paused_since",
@@ -79,23 +78,27 @@ class Lifecycle:
         # ---- the parts
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.intake = Intake(endpoint, self.inbox, limits, now)
-        self.outbox = Outbox(endpoint, limits, self._shift)
+        self.outbox = Outbox(endpoint, limits, self)
         self.pings = Pings()
         self._beat = Beat(endpoint, heartbeat, now)
-        self._held = HeldEnd(self.inbox, timeouts)
+        self._held: HeldEnd | None = None  # made when an end is held
         endpoint.listen_to_pongs(self._take_pong)
         # ---- how far it is
+        # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
         self.phase = Phase.OPEN
+        # What ended it with 1011: a callback of the user's, or our own code, raised it; set by
+        # `fail_internally`, the first time, and read by `outcome`.
         self.failure: Exception | None = None
-        self._is_aborted = False  # by `_abort_with`: the stream is to be closed at once
-        self._is_ours_ended = False  # by `note_ours_ended`: our bytes have ended
         # ---- time
         self._now = now  # of the call that runs
-        self._deadlines = Deadlines(timeouts.write, now)
-        self._paused_since: float | None = None  # nothing is read until the app takes something
+        self._deadlines = Deadlines(timeouts.write)
+        # Since when nothing is read until the app takes something, in seconds; set by `_need_of`,
+        # None again by `_resume`.  A peer is not judged by that time.
+        self._paused_since: float | None = None
         # ---- what it tells
         self.wakes: int = 0
-        self._is_in_step = False  # a callback of the user may be running
+        # A callback of the user may be running; set by `guard`.  What it asks for is done later.
+        self._is_in_step = False
 
     # ---- what to do next ---------------------------------------------------------------------
 
@@ -122,17 +125,15 @@ class Lifecycle:
     @property
     def ending(self) -> Ending:
         """Return what is to be done with the stream now."""
-        if self.phase is Phase.OVER:
-            return Ending.NOTHING
-        if self._is_aborted:
+        if self.phase is Phase.GIVEN_UP:
             return Ending.ABORT
-        if self.phase is not Phase.ENDING:
+        if self.phase is not Phase.ENDING and self.phase is not Phase.LINGERING:
             return Ending.NOTHING
         if self.intake.is_eof or self.outbox.error is not None:
             return Ending.CLOSE
         is_failed = self.endpoint.state is State.FAILED
         # The server ends its bytes first (RFC 6455 section 7.1.1); so does a side that fails.
-        if self._is_ours_ended or (self.endpoint.masks and not is_failed):
+        if self.phase is Phase.LINGERING or (self.endpoint.masks and not is_failed):
             return Ending.READ
         if self._half_closes:
             return Ending.END_OURS
@@ -169,7 +170,8 @@ class Lifecycle:
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.wakes |= Wake.WRITER | Wake.PHASE
 
-    def _shift(self) -> Frame | None:
+    def shift_frame(self) -> Frame | None:
+        """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
         frame = self.guard(self._shift_queue)
         if frame is None and self.endpoint.get_write_queue_size():
             frame = self.guard(self._shift_queue)  # a callback raised; its frame is next
@@ -190,10 +192,14 @@ class Lifecycle:
     def _abort_with(self, error: UnexpectedEOF, now: float) -> None:
         if self.phase is Phase.OVER:
             return
-        self._is_aborted = True
         self._fail_with(error)
         self._settle(now)
-        self.wakes |= Wake.PHASE
+        self._give_up(now)
+
+    def _give_up(self, now: float) -> None:
+        """Ask for the stream to be closed at once, unless that was done or is over."""
+        if Change.GIVE_UP in TRANSITIONS[self.phase]:
+            self._move(Change.GIVE_UP, now)
 
     def _fail_with(self, lost: UnexpectedEOF) -> None:
         """Fail the endpoint, after what the peer said last has taken effect."""
@@ -204,8 +210,15 @@ class Lifecycle:
 
     def note_ours_ended(self, now: float) -> None:
         """Note that our bytes have ended."""
-        self._is_ours_ended = True
-        self._set(Due.LINGER, now + self._timeouts.linger)
+        if Change.OURS_END in TRANSITIONS[self.phase]:
+            self._move(Change.OURS_END, now)
+            self._set(Due.LINGER, now + self._timeouts.linger)
+
+    def _held_end(self) -> HeldEnd:
+        """Return when the end that the endpoint holds takes effect."""
+        if self._held is None:
+            self._held = HeldEnd(self.inbox, self.intake, self._timeouts)
+        return self._held
 
     def stop(self) -> None:
         """Note that no byte comes or goes any more: the stream is about to be closed."""
@@ -229,18 +242,21 @@ class Lifecycle:
             if endpoint.closing.state is State.OPEN and not outbox.is_failed:
                 return
             self._move(Change.CLOSE_BEGINS, now)
-        if self.phase is Phase.CLOSING:
-            self._limit_closing(now)
-            if outbox.is_done and not endpoint.closing.expects_frames:
+        if self.phase is _CLOSING:
+            is_done = outbox.is_done
+            if is_done and not endpoint.closing.expects_frames:
                 self._move(Change.FRAMES_END, now)
+            else:
+                self._limit_closing(is_done, now)
 
-    def _limit_closing(self, now: float) -> None:
+    def _limit_closing(self, is_done: bool, now: float) -> None:
         """Set the deadline of the closing: for what is to be written, then for the peer.
 
-        A peer that has been given up, or has broken a rule, gets no more time to read.
+        `is_done`: all that was committed has been written.  A peer that has been given up, or has
+        broken a rule, gets no more time to read.
         """
         closing = self.endpoint.closing
-        if self.outbox.is_done or closing.is_given_up or closing.state is State.FAILED:
+        if is_done or closing.is_given_up or closing.state is State.FAILED:
             self._deadlines.drop(Due.DRAIN)
             if Due.CLOSE not in self._deadlines:
                 self._set(Due.CLOSE, now + self._timeouts.close)
@@ -250,8 +266,12 @@ class Lifecycle:
     def _move(self, change: Change, now: float) -> None:
         self.phase = TRANSITIONS[self.phase][change]
         self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
-        if self.phase is Phase.ENDING and self.ending is Ending.READ:
-            self._set(Due.LINGER, now + self._timeouts.linger)
+        if self.phase is Phase.ENDING:
+            self._deadlines.drop(Due.DRAIN)
+            if self.ending is Ending.READ:
+                self._set(Due.LINGER, now + self._timeouts.linger)
+            elif Due.CLOSE not in self._deadlines:  # to end our bytes may take waiting
+                self._set(Due.CLOSE, now + self._timeouts.close)
 
     # ---- time --------------------------------------------------------------------------------
 
@@ -262,11 +282,11 @@ class Lifecycle:
     @property
     def deadline(self) -> float:
         """When `tick` is to be called next, in seconds; `inf` if never."""
-        if self.phase is Phase.OVER:
-            return float("inf")
+        if self.phase is _OVER:
+            return _NEVER
         earliest = self._deadlines.earliest
-        if self.phase is _OPEN:
-            earliest = min(earliest, self._beat.due)
+        if self.phase is _OPEN and self._beat.due < earliest:
+            earliest = self._beat.due
         return min(earliest, self.pings.due) if self.pings.waiting else earliest
 
     def tick(self, now: float) -> None:
@@ -284,8 +304,8 @@ class Lifecycle:
 
     def _act_on(self, due: Due, now: float) -> None:
         if due is Due.ANSWER:
-            if self.endpoint.held is not None and self._held.due > now:
-                self._set(due, self._held.due)
+            if self.endpoint.held is not None and (later := self._held_end().due) > now:
+                self._set(due, later)
                 return
             self.guard(self.endpoint.release_end)
             self.wakes |= Wake.READER
@@ -298,6 +318,5 @@ class Lifecycle:
             late = f"the peer did not accept all within {self._timeouts.drain:g} s"
             self._abort_with(PeerTooSlow(late), now)
         elif due is Due.CLOSE or due is Due.LINGER:
-            self._is_aborted = True
-            self.wakes |= Wake.PHASE
+            self._give_up(now)
         self._deadlines.drop(due)

@@ -22,16 +22,18 @@ class PingEnd(Enum):
 class Ping:
     """A ping of the application: when it left, and what became of it.
 
-    `started`: when it left, in seconds, or None.  `later`: the payload of the last ping that left
-    after it.  `round_trip`: seconds from then to its pong.  `due`: when its time is up.
+    `started`: when it left, in seconds; `inf` until then.  `later`: the payload of the last ping
+    that left after it, or its own.  `end`: what became of it; set by `settle`, and read by the
+    task that waits.  `round_trip`: seconds from when it left to its pong.  `due`: when its time is
+    up.
     """
 
     __slots__ = ("due", "end", "later", "round_trip", "started")
 
-    def __init__(self, due: float) -> None:
+    def __init__(self, payload: bytes, due: float) -> None:
         self.due = due
-        self.started: float | None = None
-        self.later: bytes | None = None
+        self.started = float("inf")
+        self.later = payload
         self.round_trip = 0.0
         self.end = PingEnd.WAITING
 
@@ -39,14 +41,18 @@ class Ping:
         """Note that the ping `payload` leaves now: this one, or a later one."""
         if is_own:
             self.started = now
-        elif self.started is not None:
+        elif self.started <= now:
             self.later = payload
 
     def settle(self, end: PingEnd, now: float) -> None:
         """Note what became of it."""
-        if end is PingEnd.ANSWERED and self.started is not None:
+        if end is PingEnd.ANSWERED and self.started <= now:
             self.round_trip = now - self.started
         self.end = end
+
+
+#: While none waits; never filled, so all connections share it.
+_NONE: dict[bytes, Ping] = {}
 
 
 class Pings:
@@ -59,11 +65,11 @@ class Pings:
     __slots__ = ("_last", "_listener", "latency", "round_trip", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: dict[bytes, Ping] = {}
-        self.round_trip: float | None = None
-        self.latency: float | None = None
+        self.waiting = _NONE
+        self.round_trip: float | None = None  # for the statistics
+        self.latency: float | None = None  # for the app
         self._last: tuple[bytes, float] | None = None  # the ping that left last, and when
-        self._listener: Callable[[float], object] | None = None
+        self._listener: Callable[[float], object] | None = None  # of the instruments
 
     def listen(self, listener: Callable[[float], object] | None) -> None:
         """Call `listener` with each round trip from now on."""
@@ -71,6 +77,8 @@ class Pings:
 
     def add(self, payload: bytes, ping: Ping) -> None:
         """Wait for the pong to `payload`."""
+        if self.waiting is _NONE:
+            self.waiting = {}
         self.waiting[payload] = ping
 
     def forget(self, payload: bytes) -> None:
@@ -98,7 +106,7 @@ class Pings:
             answered = [one for one in answered if self.waiting[one].later == frame.payload]
         for payload in answered:
             ping = self.waiting[payload]
-            if ping.started is not None:
+            if ping.started <= now:
                 del self.waiting[payload]
                 ping.settle(PingEnd.ANSWERED, now)
                 self.round_trip = ping.round_trip

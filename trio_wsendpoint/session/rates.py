@@ -11,6 +11,9 @@ __all__ = ["PeerRate", "RateLimit"]
 #: Seconds in which a peer may have sent what is read later, at most: buffers are finite.
 SPARED_AT_MOST = 60.0
 
+#: One object for all connections.
+_LONG_AGO = -float("inf")
+
 
 class RateLimit:
     """At most `limit` in each second that begins with the first of them."""
@@ -19,7 +22,7 @@ class RateLimit:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._began = -float("inf")
+        self._began = _LONG_AGO
         self._count = 0
 
     def allow(self, now: float, count: int = 1) -> bool:

@@ -81,10 +81,13 @@ class Session(Lifecycle):
             half_closes=half_closes,
             logger=logger,
         )
+        # What the app does with it; set by `dismiss` and `close`, read by the app's two halves.
         self.owner = Owner.PRESENT
-        self.farewell: tuple[int, str] | None = None  # what a server that stops tells the peer
+        # The code and reason with which its block closes it: those of a server that stops, once
+        # `dismiss` was given them.
+        self.farewell: tuple[int, str] = (CloseCode.SUCCESS, "")
         self.opened_at = now
-        self.ended_at: float | None = None
+        self.ended_at = float("inf")  # when the stream was closed
         self._sees_data = type(endpoint).receive_data is not Endpoint.receive_data
 
     # ---- from the stream ---------------------------------------------------------------------
@@ -115,7 +118,7 @@ class Session(Lifecycle):
         self._now = now
         progress = self.guard(self.intake.pump, now)
         if progress is Progress.HELD and (
-            self.phase is not _OPEN or self._held.may_take_effect(now)
+            self.phase is not _OPEN or self._held_end().may_take_effect(now)
         ):
             self.guard(self.endpoint.release_end)
             progress = Progress.HANDLED
@@ -142,7 +145,7 @@ class Session(Lifecycle):
         ):
             return Need.END if self.intake.is_eof else Need.DATA
         if progress is Progress.HELD:
-            self._set(Due.ANSWER, self._held.due)
+            self._set(Due.ANSWER, self._held_end().due)
         elif progress is Progress.NEED_DATA:
             return Need.DATA
         elif not self.intake.is_full:
@@ -189,7 +192,7 @@ class Session(Lifecycle):
             if self._deadlines.note_rest(count, now):
                 self.wakes |= Wake.DEADLINE
             return
-        if self._deadlines.is_writing:
+        if self._deadlines.progress_at <= now:
             self._deadlines.note_written()
         self.wakes |= Wake.SENDERS
         if self.phase is not _OPEN:
@@ -207,10 +210,7 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        if wish is Wish.PART:
-            self.inbox.ask_for_part()
-        else:
-            self.inbox.ask(wish)
+        self.inbox.ask(wish)
         if self._paused_since is not None:
             self.wakes |= Wake.READER
 
@@ -273,7 +273,7 @@ class Session(Lifecycle):
     def ping(self, now: float) -> tuple[bytes, Ping]:
         """Queue a ping; return its payload and what tells its outcome."""
         payload = self.endpoint.ping()
-        ping = Ping(now + self._timeouts.ping)
+        ping = Ping(payload, now + self._timeouts.ping)
         self.pings.add(payload, ping)
         self.wakes |= Wake.WRITER | Wake.DEADLINE
         return payload, ping
@@ -324,7 +324,7 @@ class Session(Lifecycle):
     def statistics(self, now: float, *, waiting_senders: int = 0) -> ConnectionStatistics:
         """Return what the connection has done and holds, as an immutable object."""
         closing = self.endpoint.closing
-        until = now if self.ended_at is None else self.ended_at
+        until = min(now, self.ended_at)
         return ConnectionStatistics(
             inbox_messages=len(self.inbox.messages),
             inbox_bytes=self.inbox.size,
@@ -343,7 +343,7 @@ class Session(Lifecycle):
         """Return what the connection has counted."""
         return Counts(
             self.outbox.messages,
-            self.inbox.taken,
+            self.inbox.taken + self.intake.passed,
             self.outbox.bytes_sent,
             self.intake.bytes_received,
             self.endpoint.traffic,

@@ -57,7 +57,8 @@ class Ending(Enum):
 
     `NOTHING`: it is in use.  `END_OURS`: end our bytes, and call `note_ours_ended`.  `READ`: read
     to the end of the peer's bytes.  `CLOSE`: close it in order, and call `note_closed`.  `ABORT`:
-    close it at once, and call `note_closed`.
+    close it at once, and call `note_closed`.  The last two differ for a stream whose `aclose()`
+    waits: only for `CLOSE` it may.  One that is closed without waiting is closed so for both.
     """
 
     NOTHING = "nothing"

@@ -12,6 +12,7 @@ from trio_wsendpoint.testing.checkpoints import (
     cancel_at_every_checkpoint,
 )
 from trio_wsendpoint.testing.faults import Faults
+from trio_wsendpoint.testing.flaky import Flaky
 from trio_wsendpoint.testing.network import (
     MemoryListener,
     MemoryNetwork,
@@ -23,7 +24,6 @@ from trio_wsendpoint.testing.pairs import (
     EndpointPair,
     connection_pair,
     endpoint_pair,
-    seeded_bytes,
 )
 from trio_wsendpoint.testing.runs import Run, VictimEnd
 from trio_wsendpoint.testing.schedules import (
@@ -31,6 +31,8 @@ from trio_wsendpoint.testing.schedules import (
     ScheduleUnavailable,
     run_with_schedule,
 )
+from trio_wsendpoint.testing.seeds import seeded_bytes
+from trio_wsendpoint.testing.serving import ServerUnderTest, serve_in_memory
 from trio_wsendpoint.testing.streams import MemoryStream, NonBlockingMemoryStream
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "ConnectionPair",
     "EndpointPair",
     "Faults",
+    "Flaky",
     "Kind",
     "MemoryListener",
     "MemoryNetwork",
@@ -48,6 +51,7 @@ __all__ = [
     "Run",
     "ScheduleTrace",
     "ScheduleUnavailable",
+    "ServerUnderTest",
     "StreamPair",
     "VictimEnd",
     "cancel_at_every_checkpoint",
@@ -56,4 +60,5 @@ __all__ = [
     "memory_stream_pair",
     "run_with_schedule",
     "seeded_bytes",
+    "serve_in_memory",
 ]

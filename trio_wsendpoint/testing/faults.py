@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields
+from typing import Self
 
 __all__ = ["Chopper", "Faults"]
 
@@ -26,6 +27,9 @@ class Faults:
     `fail_at_operation`: which operation of this side (1 is the first, whatever it does) raises
     `trio.BrokenResourceError` from an `OSError`; the other side finds the connection reset.
 
+    The faults that tests ask for most have names: `Faults.silent()`, `Faults.resets(after=100)`,
+    `Faults.vanishes(after=100)`, `Faults.trickles()`.
+
     Raises `ValueError` for a number that makes no sense.
     """
 
@@ -46,6 +50,26 @@ class Faults:
                 raise ValueError(f"Faults.{field.name} must be at least {least}, not {value}")
         if self.seed is not None and self.chop is None:
             raise ValueError("Faults.seed chooses sizes for chop, which is not given")
+
+    @classmethod
+    def silent(cls, *, after: int = 0) -> Self:
+        """Return a side that takes all it is sent, and of which nothing arrives after so much."""
+        return cls(stall_at=after)
+
+    @classmethod
+    def resets(cls, *, after: int = 0) -> Self:
+        """Return a side that resets the connection once it has sent so many bytes."""
+        return cls(reset_at=after)
+
+    @classmethod
+    def vanishes(cls, *, after: int = 0) -> Self:
+        """Return a side that is gone without a word once it has sent so many bytes."""
+        return cls(tear_at=after)
+
+    @classmethod
+    def trickles(cls, *, bytes: int = 1, seconds: float = 0.1) -> Self:
+        """Return a side that reads and writes no more than `bytes` at a time, each in `seconds`."""
+        return cls(chop=bytes, slow=seconds)
 
 
 class Chopper:

@@ -11,7 +11,8 @@ from typing import Literal, get_args
 import trio
 from trio.abc import Instrument
 
-from trio_wsendpoint.connection.connection import Connection, tasks_of
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.testing.streams import MemoryStream, os_error
 from trio_wsendpoint.testing.watchdog import Killed
 
@@ -152,7 +153,12 @@ class Injector(Instrument):
             self.is_injected = True
             signal.raise_signal(signal.SIGINT)  # Trio's handler notes it for the main task
         elif self.watched is not None:
-            self.is_injected = tasks_of(self.watched).cancel_task(self._kind)
+            tasks = self.watched.tasks
+            if self._kind != "closer":
+                self.is_injected = tasks.cancel_task(self._kind)
+            elif tasks.session.phase is not Phase.OVER:
+                self.is_injected = True
+                tasks.abort("the closing was cancelled")
 
     def _follow(self) -> None:
         """Look at what the victim does with its cancellation."""

@@ -1,21 +1,28 @@
 """A network in memory: listeners, connections to them, and a count of what was left open.
 
-Its listeners are for `serve_endpoint(listeners=[...])`, its streams for
-`connect_endpoint(url, stream=...)` and `accept_endpoint(stream)`.
+Its listeners are for `serve_endpoint(listeners=[...])`; `network.connect_endpoint(url)` is a client
+of them.  `open_stream` is for the option of that name, `connect` and `pair` give single streams.
 """
 
 from __future__ import annotations
 
 import errno
+import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Unpack
 
 import trio
 from trio.lowlevel import ParkingLot
 
+from trio_wsendpoint.client.connecting import connect_endpoint
+from trio_wsendpoint.client.settings import ConnectOptions
+from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
+from trio_wsendpoint.testing.flaky import Flaky
 from trio_wsendpoint.testing.pipes import Pipe
+from trio_wsendpoint.testing.seeds import seeded_bytes
 from trio_wsendpoint.testing.streams import (
     MemoryStream,
     NonBlockingMemoryStream,
@@ -24,6 +31,8 @@ from trio_wsendpoint.testing.streams import (
 
 __all__ = ["MemoryListener", "MemoryNetwork", "StreamPair", "memory_stream_pair"]
 
+#: Where a network listens unless it is told otherwise.
+DEFAULT = "server"
 #: Bytes that are on their way in each direction at most.
 CAPACITY = 65536
 
@@ -40,7 +49,8 @@ class MemoryNetwork:
 
     `capacity`: bytes that may be on their way in each direction; `nonblocking`: the form of the
     streams, `NonBlockingMemoryStream` or `MemoryStream`; `client`, `server`: the faults of every
-    client's and every server's end.  Each of these may also be given for one connection.
+    client's and every server's end, or a `Flaky`, which draws them for each.  Each of these may
+    also be given for one connection.
     `on_operation` is called with a stream before each of its operations.
     """
 
@@ -49,8 +59,8 @@ class MemoryNetwork:
         *,
         capacity: int = CAPACITY,
         nonblocking: bool = True,
-        client: Faults | None = None,
-        server: Faults | None = None,
+        client: Faults | Flaky | None = None,
+        server: Faults | Flaky | None = None,
         on_operation: Callable[[MemoryStream], object] | None = None,
     ) -> None:
         if capacity < 1:
@@ -71,11 +81,14 @@ class MemoryNetwork:
         client: Faults | None = None,
         server: Faults | None = None,
     ) -> StreamPair:
-        """Return the two ends of a new connection that no listener has seen."""
+        """Return the two ends of a new connection that no listener has seen.
+
+        Raises `ConnectionRefusedError` if a `Flaky` refuses it.
+        """
         capacity = self._capacity if capacity is None else capacity
         nonblocking = self._nonblocking if nonblocking is None else nonblocking
-        client = client or self._client or Faults()
-        server = server or self._server or Faults()
+        client = client or _drawn(self._client)
+        server = server or _drawn(self._server)
         there, back = Pipe(capacity, client), Pipe(capacity, server)
         form = NonBlockingMemoryStream if nonblocking else MemoryStream
         made = StreamPair(
@@ -86,7 +99,7 @@ class MemoryNetwork:
         self._streams += made
         return made
 
-    def listen(self, address: str = "server", *, backlog: int = 16) -> MemoryListener:
+    def listen(self, address: str = DEFAULT, *, backlog: int = 16) -> MemoryListener:
         """Listen at `address`, which is any text; `backlog`: connections that may wait there.
 
         Raises `OSError` (`EADDRINUSE`) if somebody listens there.
@@ -99,7 +112,7 @@ class MemoryNetwork:
 
     async def connect(
         self,
-        address: str = "server",
+        address: str = DEFAULT,
         *,
         client: Faults | None = None,
         server: Faults | None = None,
@@ -108,7 +121,7 @@ class MemoryNetwork:
         """Connect to who listens at `address`, and return the client's end.
 
         Waits while the backlog is full.  Raises `ConnectionRefusedError` if nobody listens there,
-        or no longer does.  If cancelled, there is no connection.
+        or no longer does, or if a `Flaky` refuses it.  If cancelled, there is no connection.
         """
         await trio.lowlevel.checkpoint()
         while True:
@@ -120,6 +133,31 @@ class MemoryNetwork:
                 listener.put(pair.server)
                 return pair.client
             await listener.room.park()
+
+    async def open_stream(self, host: str, port: int) -> MemoryStream:
+        """Connect to the listener at `host:port`, else to that at `host`, else to "server".
+
+        For `open_stream=` of `connect_endpoint` and `reconnecting_endpoint`.  Raises and is
+        cancelled as `connect`.
+        """
+        names = (f"{host}:{port}", host)
+        return await self.connect(next((n for n in names if n in self._listeners), DEFAULT))
+
+    def connect_endpoint(
+        self,
+        url: str = f"ws://{DEFAULT}/",
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        **options: Unpack[ConnectOptions],
+    ) -> AbstractAsyncContextManager[Connection]:
+        """Connect to a server of this network for the length of an `async with` block.
+
+        The URL names the listener as `open_stream` says; all else is as for the function of the
+        same name.  By default `random_bytes` are the same in each run.
+        """
+        options.setdefault("open_stream", self.open_stream)
+        options.setdefault("random_bytes", seeded_bytes(len(self._streams)))
+        return connect_endpoint(url, ssl_context=ssl_context, **options)
 
     @property
     def open_streams(self) -> tuple[MemoryStream, ...]:
@@ -135,6 +173,14 @@ class MemoryNetwork:
         """Break every connection."""
         for stream in self.open_streams:
             stream.reset()
+
+
+def _drawn(faults: Faults | Flaky | None) -> Faults:
+    """Return the faults of one connection; raises `ConnectionRefusedError`."""
+    drawn = faults.draw() if isinstance(faults, Flaky) else faults or Faults()
+    if drawn is None:
+        raise os_error(errno.ECONNREFUSED)
+    return drawn
 
 
 class MemoryListener(trio.abc.Listener[MemoryStream]):

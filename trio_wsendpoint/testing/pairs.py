@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NamedTuple, cast
 
@@ -19,20 +17,24 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.connection.option_texts import check_options
-from trio_wsendpoint.handshake import ClientHandshake, Request, Response
+from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.handshake import (
+    ClientHandshake,
+    HeaderItems,
+    Headers,
+    Request,
+    Response,
+    WebSocketURL,
+)
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.accepting import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
+from trio_wsendpoint.testing.seeds import seeded_bytes
 
-__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair", "seeded_bytes"]
+__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair"]
 
 #: The URL that the client of a pair asks for.
 URL = "ws://example.test/"
-
-
-def seeded_bytes(seed: int) -> Callable[[int], bytes]:
-    """Return a source of bytes for `random_bytes=`, the same for the same seed.  Not for use."""
-    return random.Random(seed).randbytes  # noqa: S311 - repeatable is what it is to be
 
 
 class ConnectionPair(NamedTuple):
@@ -47,6 +49,8 @@ def connection_pair(
     handshake: bool = False,
     streams: tuple[trio.abc.Stream, trio.abc.Stream] | None = None,
     url: str = URL,
+    path: str | None = None,
+    headers: HeaderItems = (),
     client: ConnectOptions | None = None,
     server: AcceptOptions | None = None,
 ) -> AbstractAsyncContextManager[ConnectionPair]:
@@ -55,6 +59,8 @@ def connection_pair(
     `handshake`: go through the opening handshake, rather than begin with an open connection.
     `streams`: what to connect them with, the client's first; by default
     `trio.testing.memory_stream_pair()`, which holds any amount.  `url`: what the client asks for.
+    `path`: a path, with a query or without, in place of that of `url`; `headers`: those of the
+    request, as a handler finds them in `connection.request`, in addition to what the client sends.
     `client`, `server`: options as for `connect_endpoint` and `accept_endpoint`; by default their
     `random_bytes` are `seeded_bytes(1)` and `seeded_bytes(2)`, so that each run of a test is the
     same.
@@ -62,16 +68,30 @@ def connection_pair(
     Entering raises what these two raise.  Leaving closes both.
     """
     client = {"random_bytes": seeded_bytes(1), **(client or {})}
+    for name in ("address", "open_stream", "proxy", "proxy_ssl_context", "redirects"):
+        if name in client:
+            raise ValueError(f"the two ends are connected already: leave out {name}=")
     server = {"random_bytes": seeded_bytes(2), **(server or {})}
     check_options("connection_pair(client=...)", client, ConnectSettings, CLIENT_WORDS)
     check_options("connection_pair(server=...)", server, AcceptSettings, ACCEPT_WORDS)
+    client["headers"] = [*Headers(client.get("headers", ())).items(), *Headers(headers).items()]
+    target = WebSocketURL.parse(url)
+    if path is not None:
+        asked = WebSocketURL.parse(f"ws://{target.host_header}{_checked_path(path)}")
+        target = replace(target, target=asked.target)
     return _ConnectionPairContext(
         handshake,
         streams or trio.testing.memory_stream_pair(),
-        url,
+        target,
         ConnectSettings(**client),
         AcceptSettings(**server),
     )
+
+
+def _checked_path(path: str) -> str:
+    if not path.startswith(("/", "?")):
+        raise ValueError(f"path begins with a /, unlike {path!a}")
+    return path
 
 
 class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
@@ -79,13 +99,13 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         self,
         handshake: bool,
         streams: tuple[trio.abc.Stream, trio.abc.Stream],
-        url: str,
+        target: WebSocketURL,
         client: ConnectSettings,
         server: AcceptSettings,
     ) -> None:
         self._handshake = handshake
         self._streams = streams
-        self._url = url
+        self._target = target
         self._client = client
         self._server = server
         self._stack = AsyncExitStack()
@@ -106,17 +126,22 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
     ) -> bool | None:
         return await self._stack.__aexit__(exc_type, exc, traceback)
 
+    def _request(self) -> Request:
+        """Return what the client would have asked for, as far as handlers look at it."""
+        fields = [("Host", self._target.host_header), *Headers(self._client.headers).items()]
+        return Request(self._target.target, fields)
+
     async def _open(self) -> ConnectionPair:
         client, server = self._streams
         if not self._handshake:
-            request, response = Request("/", {"Host": "example.test"}), Response(101)
+            request, response = self._request(), Response(101)
             return ConnectionPair(
                 connect_without_handshake(client, ClientEndpoint, self._client, request, response),
                 connect_without_handshake(server, ServerEndpoint, self._server, request, response),
             )
         opened: dict[str, Connection] = {}
         handshake = ClientHandshake(
-            self._url,
+            self._target,
             subprotocols=self._client.subprotocols,
             subprotocol_required=self._client.subprotocol_required,
             origin=self._client.origin,
@@ -127,12 +152,14 @@ class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
         )
 
         async def open_server() -> None:
-            opened["server"] = await open_as_server(server, self._server)
+            opened["server"] = await open_as_server(server, self._server, nursery, None)
 
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(open_server)
-                opened["client"] = await open_as_client(client, handshake, self._client)
+                opened["client"] = await open_as_client(
+                    client, handshake, self._client, watch=Stopwatch()
+                )
         except BaseException as error:
             for stream in self._streams:  # the one whose side was open already, too
                 await trio.aclose_forcefully(stream)
@@ -150,7 +177,7 @@ class _Opened:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def __call__(self) -> Connection:
+    async def __call__(self, _: ConnectionContext) -> Connection:
         return self._connection
 
 

@@ -7,16 +7,17 @@ then need pytest-trio or its like.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from trio_wsendpoint.testing import pairs
+from trio_wsendpoint.testing import pairs, seeds, serving
 from trio_wsendpoint.testing.network import MemoryNetwork
 
-__all__ = ["connection_pair", "memory_network", "seed", "seeded_bytes"]
+__all__ = ["connection_pair", "memory_network", "seed", "seeded_bytes", "serve_in_memory"]
 
 
 @pytest.fixture
@@ -39,10 +40,18 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def seeded_bytes(seed: int) -> Callable[[int], bytes]:
     """Give a source of bytes for `random_bytes=`, of the test's own seed."""
-    return pairs.seeded_bytes(seed)
+    return seeds.seeded_bytes(seed)
 
 
 @pytest.fixture
 def connection_pair() -> Callable[..., AbstractAsyncContextManager[pairs.ConnectionPair]]:
     """Give `trio_wsendpoint.testing.connection_pair`, to be entered as often as you like."""
     return pairs.connection_pair
+
+
+@pytest.fixture
+def serve_in_memory(
+    memory_network: MemoryNetwork,
+) -> Callable[..., AbstractAsyncContextManager[serving.ServerUnderTest]]:
+    """Give `trio_wsendpoint.testing.serve_in_memory`, on the network of this test."""
+    return functools.partial(serving.serve_in_memory, network=memory_network)

@@ -15,7 +15,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.testing.faults import Faults
 from trio_wsendpoint.testing.injector import Injection, Injector
 from trio_wsendpoint.testing.network import MemoryNetwork
-from trio_wsendpoint.testing.pairs import seeded_bytes
+from trio_wsendpoint.testing.seeds import seeded_bytes
 from trio_wsendpoint.testing.watchdog import watch
 
 __all__ = ["Fault", "Run", "Scenario", "VictimEnd"]

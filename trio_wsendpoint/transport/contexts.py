@@ -108,14 +108,15 @@ def _lazy() -> _Lazy:
     return _Lazy()
 
 
-async def default_client_context() -> ssl.SSLContext:
+async def default_client_context(*, in_thread: bool = True) -> ssl.SSLContext:
     """Return the context that verifies servers against the certificates of the system.
 
     It is the same one for the whole process, as the system's certificates were when it was made.
-    Raises what `ssl.create_default_context` raises; then the next call tries again.  If cancelled
-    while it is made, it is made nevertheless.
+    `in_thread`: make it there, so that no other task waits; a test's clock does not wait for a
+    thread.  Raises what `ssl.create_default_context` raises; then the next call tries again.  If
+    cancelled while it is made, it is made nevertheless.
     """
     lazy = _lazy()
-    if lazy.context is not None:
-        return lazy.context
+    if lazy.context is not None or not in_thread:
+        return lazy.make()
     return await trio.to_thread.run_sync(lazy.make)

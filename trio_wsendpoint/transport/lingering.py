@@ -12,9 +12,10 @@ from typing import cast
 
 import trio
 
-from trio_wsendpoint.transport.tls import AnyTLSStream, TLSTransport
+from trio_wsendpoint.transport.any_tls import AnyTLSStream
+from trio_wsendpoint.transport.tls import TLSTransport
 
-__all__ = ["say_and_close"]
+__all__ = ["close_layers", "end_bytes", "say_and_close"]
 
 #: Bytes that are read and dropped before the stream is closed all the same.
 MAX_PASSED = 65536
@@ -29,7 +30,6 @@ async def say_and_close(stream: trio.abc.Stream, data: bytes, *, seconds: float)
     bytes, after 64 KiB of them, after `seconds`, or if cancelled.  A stream that breaks is no
     error; whatever else it raises is, and it is closed then as well.
     """
-    layers = _layers(stream)
     try:
         with (
             trio.move_on_after(seconds),
@@ -37,12 +37,26 @@ async def say_and_close(stream: trio.abc.Stream, data: bytes, *, seconds: float)
         ):
             if data:
                 await stream.send_all(data)
-            for layer in layers:
-                await _end(layer)
-            await _drop_what_comes(layers[-1])
+            await _drop_what_comes(await end_bytes(stream))
             await stream.aclose()
     finally:
-        await _close_each(layers)
+        await close_layers(stream)
+
+
+async def end_bytes(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """End our bytes over `stream`, without closing; return what the peer's are to be read from.
+
+    That is the stream below TLS, whose end is said first.  Raises what the streams raise.
+    """
+    layers = _layers(stream)
+    for layer in layers:
+        await _end(layer)
+    return layers[-1]
+
+
+async def close_layers(stream: trio.abc.Stream) -> None:
+    """Close `stream` and what is below it at once: after `end_bytes` it no longer does that."""
+    await _close_each(_layers(stream))
 
 
 def _layers(stream: trio.abc.Stream) -> list[trio.abc.Stream]:

@@ -1,4 +1,4 @@
-"""Listeners that speak TLS: what they accept is a stream as `over_tls` makes it."""
+"""Listeners around other listeners: with TLS over what they accept, or with an end of their own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,38 @@ import ssl
 
 import trio
 
+from trio_wsendpoint.transport.any_tls import AnyTLSStream, over_tls
 from trio_wsendpoint.transport.contexts import check_ssl_context
-from trio_wsendpoint.transport.tls import AnyTLSStream, over_tls
 
-__all__ = ["TLSListener"]
+__all__ = ["SocketWrapper", "TLSListener"]
+
+
+class SocketWrapper(trio.abc.Listener[trio.SocketStream]):
+    """The base of listeners that own a socket and more: a file, or a number that was handed over.
+
+    `transport_listener` accepts.  A subclass says what closing does in addition.
+    """
+
+    def __init__(self, transport_listener: trio.SocketListener) -> None:
+        self.transport_listener = transport_listener
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket that listens."""
+        return self.transport_listener.socket
+
+    async def accept(self) -> trio.SocketStream:
+        """Accept a stream, as a `trio.SocketListener` does."""
+        return await self.transport_listener.accept()
+
+    async def aclose(self) -> None:
+        """Close the listener, at once even if cancelled."""
+        self.close_nowait()
+        await trio.lowlevel.checkpoint()
+
+    def close_nowait(self) -> None:
+        """Close the listener, as `aclose()` does, without a checkpoint."""
+        self.transport_listener.socket.close()
 
 
 class TLSListener(trio.abc.Listener[AnyTLSStream]):
@@ -37,3 +65,6 @@ class TLSListener(trio.abc.Listener[AnyTLSStream]):
     async def aclose(self) -> None:
         """Close the listener."""
         await self.transport_listener.aclose()
+
+    def __repr__(self) -> str:
+        return f"<TLSListener over {self.transport_listener!r}>"

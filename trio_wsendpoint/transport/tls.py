@@ -1,7 +1,6 @@
-"""TLS without waiting, over a stream that need not wait either; and over any other, Trio's own.
+"""TLS without waiting, over a stream that need not wait either.
 
-`over_tls` makes a `TLSTransport` of a stream that has a non-blocking form, and a `trio.SSLStream`
-of any other.  OpenSSL works in memory here: it never sees a descriptor, so none can be closed
+OpenSSL works in memory here: it never sees a descriptor, so none can be closed
 while it uses it, and what of its bytes the system has not taken yet is ours to keep.
 """
 
@@ -9,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Generator
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
+from trio_wsendpoint.transport.one_task import OneTask
+from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.waiters import Waiter
 
-__all__ = ["AnyTLSStream", "TLSTransport", "over_tls"]
+__all__ = ["TLSTransport"]
 
 #: Bytes of plaintext in a TLS record at most.
 RECORD = 16384
@@ -24,6 +26,26 @@ RECORD = 16384
 CHUNK = 65536
 #: Bytes of TLS's own answers that wait because the peer does not read, before it is given up.
 MAX_ANSWERS = 65536
+
+
+class _Stage(Enum):
+    """How far one end of TLS is; no stage leads back.
+
+    `HANDSHAKE`: the first one is not done.  `OPEN`: bytes go both ways.  `ENDED`: the peer's have
+    ended.  `FAILED`: nothing goes through any more.  `CLOSED`: we have closed it.
+    """
+
+    __hash__ = object.__hash__
+
+    HANDSHAKE = "in its handshake"
+    OPEN = "open"
+    ENDED = "ended by the peer"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+_HANDSHAKE, _ENDED = _Stage.HANDSHAKE, _Stage.ENDED
+_FAILED, _CLOSED = _Stage.FAILED, _Stage.CLOSED
 
 
 class TLSTransport(NonBlockingStream):
@@ -44,11 +66,9 @@ class TLSTransport(NonBlockingStream):
         "_failure",
         "_held",
         "_incoming",
-        "_is_closed",
-        "_is_over",
-        "_is_ready",
-        "_is_sending",
         "_outgoing",
+        "_sending",
+        "_stage",
         "_tls",
         "_transport",
         "_waits_for_answer",
@@ -77,17 +97,20 @@ class TLSTransport(NonBlockingStream):
         self._backlog = b""  # ciphertext that `transport` has not taken
         self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
         self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
+        # TLS takes nothing of ours before the peer goes on with a handshake: set by `send_nowait`,
+        # read by `wait_writable`, and unset when the peer's bytes have been read.
         self._waits_for_answer = False
-        self._is_ready = self._is_sending = False
-        self._is_over = self._is_closed = False
-        self._failure: Exception | None = None
+        self._sending = OneTask("sending over this stream")
+        # Moved by what meets it first: `do_handshake`, `receive_nowait`, `_fail`, `_end`.
+        self._stage = _Stage.HANDSHAKE
+        self._failure: Exception | None = None  # why it is FAILED
 
     # ---- without waiting ---------------------------------------------------------------------
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the peer has sent, decrypted; `b""` at the end, None if none is here."""
         self._check()
-        if self._is_over:
+        if self._stage is _ENDED:
             return b""
         incoming, tls = self._incoming, self._tls
         if not incoming.pending and not tls.pending() and not self._feed():
@@ -97,7 +120,7 @@ class TLSTransport(NonBlockingStream):
             while max_bytes > 0:
                 piece = tls.read(min(max_bytes, RECORD))
                 if not piece:
-                    self._is_over = True
+                    self._stage = _ENDED
                     break
                 pieces.append(piece)
                 max_bytes -= len(piece)
@@ -106,17 +129,28 @@ class TLSTransport(NonBlockingStream):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._is_over = _is_end(error)
-            if not self._is_over:
+            if _is_end(error):
+                self._stage = _ENDED
+            else:
                 self._fail(error)
         if self._outgoing.pending or self._waits_for_answer:
             self._answer()
         if len(pieces) == 1:
             return pieces[0]
-        if not pieces and not self._is_over:
+        if not pieces and not self._has_ended:
             self._check()
             return None
         return b"".join(pieces)
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the peer's bytes have ended."""
+        return self._stage is _ENDED
+
+    @property
+    def _is_in_handshake(self) -> bool:
+        """Whether the first handshake is not done."""
+        return self._stage is _HANDSHAKE
 
     def _feed(self) -> bool:
         """Give TLS what has come; return whether there was anything, the end included."""
@@ -176,14 +210,16 @@ class TLSTransport(NonBlockingStream):
         return not self._backlog
 
     def _check(self) -> None:
-        if self._is_closed:
+        stage = self._stage
+        if stage is _CLOSED:
             raise trio.ClosedResourceError("this stream was already closed")
-        if self._failure is not None:
+        if stage is _FAILED:
             raise trio.BrokenResourceError("TLS has failed") from self._failure
 
     def _fail(self, error: ssl.SSLError) -> None:
         """Let nothing go through any more but the alert that tells the peer of `error`."""
         self._failure = error
+        self._stage = _FAILED
         self._try_to_flush()
 
     def _try_to_flush(self) -> None:
@@ -196,7 +232,7 @@ class TLSTransport(NonBlockingStream):
     async def wait_readable(self) -> None:
         """Wait until there is something to read, at once if it is in here already."""
         self._check()
-        if self._incoming.pending or self._tls.pending() or self._is_over:
+        if self._incoming.pending or self._tls.pending() or self._has_ended:
             await trio.lowlevel.checkpoint()
         else:
             await self._transport.wait_readable()
@@ -214,6 +250,20 @@ class TLSTransport(NonBlockingStream):
         self._answers.wake()
         self._transport.interrupt()
 
+    # What the handshake has found out, asked as of a `trio.SSLStream`.
+
+    def version(self) -> str | None:
+        """Return the version that is spoken, as `TLSv1.3`; None before the handshake."""
+        return self._tls.version()
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return the cipher: its name, the version that defines it, its secret bits."""
+        return self._tls.cipher()
+
+    def getpeercert(self, binary_form: bool = False) -> Mapping[str, Any] | bytes | None:
+        """Return the peer's certificate as `ssl.SSLSocket.getpeercert` does."""
+        return cast("Mapping[str, Any] | bytes | None", self._tls.getpeercert(binary_form))
+
     async def do_handshake(self) -> None:
         """Do the opening handshake; once it is done, nothing.
 
@@ -221,20 +271,21 @@ class TLSTransport(NonBlockingStream):
         """
         await trio.lowlevel.checkpoint()
         self._check()
-        while not self._is_ready:
+        while self._is_in_handshake:
             try:
                 self._tls.do_handshake()
-                self._is_ready = True
+                self._stage = _Stage.OPEN
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
                 self._fail(error)
                 self._check()
-            if self._is_ready and self._tls.server_side and self._tls.version() == "TLSv1.3":
+            is_ready = not self._is_in_handshake
+            if is_ready and self._tls.server_side and self._tls.version() == "TLSv1.3":
                 break  # nothing waits but tickets for the next session, which go with the answer
             while not self._flush():
                 await self._transport.wait_writable()
-            while not self._is_ready and not self._feed():
+            while self._is_in_handshake and not self._feed():
                 await self._transport.wait_readable()
 
     # ---- the other methods of a stream -------------------------------------------------------
@@ -248,7 +299,7 @@ class TLSTransport(NonBlockingStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`; if cancelled, a part of it."""
-        with self._sending():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             view = memoryview(bytes(data))
             while view:
@@ -259,18 +310,8 @@ class TLSTransport(NonBlockingStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the stream below takes more."""
-        with self._sending():
+        with self._sending:
             await self.wait_writable()
-
-    @contextlib.contextmanager
-    def _sending(self) -> Generator[None]:
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending over this stream")
-        self._is_sending = True
-        try:
-            yield
-        finally:
-            self._is_sending = False
 
     async def end(self) -> None:
         """Say that nothing follows (close_notify), and wait until that is sent.
@@ -282,7 +323,7 @@ class TLSTransport(NonBlockingStream):
             await self._transport.wait_writable()
 
     def _write_end(self) -> None:
-        if not self._is_closed and self._failure is None:
+        if self._stage is not _CLOSED and self._stage is not _FAILED:
             with contextlib.suppress(ssl.SSLError):  # the peer has not said so yet, for one
                 self._tls.unwrap()
 
@@ -310,10 +351,10 @@ class TLSTransport(NonBlockingStream):
             # What goes wrong with the last word is told by nobody: there is no later call.
             with contextlib.suppress(Exception):
                 self._write_end()
-                if not self._is_closed:
+                if self._stage is not _CLOSED:
                     self._flush()
         finally:
-            self._is_closed = True
+            self._stage = _CLOSED
             self._answers.wake()
 
 
@@ -322,35 +363,3 @@ def _is_end(error: ssl.SSLError) -> bool:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return True
     return "UNEXPECTED_EOF_WHILE_READING" in str(error)  # older Pythons over OpenSSL 3
-
-
-AnyTLSStream = TLSTransport | trio.SSLStream[trio.abc.Stream]
-
-
-def over_tls(
-    stream: trio.abc.Stream,
-    context: ssl.SSLContext,
-    *,
-    server_side: bool = False,
-    server_hostname: str | None = None,
-) -> AnyTLSStream:
-    """Return one end of TLS over `stream`; raises `ValueError` for a context of the other end.
-
-    `server_hostname` is verified and sent (SNI) without the dot that ends a fully qualified name,
-    which is none of a certificate's (RFC 6066 section 3).
-    """
-    if server_hostname is not None:
-        server_hostname = server_hostname.removesuffix(".")
-    transport = non_blocking(stream)
-    if transport is not None:
-        return TLSTransport(
-            stream, transport, context, server_side=server_side, server_hostname=server_hostname
-        )
-    # Close frames say where the conversation ends: a missing close_notify takes nothing away.
-    return trio.SSLStream(
-        stream,
-        context,
-        server_side=server_side,
-        server_hostname=server_hostname,
-        https_compatible=True,
-    )

@@ -13,29 +13,32 @@ __all__ = ["Waiter", "Waiters"]
 
 
 class Waiter:
-    """Where one task waits until it is woken; a wake that no task waits for is forgotten."""
+    """Where one task waits until it is woken; a wake that no task waits for is forgotten.
 
-    __slots__ = ("_task",)
+    `task`: the one that waits, or None.
+    """
+
+    __slots__ = ("task",)
 
     def __init__(self) -> None:
-        self._task: Task | None = None
+        self.task: Task | None = None
 
     async def wait(self) -> None:
         """Wait for the next `wake()`; raises `trio.BusyResourceError` if another task does."""
-        if self._task is not None:
+        if self.task is not None:
             raise trio.BusyResourceError("another task waits here")
-        self._task = trio.lowlevel.current_task()
+        self.task = trio.lowlevel.current_task()
         await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> Abort:
-        self._task = None
+        self.task = None
         return Abort.SUCCEEDED
 
     def wake(self) -> None:
         """Wake the task that waits, if one does."""
-        task = self._task
+        task = self.task
         if task is not None:
-            self._task = None
+            self.task = None
             trio.lowlevel.reschedule(task)
 
 

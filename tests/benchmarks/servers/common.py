@@ -1,9 +1,8 @@
 """What the servers have in common: their options, and the pipe on which they are asked.
 
-A server prints one line of JSON with its port, then answers each line on its standard input:
-`cpu` with the nanoseconds of CPU that the process has used, `rss` with its resident bytes.  When
-the input ends, so does the process.  A thread does this: it sleeps in a system call during a
-round, so that it costs the loop that is measured nothing.
+A server prints one line of JSON with its port, then answers each line on its standard input with
+its resident bytes.  When the input ends, so does the process.  A thread does this: it sleeps in a
+system call during a round, so that it costs the loop that is measured nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import os
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +76,8 @@ def _say(answer: object) -> None:
 
 
 def _answer() -> None:
-    for line in sys.stdin:
-        _say(time.process_time_ns() if line.strip() == "cpu" else resident())
+    for _ in sys.stdin:
+        _say(resident())
     os._exit(0)
 
 

@@ -1,0 +1,84 @@
+"""`serve`: an echo and a handler of one's own, closed in order by a signal."""
+
+from __future__ import annotations
+
+import re
+import signal
+import ssl
+
+import pytest
+
+from tests.cli.helpers import command, read_until, running_command
+from trio_wsendpoint import connect_endpoint
+from trio_wsendpoint.cli.outcome import UsageFault
+from trio_wsendpoint.cli.serve import find_handler
+
+ANY = ("--listen", "tcp:127.0.0.1:0")
+HANDLER = """
+async def handle(connection):
+    async for message in connection:
+        await connection.send("{answer} " + message)
+"""
+
+
+async def url_of(process):
+    notes = await read_until(process.stderr, b"\n")
+    return re.search(rb"serving (\S+)", notes)[1].decode()
+
+
+async def test_an_echo_is_closed_in_order_by_sigterm():
+    async with running_command("serve", "--echo", *ANY) as process:
+        async with connect_endpoint(await url_of(process)) as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+            process.send_signal(signal.SIGTERM)
+            assert [message async for message in connection] == []  # so it was 1001
+            assert connection.endpoint.closing.code == 1001
+        assert await process.wait() == 143
+
+
+async def test_a_handler_over_tls(tmp_path, monkeypatch, ca):
+    (tmp_path / "app_of_a_test.py").write_text(HANDLER.format(answer="you said"))
+    made = ca.issue_cert("localhost", "127.0.0.1")
+    made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    options = ["--tls", f"{tmp_path}/both.pem"]
+    env = {"PYTHONPATH": str(tmp_path)}
+    async with running_command("serve", "app_of_a_test:handle", *ANY, *options, env=env) as process:
+        url = await url_of(process)
+        assert url.startswith("wss://")
+        async with connect_endpoint(url, ssl_context=context) as connection:
+            await connection.send("hi")
+            assert await connection.receive() == "you said hi"
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+
+
+async def test_usage():
+    for arguments in ([], ["a:b", "--echo"], ["nothing"], ["--echo", "--listen", "x"]):
+        done = await command("serve", *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("no_such_module:x", "no module"),
+        ("json:no_such", "has no no_such"),
+        ("json:__doc__", "is no function"),
+        ("json", "MODULE:HANDLER"),
+    ],
+)
+def test_a_handler_that_is_none(text, told):
+    with pytest.raises(UsageFault, match=told):
+        find_handler(text)
+
+
+async def test_an_address_that_is_taken():
+    async with running_command("serve", "--echo", *ANY) as process:
+        port = (await url_of(process)).rstrip("/").rpartition(":")[2]
+        done = await command("serve", "--echo", "--listen", f"tcp:127.0.0.1:{port}")
+    assert done.returncode == 4
+    assert b"in use" in done.stderr

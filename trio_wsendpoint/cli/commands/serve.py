@@ -1,0 +1,82 @@
+"""The options of `serve`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from trio_wsendpoint.cli.arguments import ExampleCommand, seconds, telling_options
+from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
+from trio_wsendpoint.cli.screen import Screen
+from trio_wsendpoint.cli.serve import (
+    DEFAULT_LISTEN,
+    Serving,
+    echo,
+    find_handler,
+    serve,
+    server_context,
+)
+from trio_wsendpoint.cli.shell import Telling, execute, guarded
+from trio_wsendpoint.cli.stopping import Stop
+
+__all__ = ["serve_command"]
+
+
+@click.command(
+    "serve",
+    cls=ExampleCommand,
+    examples=(
+        "--echo",
+        "app:handle --listen tcp:0.0.0.0:8765 --tls cert.pem:key.pem",
+        "app:handle --reload                         (while you write app.py)",
+    ),
+)
+@click.argument("handler", required=False, metavar="[MODULE:HANDLER]")
+@click.option("--echo", "is_echo", is_flag=True, help="Send back each message.")
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS",
+    help="tcp:HOST:PORT, unix:/PATH, unix:@NAME, systemd: or fd:N. [default: tcp:localhost:8765]",
+)
+@click.option("--tls", metavar="CERT:KEY", help="Speak TLS with these files, in PEM.")
+@click.option("--grace", type=seconds(), default=10.0, show_default=True, help="When it stops.")
+@click.option("--reload", "is_reloading", is_flag=True, help="Start again when a file changes.")
+@telling_options
+def serve_command(handler: str | None, **given: Any) -> int:
+    """Serve `async def HANDLER(connection)` of MODULE until Ctrl-C or SIGTERM.
+
+    The first signal closes all connections in order, a second one at once.
+    """
+    return guarded(lambda: _serve(handler, given))
+
+
+def _serve(handler: str | None, given: dict[str, Any]) -> int:
+    telling = Telling(given)
+    output = telling.output(Screen.of_process())
+    if (handler is None) is not given["is_echo"]:
+        raise UsageFault("give MODULE:HANDLER or --echo, one of them")
+    serving = Serving(
+        handler=echo if handler is None else find_handler(handler),
+        listen=given["listen"] or DEFAULT_LISTEN,
+        context=None if given["tls"] is None else server_context(given["tls"]),
+        grace=given["grace"],
+        is_reloading=given["is_reloading"],
+    )
+    has_changed = False
+
+    async def program(stop: Stop) -> Outcome:
+        nonlocal has_changed
+        has_changed = await serve(serving, output, stop)
+        return Outcome(Status.DONE, "a file has changed" if has_changed else "closed")
+
+    status = execute(
+        program, output, debug=telling.debug, max_time=telling.max_time, log_level=logging.INFO
+    )
+    if has_changed:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - this very program
+    return status

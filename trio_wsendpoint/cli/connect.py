@@ -1,0 +1,122 @@
+"""`trio-wsendpoint connect`: a conversation with a server, in a pipe or at a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import trio
+
+from trio_wsendpoint.cli.opening import Plan
+from trio_wsendpoint.cli.outcome import Outcome, Status, TimeOver, outcome_of_end
+from trio_wsendpoint.cli.output import Output
+from trio_wsendpoint.cli.stopping import Stop
+from trio_wsendpoint.cli.talk import Conversation, Manner
+from trio_wsendpoint.cli.telling import Watcher, tell_opening, tell_refusal
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.handshake.errors import HandshakeRefused
+
+__all__ = ["Feed", "Input", "connect", "with_output", "within"]
+
+#: Gives the messages to send: ends when there are no more.
+Input = Callable[[trio.MemorySendChannel[str | bytes]], Awaitable[None]]
+#: Gives them to a conversation that is open, as a prompt does.
+Feed = Callable[[Conversation, trio.MemorySendChannel[str | bytes]], Awaitable[None]]
+
+#: Messages of the input that are read before there is a connection to take them.
+READ_AHEAD = 64
+
+
+async def connect(
+    plan: Plan,
+    output: Output,
+    stop: Stop,
+    *,
+    manner: Manner,
+    read: Input,
+    first: Sequence[str | bytes] = (),
+    frames: bool = False,
+    on_open: Callable[[Connection], object] | None = None,
+    on_message: Callable[[str, str | bytes], object] | None = None,
+    feed: Feed | None = None,
+) -> Outcome:
+    """Open a connection, talk over it, and return how it ended.
+
+    `read` gives the messages to send, and is called at once, so that what is typed before the 101
+    is kept.  `feed` gives them instead once the connection is open.  `first` are sent before.
+    Raises what `connect_endpoint` and `Conversation.run` raise.  A signal closes with 1000 or 1001.
+    """
+    send, receive = trio.open_memory_channel[str | bytes](READ_AHEAD)
+    ended: Outcome | None = None
+    async with trio.open_nursery() as nursery:
+        if feed is None:
+            nursery.start_soon(read, send)
+        async with _opened(plan, output, frames) as connection:
+            tell_opening(output, connection, plan.parsed, plan.context)
+            if on_open is not None:
+                on_open(connection)
+            conversation = Conversation(connection, output, manner, on_message)
+            for message in first:
+                await conversation.send(message)
+            if feed is not None:
+                nursery.start_soon(feed, conversation, send)
+
+            def end() -> None:
+                conversation.stop(1001 if stop.status is Status.TERMINATED else 1000)
+
+            with stop.gently(end):
+                await conversation.run(receive)
+        ended = outcome_of_end(connection)
+        output.event("closed", status=int(ended.status), line=ended.line)
+        nursery.cancel_scope.cancel()
+    if ended is None:
+        raise RuntimeError("the conversation was left before its end")
+    return ended
+
+
+def _opened(plan: Plan, output: Output, frames: bool) -> AbstractAsyncContextManager[Connection]:
+    return _Telling(plan.open(Watcher(output, frames=frames)), output)
+
+
+class _Telling(AbstractAsyncContextManager[Connection]):
+    """The context of a connection, which tells what a refusal said."""
+
+    def __init__(self, inner: AbstractAsyncContextManager[Connection], output: Output) -> None:
+        self._inner = inner
+        self._output = output
+
+    async def __aenter__(self) -> Connection:
+        try:
+            return await self._inner.__aenter__()
+        except HandshakeRefused as error:
+            tell_refusal(self._output, error.response)
+            raise
+
+    async def __aexit__(self, *error: object) -> bool | None:
+        return await self._inner.__aexit__(*error)  # type: ignore[arg-type]
+
+
+async def with_output(output: Output, run: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Run with a task that writes; return when all is written.  Raises what either raises."""
+    outcome: Outcome | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(output.pump)
+        try:
+            outcome = await run()
+        except Exception:
+            await output.written()  # what was told before it went wrong
+            raise
+        await output.written()
+        nursery.cancel_scope.cancel()
+    if outcome is None:
+        raise RuntimeError("the run was left before its end")
+    return outcome
+
+
+async def within(seconds: float | None, run: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Run for `seconds` at most, None for any time; raises `TimeOver`."""
+    if seconds is None:
+        return await run()
+    with trio.move_on_after(seconds):
+        return await run()
+    raise TimeOver(f"--max-time: {seconds:g} s are over")

@@ -1,0 +1,209 @@
+"""Single probes of a server: each looks at one thing and returns what it finds."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+import trio
+
+from trio_wsendpoint.cli.advice import advice_for_status, advice_for_tls
+from trio_wsendpoint.cli.findings import Finding, Grade
+from trio_wsendpoint.cli.opening import Plan
+from trio_wsendpoint.cli.outcome import Status, outcome_of_end, outcome_of_error
+from trio_wsendpoint.cli.telling import milliseconds
+from trio_wsendpoint.cli.tls import TLSFacts
+from trio_wsendpoint.connection.closed import ConnectionClosed, PingTimeout
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.errors import HandshakeError, TLSFailed
+from trio_wsendpoint.handshake.errors import HandshakeRefused
+from trio_wsendpoint.options import Limits
+
+__all__ = [
+    "look_up",
+    "probe_close",
+    "probe_idle",
+    "probe_ping",
+    "probe_size",
+    "probe_tcp",
+    "tell_error",
+    "tell_tls",
+]
+
+#: Days that a certificate must be good for at least.
+LEAST_DAYS = 14
+#: Addresses that are tried at most.
+MOST_ADDRESSES = 8
+
+
+async def look_up(host: str, port: int) -> tuple[Finding, list[str]]:
+    """Look up a name: return the finding and its addresses."""
+    began = trio.current_time()
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        change = "check its spelling, and the DNS of this machine"
+        text = f"{host}: {error.strerror or error}"
+        return Finding(Grade.FAIL, "name", text, change=change, status=Status.NAME), []
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))[:MOST_ADDRESSES]
+    taken = milliseconds(trio.current_time() - began)
+    return Finding(Grade.OK, "name", f"{host} is {', '.join(addresses)} ({taken})"), addresses
+
+
+async def probe_tcp(addresses: list[str], port: int, limit: float) -> Finding:
+    """Connect to each address."""
+    told: list[str] = []
+    reached = 0
+    for address in addresses:
+        began = trio.current_time()
+        try:
+            with trio.fail_after(limit):
+                stream = await trio.open_tcp_stream(address, port)
+        except (OSError, trio.TooSlowError) as error:
+            told.append(f"{address}: {_reason(error, limit)}")
+            continue
+        told.append(f"{address} in {milliseconds(trio.current_time() - began)}")
+        reached += 1
+        await stream.aclose()
+    text = f"port {port} on {', '.join(told)}"
+    if reached == len(addresses):
+        return Finding(Grade.OK, "TCP", text)
+    if reached:
+        change = "clients try that address too: let the server listen on it, or take it out of DNS"
+        return Finding(Grade.WARN, "TCP", text, change=change)
+    change = f"look whether the server runs, listens on port {port}, and a firewall lets it through"
+    return Finding(Grade.FAIL, "TCP", text, change=change, status=Status.TCP)
+
+
+def _reason(error: Exception, limit: float) -> str:
+    if isinstance(error, trio.TooSlowError):
+        return f"no answer within {limit:g} s"
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):
+        error = cause.exceptions[0]
+    text = getattr(error, "strerror", None) or str(error)
+    return str(text).rpartition(": ")[2]
+
+
+def tell_tls(facts: TLSFacts) -> Finding:
+    """Return what a handshake told that has succeeded."""
+    days = facts.days_left
+    if days is not None and days < LEAST_DAYS:
+        return Finding(Grade.WARN, "TLS", str(facts), change="renew the certificate")
+    if facts.version in {"1", "1.0", "1.1"}:
+        change = "turn on TLS 1.2 or 1.3 in the server"
+        return Finding(Grade.WARN, "TLS", str(facts), change=change)
+    return Finding(Grade.OK, "TLS", str(facts))
+
+
+def tell_error(error: BaseException) -> Finding:
+    """Return the finding of an opening that has failed with `error`."""
+    outcome = outcome_of_error(error)
+    change = None
+    subject = "opening"
+    if isinstance(error, TLSFailed):
+        subject, change = "TLS", advice_for_tls(error)
+    elif isinstance(error, HandshakeRefused):
+        change = advice_for_status(error.response)
+    elif isinstance(error, trio.TooSlowError):
+        change = "look whether the server hangs, or this port belongs to something else"
+    elif isinstance(error, HandshakeError):
+        change = "look what listens there: it is no WebSocket server, or a proxy changes the answer"
+    return Finding(Grade.FAIL, subject, outcome.line or "", change=change, status=outcome.status)
+
+
+async def probe_ping(connection: Connection) -> Finding:
+    """Ping, and look whether the pong comes, as RFC 6455 section 5.5.2 demands."""
+    try:
+        seconds = await connection.ping()
+    except PingTimeout:
+        return Finding(
+            Grade.FAIL,
+            "ping",
+            "no pong came",
+            change="answer pings in the server: a heartbeat closes this connection",
+            status=Status.CHECK,
+        )
+    except ConnectionClosed:
+        outcome = outcome_of_end(connection)
+        status = outcome.status if outcome.status is not Status.DONE else Status.CHECK
+        return Finding(Grade.FAIL, "ping", outcome.line or "closed", status=status)
+    return Finding(Grade.OK, "ping", f"pong after {milliseconds(seconds)}")
+
+
+async def probe_close(connection: Connection) -> Finding:
+    """Close, and look whether the server answers with a Close frame and ends the connection."""
+    began = trio.current_time()
+    await connection.aclose()
+    taken = milliseconds(trio.current_time() - began)
+    closing = connection.endpoint.closing
+    if closing.received is None:
+        return Finding(
+            Grade.WARN,
+            "close",
+            f"no Close frame answered ours within {taken}",
+            change="answer a Close frame with one (RFC 6455 section 5.5.1)",
+        )
+    if closing.received.code not in {1000, None}:
+        return Finding(
+            Grade.WARN, "close", f"our 1000 was answered with {closing.received} after {taken}"
+        )
+    return Finding(Grade.OK, "close", f"answered after {taken}")
+
+
+async def probe_idle(plan: Plan, seconds: float) -> Finding:
+    """Say nothing for `seconds`, and look whether the connection survives."""
+    async with plan.open(heartbeat=None) as connection:
+        began = trio.current_time()
+        with trio.move_on_after(seconds):
+            await connection.wait_closed()
+            taken = trio.current_time() - began
+            outcome = outcome_of_end(connection)
+            return Finding(
+                Grade.WARN,
+                "idle",
+                f"ended after {taken:.0f} s of silence: {outcome.line}",
+                change=f"ping more often than every {taken:.0f} s: Heartbeat(interval=...)",
+            )
+        return Finding(Grade.OK, "idle", f"open after {seconds:.0f} s of silence")
+
+
+async def probe_size(plan: Plan, most: int) -> Finding:
+    """Send messages of doubled size, up to `most` bytes, until one ends the connection."""
+    taken, size = 0, 1024
+    limits = Limits(message_size=2 * most)  # of what comes back from a server that echoes
+    while size <= most:
+        async with plan.open(heartbeat=None, limits=limits) as connection:
+            if not await _takes(connection, size):
+                await connection.wait_closed()
+                line = outcome_of_end(connection).line
+                text = f"{taken:,} B were taken, {size:,} B were not: {line}"
+                return Finding(Grade.OK, "size", text)
+        taken, size = size, size * 2
+    return Finding(Grade.OK, "size", f"{taken:,} B were taken")
+
+
+async def _takes(connection: Connection, size: int) -> bool:
+    """Send a message of `size` bytes; return whether the connection survives it."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_discard, connection)
+        try:
+            await connection.send(bytes(size), compress=False)
+            # A ping passes between the fragments of a large message: the last one follows it.
+            while connection.statistics().write_queue_bytes:
+                await connection.ping()
+            await connection.ping()
+        except PingTimeout:
+            pass  # it is busy with the message
+        except ConnectionClosed:
+            return False
+        finally:
+            nursery.cancel_scope.cancel()
+    return True
+
+
+async def _discard(connection: Connection) -> None:
+    """Take what comes, so that the peer can go on."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await connection.receive()

@@ -1,0 +1,198 @@
+"""Bytes of a stream that need not wait, into the session, without waiting: whichever task reads."""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.session.intake import READ_SIZE
+from trio_wsendpoint.session.session import Need, Session
+from trio_wsendpoint.transport.streams import NonBlockingStream
+
+__all__ = ["Inlet", "tell_loss"]
+
+#: Reads from a stream that always has more, before other tasks get a turn.
+READS = 8
+
+
+def tell_loss(session: Session, error: Exception, now: float) -> None:
+    """Tell the session that reading broke with `error`, or raised what no stream should."""
+    if not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError)):
+        session.fail_internally(error)
+    session.lose(error, now)
+
+
+class Inlet:
+    """Reads from `transport` for one session; an error of the stream is told to the session.
+
+    `misses`: reads in succession, of those for one payload, that found nothing.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_intake",
+        "_parser",
+        "_reads",
+        "_session",
+        "is_empty",
+        "misses",
+        "transport",
+    )
+
+    def __init__(self, session: Session, transport: NonBlockingStream) -> None:
+        self._session = session
+        self._intake = session.intake
+        self._parser = session.endpoint.parser
+        self._clock = trio.lowlevel.current_clock()
+        self.transport = transport
+        # A read that came back short left the stream empty: wait before reading again.
+        self.is_empty = False
+        self.misses = 0
+        self._reads = 0  # without a wait between them
+
+    # ---- one payload -------------------------------------------------------------------------
+
+    # Few calls: each message of a conversation passes here.
+    def read_payload(self, *, has_waited: bool = False) -> str | bytes | None:
+        """Read what is here; return the next message's payload if that is all of it.
+
+        Anything else that came has been given to the session.  `has_waited`: the caller has
+        waited for the stream, and `note_readable` is done here.
+        """
+        if has_waited:
+            self.is_empty = False
+            self._reads = 0
+        intake = self._intake
+        if self._parser.remaining:
+            return None  # what comes is the rest of a large one, which has a place of its own
+        try:
+            data = self.transport.receive_nowait(READ_SIZE)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            self.fail(error)
+            return None
+        if not data:
+            if data is None:
+                self.is_empty = True
+                self.misses += 1
+            else:
+                self._session.receive_data(data, self._clock.current_time())
+            return None
+        now = self._clock.current_time()
+        self.is_empty = len(data) < READ_SIZE
+        try:
+            payload = intake.take_read(data, now)
+        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+            self._session.fail_internally(error)
+            return None
+        if payload is None:
+            self._session.receive_data(data, now)
+            if not self.is_empty and (lacking := intake.lacking):
+                more = self._try_read(lacking)
+                if more is not None:
+                    self._session.receive_data(more, now)
+            payload = self.take_next()
+        if payload is not None and not has_waited:
+            self.misses = 0
+        return payload
+
+    def take_next(self) -> str | bytes | None:
+        """Return the next message's payload if it has come whole and is one plain frame."""
+        try:
+            return self._intake.take_payload(self._clock.current_time())
+        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
+            self._session.fail_internally(error)
+        return None
+
+    # ---- whatever comes ----------------------------------------------------------------------
+
+    def read(self) -> bool:
+        """Read what is here; return whether anything came, the end and a loss included."""
+        session = self._session
+        if self.is_empty:
+            self.is_empty = False
+            return False
+        # The larger part of a large message goes straight to where it will stay.
+        room = session.intake.get_room()
+        if room is not None:
+            return self._read_into(room)
+        asked = session.intake.wanted
+        data = self._try_read(asked)
+        if data is None:
+            return session.intake.is_eof
+        self.is_empty = 0 < len(data) < asked
+        session.receive_data(data, self._clock.current_time())
+        return True
+
+    def _read_into(self, room: memoryview | None) -> bool:
+        """Read into the session's room while there is some; return whether anything came.
+
+        No more at once than `READS` reads and one room: other tasks want their turn.
+        """
+        session, came = self._session, 0
+        while room is not None:
+            asked = len(room)
+            try:
+                with room:
+                    size = self.transport.receive_into_nowait(room)
+            except Exception as error:  # noqa: BLE001 - it is told to the session
+                self.fail(error)
+                return True
+            now = self._clock.current_time()
+            if size is None:
+                self.is_empty = came > 0
+                return came > 0
+            if size == 0:
+                session.receive_data(b"", now)
+                return True
+            self.is_empty = size < asked
+            session.intake.fill_room(size, now)
+            came += size
+            room = None if size < asked or came > READS * READ_SIZE else session.intake.get_room()
+        return True
+
+    def read_rest(self) -> None:
+        """Read what the peer has said, after the stream broke when it was written to."""
+        session = self._session
+        self.is_empty = False
+        need = Need.DATA
+        while session.endpoint.is_open and need in {Need.DATA, Need.TURN}:
+            if need is Need.DATA and not self.read():
+                self.is_empty = True
+                return
+            need = session.advance(self._clock.current_time())
+
+    def _try_read(self, most: int) -> bytes | None:
+        """Return what is here; None if nothing is, or if the stream failed."""
+        try:
+            return self.transport.receive_nowait(most)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            self.fail(error)
+        return None
+
+    # ---- what the reading task tells it ------------------------------------------------------
+
+    def fail(self, error: Exception) -> None:
+        """Tell the session that the stream broke, or raised what no stream should."""
+        tell_loss(self._session, error, self._clock.current_time())
+
+    def note_readable(self) -> None:
+        """Note that the task has waited for the stream."""
+        self.is_empty = False
+        self._reads = 0
+
+    def note_wait(self) -> None:
+        """Note that the task waits before it reads again."""
+        self._reads = 0
+
+    def is_turn_over(self) -> bool:
+        """Count a read without a wait; return whether other tasks get their turn now."""
+        self._reads = (self._reads + 1) % READS
+        return self._reads == 0
+
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read, the end and a loss included."""
+        try:
+            await self.transport.wait_readable()
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            self.fail(error)
+        self.is_empty = False
+        self._reads = 0

@@ -1,0 +1,131 @@
+"""Asks the app about one request, within `Timeouts.process`, while the client is there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from trio_wsendpoint.connection.settings import Logger
+from trio_wsendpoint.errors import HandshakeError
+from trio_wsendpoint.handshake import Response
+from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.server.settings import ProcessRequest
+from trio_wsendpoint.server.watch import Watch
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """One call of `process_request`: `ask` once.
+
+    `seconds`: how long it may take; `too_late` makes what is raised then, or after `cancel`.
+    `watch`: what reads on meanwhile, in `nursery`; None for a page, which may be asked for with
+    the end of the client's bytes behind it.
+    """
+
+    __slots__ = ("_failure", "_logger", "_nursery", "_scope", "_too_late", "_watch", "elapsed")
+
+    def __init__(
+        self,
+        seconds: float,
+        too_late: Callable[[], HandshakeError],
+        logger: Logger,
+        nursery: trio.Nursery,
+        read_on: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self._too_late = too_late
+        self._logger = logger
+        self._nursery = nursery
+        self._scope: trio.CancelScope | None = trio.CancelScope(
+            deadline=trio.current_time() + seconds
+        )
+        self._watch = None if read_on is None else Watch(read_on, self._scope.cancel)
+        self._failure: Exception | None = None  # why it could not be accepted
+        #: Seconds that the app took.
+        self.elapsed = 0.0
+
+    async def ask(self, process_request: ProcessRequest, opening: Opening) -> None:
+        """Return if the request passes, or has been accepted by the app; else raise.
+
+        Raises `RequestAnswered` or `BadRequest` for another answer of the app, `BadRequest` (500)
+        for one that makes no sense, and what the watch raised.  What the app raises after it has
+        accepted is its own, as a handler's.
+        """
+        failure: Exception | None = None
+        answer: Response | None = None
+        began = trio.current_time()
+        scope = self._scope or trio.CancelScope()
+        if self._watch is not None:
+            self._nursery.start_soon(self._watch.run)
+        try:
+            with scope:
+                answer = await process_request(opening)
+                _check_answer(answer, is_accepted=opening.connection is not None)
+        except Exception as error:  # noqa: BLE001 - it is judged below
+            failure = error
+        finally:
+            await self.stop()
+            self.elapsed = trio.current_time() - began
+        if opening.connection is None:
+            self._judge(answer, failure, is_late=scope.cancelled_caught)
+        elif failure is not None:
+            raise failure
+
+    def cancel(self) -> None:
+        """Cancel the app, unless it has decided."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def fail(self, error: Exception) -> None:
+        """Note why the request cannot be accepted, whatever the app makes of it."""
+        self._failure = error
+
+    async def stop(self) -> None:
+        """End what cancels the app, which has decided; on return no task reads."""
+        if self._scope is not None:
+            self._scope.deadline = math.inf
+            self._scope = None
+            if self._watch is not None:
+                await self._watch.stop()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the app has not decided yet."""
+        return self._scope is not None
+
+    @property
+    def error(self) -> Exception | None:
+        """Why the request cannot be accepted any more."""
+        return self._failure or (None if self._watch is None else self._watch.error)
+
+    def _judge(self, answer: Response | None, failure: Exception | None, *, is_late: bool) -> None:
+        """Raise unless the app lets the request pass."""
+        error = self.error
+        is_refusal = isinstance(failure, BadRequest) or self._failure is not None
+        if error is None and is_late:
+            error = self._too_late()
+        if failure is not None and not is_refusal:
+            self._logger.error("process_request failed", exc_info=failure)
+            error = error or BadRequest("process_request failed", Response(500))
+            error.__cause__ = failure
+        if error := error or failure:
+            raise error
+        if answer is not None:
+            raise RequestAnswered(f"process_request answered {answer.status}", answer)
+
+
+def _check_answer(answer: object, *, is_accepted: bool) -> None:
+    """Raise `TypeError` or `ValueError` for what `process_request` may not return."""
+    if answer is None:
+        return
+    if is_accepted:
+        raise TypeError("process_request has accepted, and then it returns None")
+    if not isinstance(answer, Response):
+        # Its type alone: what it holds may be a cookie.
+        raise TypeError(f"process_request returns a Response or None, not {type(answer)}")
+    if answer.status < 200:
+        # It would be no answer: a client waits for more, or takes a 101 for an upgrade.
+        raise ValueError(f"process_request answers 200 to 599, not {answer.status}")

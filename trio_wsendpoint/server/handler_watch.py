@@ -1,0 +1,80 @@
+"""Cancels the handler of a plain request whose client is lost.
+
+Most handlers answer at once, and a task that waits for the client's end would cost them a third
+more.  So the heartbeat task starts it, and only for a handler that is at work at its second tick.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
+
+__all__ = ["HandlerWatch"]
+
+
+class HandlerWatch:
+    """Watches over one handler, which runs in `scope`, from `start` to `stop`.
+
+    `heartbeat` is the server's; without one the task is started at once.  It needs the nursery of
+    the exchange's link, and without that the handler is not cancelled.
+    """
+
+    __slots__ = ("_exchange", "_heartbeat", "_is_known", "_scope")
+
+    def __init__(
+        self, exchange: Exchange, scope: trio.CancelScope, heartbeat: HeartbeatTask | None
+    ) -> None:
+        self._exchange = exchange
+        self._scope = scope
+        self._heartbeat = heartbeat
+        self._is_known = False  # a tick has found the handler at work
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if self._heartbeat is None:
+            self._start_task()
+        elif self._exchange.link.nursery is not None:
+            self._heartbeat.add(self)
+            self._heartbeat.watch(self)
+
+    def stop(self) -> None:
+        """End: the handler has."""
+        if self._heartbeat is not None:
+            self._heartbeat.remove(self)
+
+    def _start_task(self) -> None:
+        nursery = self._exchange.link.nursery
+        if nursery is not None:
+            nursery.start_soon(self._cancel_if_lost)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _cancel_if_lost(self) -> None:
+        """Cancel the handler once its client is lost; end with the exchange."""
+        await self._exchange.wait_gone()
+        is_complete = self._exchange.phase is AnswerPhase.COMPLETE
+        if self._exchange.link.lost is not None and not is_complete:
+            self._scope.cancel()
+
+    # ---- what it is to the heartbeat -----------------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """Never: only ticks count."""
+        return math.inf
+
+    def beat(self, now: float) -> None:
+        """Do nothing."""
+
+    def is_watch_over(self, tick: int, away: float) -> bool:
+        """Start the task at the second tick; return whether it has been started."""
+        if self._is_known:
+            self._start_task()
+        is_over, self._is_known = self._is_known, True
+        return is_over
+
+    def abort(self, why: str) -> None:
+        """Do nothing: the handler is cancelled by other means."""

@@ -1,0 +1,82 @@
+"""A plain request, as `http_handler` is given it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from trio_wsendpoint.addressing import Peer, SocketAddress
+from trio_wsendpoint.handshake.http import Request
+from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.http import BodyTooLarge
+from trio_wsendpoint.server.exchange import Exchange
+
+__all__ = ["HttpRequest"]
+
+
+class HttpRequest(Request):
+    """A `Request` with its body, and what is known of its client.
+
+    `peer`: the client; `local`: our end of the connection.  `state`: what `process_request` has
+    put into `Opening.state`, else a namespace without attributes.  `exchange`: what the request
+    and its answer go through; most handlers return a response and need it not.
+    """
+
+    __slots__ = ("exchange", "local", "peer", "state")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        peer: Peer,
+        local: SocketAddress | None = None,
+        state: Any = None,
+    ) -> None:
+        head = exchange.head.request
+        super().__init__(head.target, head.headers, head.method, head.http_version)
+        self.exchange = exchange
+        self.peer = peer
+        self.local = local
+        self.state: Any = SimpleNamespace() if state is None else state
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return the body, or what has not been read of it; empty if there is none.
+
+        `limit`: bytes; None leaves it at `HttpLimits.body_size`.  A client that waits for a 100
+        gets it now, unless its body is over the limit.
+
+        Raises as `read_some`, and `BodyTooLarge` over `limit`.
+        """
+        exchange = self.exchange
+        pieces: list[bytes] = []
+        size = exchange.head.framing.length  # 0 of a body that comes in chunks
+        is_known = size > 0
+        while limit is None or size <= limit:
+            data = await exchange.read_some()
+            if not data:
+                return b"".join(pieces)
+            pieces.append(data)
+            size += 0 if is_known else len(data)
+        error = BodyTooLarge(limit)
+        exchange.note(error)
+        raise error
+
+    async def read_some(self) -> bytes:
+        """Return the next bytes of the body; empty at its end.
+
+        Raises a `BadRequest` for what is wrong with the body, and `ClientGone`: see
+        `Exchange.read_some`.  A handler that lets them pass need not answer: the client is told.
+        """
+        return await self.exchange.read_some()
+
+    # Two requests are never one, whatever they ask for; and the app may set attributes.
+    __setattr__ = object.__setattr__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+    def __repr__(self) -> str:
+        return f"<HttpRequest {quoted(self.method)} {quoted(self.raw_path)} {self.peer!r}>"

@@ -1,0 +1,125 @@
+"""Answers the plain requests of one stream: by the app's handler, or without one."""
+
+from __future__ import annotations
+
+from trio_wsendpoint.addressing import Client
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.peer import ConnectionLogger
+from trio_wsendpoint.errors import HandshakeError
+from trio_wsendpoint.handshake import Request, Response
+from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.http import RequestHead, answer_without_handler
+from trio_wsendpoint.server.answering import answer_request
+from trio_wsendpoint.server.asking import Asking
+from trio_wsendpoint.server.client_finder import ClientFinder
+from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.server.rules import Rules
+from trio_wsendpoint.server.settings import AcceptSettings, ServeSettings
+from trio_wsendpoint.server.turning_away import unavailable
+
+__all__ = ["PlainRequests"]
+
+#: What `process_request` may answer where there is no `http_handler`: health checks, small pages.
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class PlainRequests:
+    """What is no request for a WebSocket, of one stream.
+
+    With an `http_handler`, that answers.  Without one, GET, HEAD and OPTIONS are shown to
+    `process_request`, whose `Response` is the answer; and what that lets pass, and any other
+    method, gets 426 or 405.
+    """
+
+    def __init__(
+        self,
+        settings: AcceptSettings,
+        rules: Rules,
+        logger: ConnectionLogger,
+        finder: ClientFinder,
+        hooks: Hooks,
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._logger = logger
+        self._finder = finder
+        self._hooks = hooks
+        self._client: Client | None = None
+
+    async def answer(self, link: HttpLink, head: RequestHead) -> None:
+        """Answer the request `head` of `link`, whose next request is next."""
+        settings, ends = self._settings, self._logger.ends
+        handler, is_logged = None, True
+        if isinstance(settings, ServeSettings):
+            handler = settings.http_handler
+            is_logged = settings.on_handler_error == "log"
+        try:
+            self._client = self._finder.client_of(head.request, is_opening=False)
+        except BadRequest as error:
+            await link.refuse(error)
+            return
+        failure = await answer_request(
+            Exchange(link, head),
+            handler or self._answer_without,
+            peer=ends.peer,
+            local=ends.local,
+            logger=self._logger,
+            heartbeat=self._hooks.heartbeat,
+            log_errors=is_logged,
+        )
+        if failure is not None:
+            self._hooks.fail(failure)
+        self._finder.forget()
+
+    async def refuse(self, head: RequestHead) -> HandshakeError:
+        """Return what to raise for the request `head` where plain requests are not answered."""
+        self._client = self._finder.client_of(head.request, is_opening=False)
+        try:
+            await self._ask(head.request)
+        except (BadRequest, RequestAnswered) as error:
+            return error
+        response = self._say_no(head.request)
+        return BadRequest(response.body.decode().strip(), response)
+
+    async def _answer_without(self, request: HttpRequest) -> Response:
+        try:
+            await self._ask(request)
+        except RequestAnswered as error:
+            return error.response
+        return self._say_no(request)
+
+    def _say_no(self, request: Request) -> Response:
+        if request.method in {"GET", "HEAD"}:
+            try:
+                self._rules.handshake.agree(request, request.headers.values_by_name())
+            except BadRequest as error:
+                return error.response  # which says what is missing
+        return answer_without_handler(request.method, request.target)
+
+    async def _ask(self, request: Request) -> None:
+        """Raise if `process_request` has an answer."""
+        process_request = self._settings.process_request
+        if process_request is None or request.method not in _METHODS:
+            return
+        opening = Opening(
+            request,
+            self._finder.client_or_peer(self._client, request),
+            self._logger.ends.local,
+            subprotocol=None,
+            is_subprotocol_required=False,
+            accept=_accept_nothing,
+        )
+        seconds = self._settings.timeouts.process
+        asking = Asking(seconds, self._too_late, self._logger, self._hooks.nursery, None)
+        await asking.ask(process_request, opening)
+
+    def _too_late(self) -> HandshakeError:
+        return BadRequest("process_request took too long", unavailable(self._settings))
+
+
+async def _accept_nothing() -> Connection:
+    raise RuntimeError("the request asks for no WebSocket: it cannot be accepted")

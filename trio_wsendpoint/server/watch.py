@@ -1,0 +1,51 @@
+"""Reads a stream on while the app decides about a request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """One task that calls `read` until that raises; then it calls `give_up`, once.
+
+    `read` takes in what the client sends ahead of its answer, and raises when there is too much
+    of it, or when the client has gone: `error` is what it raised.
+    """
+
+    __slots__ = ("_give_up", "_has_stopped", "_is_over", "_read", "_scope", "error")
+
+    def __init__(self, read: Callable[[], Awaitable[None]], give_up: Callable[[], object]) -> None:
+        self._read = read
+        self._give_up = give_up
+        self._is_over = False  # `stop` was called: nothing more is read
+        self._scope: trio.CancelScope | None = None  # of the task, while it reads
+        self._has_stopped = trio.Event()
+        self.error: Exception | None = None
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self) -> None:
+        """Read on until `stop`; raises no `Exception`."""
+        if self._is_over:
+            return  # the app had its answer at once
+        try:
+            with trio.CancelScope() as self._scope:
+                while True:
+                    await self._read()
+        except Exception as error:  # noqa: BLE001 - it is the opening's to raise
+            self.error = error
+            self._give_up()
+        finally:
+            self._scope = None
+            self._has_stopped.set()
+
+    async def stop(self) -> None:
+        """Read no more; on return no task reads, even if cancelled."""
+        self._is_over = True
+        if self._scope is not None:
+            self._scope.cancel()
+            with trio.CancelScope(shield=True):  # its task ends at once
+                await self._has_stopped.wait()
