@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 from trio_wsendpoint.addressing.peer import Peer, SocketAddress
 from trio_wsendpoint.asgi.tls import tls_extension
@@ -45,13 +44,18 @@ def http_scope(
     local: SocketAddress | None,
     around: Surroundings,
     extensions: Mapping[str, Any] | None = None,
+    *,
+    is_secure: bool | None = None,
 ) -> Scope:
-    """Return the scope of a request for anything but a WebSocket."""
+    """Return the scope of a request for anything but a WebSocket.
+
+    `is_secure`: what a trusted proxy says of TLS; None leaves it to `peer`.
+    """
     scope = _scope(request, peer, local, around, dict(extensions or {}))
     scope["type"] = "http"
     scope["asgi"] = {"version": "3.0", "spec_version": around.http_version}
     scope["method"] = request.method
-    scope["scheme"] = "http" if peer.tls is None else "https"
+    scope["scheme"] = "https" if _is_secure(peer, is_secure) else "http"
     return scope
 
 
@@ -61,13 +65,15 @@ def websocket_scope(
     local: SocketAddress | None,
     around: Surroundings,
     extensions: Mapping[str, Any] | None = None,
+    *,
+    is_secure: bool | None = None,
 ) -> Scope:
-    """Return the scope of an opening that the handshake would accept."""
+    """Return the scope of an opening that the handshake would accept; as `http_scope`."""
     offers = {"websocket.http.response": {}, **(extensions or {})}
     scope = _scope(request, peer, local, around, offers)
     scope["type"] = "websocket"
     scope["asgi"] = {"version": "3.0", "spec_version": WEBSOCKET_VERSION}
-    scope["scheme"] = "ws" if peer.tls is None else "wss"
+    scope["scheme"] = "wss" if _is_secure(peer, is_secure) else "ws"
     scope["subprotocols"] = list(request.subprotocols)
     return scope
 
@@ -85,9 +91,9 @@ def _scope(
     scope: Scope = {
         "http_version": request.http_version,
         # What is no UTF-8 becomes U+FFFD: `raw_path` has the bytes.
-        "path": root_path + unquote(request.path),
-        "raw_path": (root_path + request.path).encode(),
-        "query_string": request.query.encode(),
+        "path": root_path + request.path,
+        "raw_path": (root_path + request.raw_path).encode(),
+        "query_string": request.target.partition("?")[2].encode(),
         "root_path": root_path,
         "headers": [
             (name.lower().encode(), value.encode("latin-1"))
@@ -100,6 +106,10 @@ def _scope(
     if around.state is not None:
         scope["state"] = dict(around.state)
     return scope
+
+
+def _is_secure(peer: Peer, told: bool | None) -> bool:
+    return peer.tls is not None if told is None else told
 
 
 def _client(peer: Peer) -> tuple[str, int] | None:

@@ -87,13 +87,20 @@ class WebSocketCourse:
     def __init__(self, subprotocols: Sequence[str] = ()) -> None:
         self._subprotocols = tuple(subprotocols)
         self._denial = HttpCourse(prefix=_DENIAL)
-        self.phase = WebSocketPhase.CONNECTING  # set by `send` and `lose`; the driver asks it
+        self.phase = (
+            WebSocketPhase.CONNECTING
+        )  # set by `send`, `take_back` and `lose`; the call asks it
 
     def lose(self) -> None:
         """Note that the client has ended the WebSocket, or given up the opening."""
         if self.phase is not WebSocketPhase.CLOSED:
             self.phase = WebSocketPhase.GONE
         self._denial.lose()
+
+    def take_back(self, phase: WebSocketPhase) -> None:
+        """Go back to `phase`, where it was: what was asked for was not done."""
+        if self.phase is not WebSocketPhase.GONE:
+            self.phase = phase
 
     def send(self, event: Event) -> Action:
         """Take an event of the application; return what it asks for, None if nothing.

@@ -62,11 +62,13 @@ class PlainRequests:
         except BadRequest as error:
             await link.refuse(error)
             return
+        client = self._client
         failure = await answer_request(
             Exchange(link, head),
             handler or self._answer_without,
             peer=ends.peer,
             local=ends.local,
+            is_secure=client.scheme == "https" if client else self._finder.is_secure,
             logger=self._logger,
             heartbeat=self._hooks.heartbeat,
             log_errors=is_logged,
