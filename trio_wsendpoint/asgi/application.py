@@ -67,7 +67,7 @@ _DEFAULTS: AsgiOptions = {
     "startup_timeout": 60.0,
     "shutdown_timeout": 30.0,
     "max_calls": 10_000,
-    "http_spec_version": HTTP_VERSION,
+    "http_spec_version": "2.3",
     "logger": logging.getLogger("trio_wsendpoint"),
 }
 

@@ -76,6 +76,8 @@ class Call(ABC):
         except Exception as error:  # noqa: BLE001 - the application's; told below
             failure = None if self._is_own(error) else error
         finally:
+            if self._scope.cancelled_caught:
+                self.lose()
             is_awaited = self.conclude(failure)
             self.ended.set()
         logger = self.settings.logger

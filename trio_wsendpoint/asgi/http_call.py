@@ -45,6 +45,8 @@ class HttpCall(Call):
             self.lose()
         if self.failure is not None:
             raise self.failure
+        if self._course.phase is HttpPhase.GONE:
+            self._exchange.abort()
 
     # ---- what the application calls ------------------------------------------------------------
 

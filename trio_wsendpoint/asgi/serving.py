@@ -21,7 +21,7 @@ __all__ = ["AsgiServeOptions", "run_asgi", "serve_asgi"]
 _TAKEN = ("process_request", "http_handler")
 
 
-class AsgiServeOptions(AsgiOptions, ServeOptions, total=False):  # type: ignore[misc]
+class AsgiServeOptions(AsgiOptions, ServeOptions, total=False):
     """The options of `serve_asgi`: `AsgiOptions`, and those of `serve_endpoint`.
 
     Without `process_request` and `http_handler`, which are the application's.
@@ -80,14 +80,9 @@ class _ServingAsgi(AsyncWithOnly, AbstractAsyncContextManager[EndpointServer]):
         others = {name: value for name, value in given.items() if name not in own}
         if "logger" in given:
             others["logger"] = given["logger"]
-        self._asgi = AsgiApp(app, **cast("AsgiOptions", own))
-        self._serving = serve_endpoint(
-            self._asgi.websocket,
-            port,
-            process_request=self._asgi.opening,
-            http_handler=self._asgi.http,
-            **cast("ServeOptions", others),
-        )
+        asgi = self._asgi = AsgiApp(app, **cast("AsgiOptions", own))
+        others.update(process_request=asgi.opening, http_handler=asgi.http)
+        self._serving = serve_endpoint(asgi.websocket, port, **cast("ServeOptions", others))
         self._stack = AsyncExitStack()
 
     @trio.lowlevel.enable_ki_protection
