@@ -114,8 +114,8 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         )
         self._around = Surroundings()
         self._use = BlockUse("an application is run once: make another AsgiApp")
-        self._around_lifespan = BlockNursery()
-        self._around_calls = BlockNursery()
+        self._around_lifespan: BlockNursery
+        self._around_calls: BlockNursery
         self._nursery: trio.Nursery | None = None
         self._calls: set[Call] = set()
 
@@ -124,6 +124,7 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> AsgiApp:
         self._use.begin()
+        self._around_lifespan, self._around_calls = BlockNursery(), BlockNursery()
         nursery = await self._around_lifespan.enter()
         try:
             await self._lifespan.start(nursery)

@@ -113,6 +113,8 @@ class Lifespan:
                 'if it ignores lifespans, use lifespan="off"'
             )
         if self._failure is not None:
+            # The application may wait for a shutdown that will never be asked for.
+            self._scope.cancel()
             failure, self._failure = self._failure, None
             raise failure
 
