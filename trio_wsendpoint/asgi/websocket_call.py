@@ -61,10 +61,7 @@ class WebSocketCall(Call):
         try:
             await self._decided.wait()
             if self._connection is not None:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._lose_at_the_end, self._connection)
-                    await self.ended.wait()
-                    nursery.cancel_scope.cancel()
+                await self._wait_ended(self._connection)
         finally:
             self._is_served = False
             self.lose()
@@ -72,9 +69,17 @@ class WebSocketCall(Call):
             raise self.failure
         return self._refusal
 
-    async def _lose_at_the_end(self, connection: Connection) -> None:
-        await connection.wait_closed()
-        self.lose()
+    async def _wait_ended(self, connection: Connection) -> None:
+        """Wait until the application has returned; look whether its client has gone meanwhile.
+
+        To wait for that would keep a reader task at work: an echo costs four times as much then.
+        """
+        period = max(self.settings.cancel_after / 4, 1)
+        while not self.ended.is_set():
+            with trio.move_on_after(period):
+                await self.ended.wait()
+            if not connection.is_open:
+                self.lose()
 
     # ---- what the application calls ------------------------------------------------------------
 
