@@ -23,9 +23,7 @@ const text = document.querySelector("#text");
 socket.onopen = () => document.querySelector("#state").textContent = "connected";
 socket.onmessage = event => document.querySelector("#lines")
   .appendChild(document.createElement("li")).textContent = event.data;
-text.onkeydown = event => {
-  if (event.key === "Enter") { socket.send(text.value); text.value = ""; }
-};
+text.onkeydown = ({key}) => { if (key === "Enter") { socket.send(text.value); text.value = ""; } };
 </script>"""
 members: set[WebSocket] = set()
 
@@ -59,5 +57,4 @@ async def main() -> None:
         await trio.sleep_forever()
 
 
-if __name__ == "__main__":
-    trio.run(main)
+trio.run(main)

@@ -161,7 +161,7 @@ class HttpCall(Call):
             self.renew_grace()
 
     def _refuse_piece(self, before: HttpPhase) -> None:
-        """Cut off an answer that has begun: the client is to see that it is not whole."""
+        """Cut off an answer that has begun: the client notices that it is cut."""
         self._course.take_back(before)
         if self._exchange.phase is AnswerPhase.HELD:
             return  # nothing has left: what follows may be right, or a 500
