@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
-    ("testing", "tls", "metrics"),
+    ("testing", "tls", "metrics", "asgi"),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -27,8 +27,8 @@ from trio_wsendpoint.server.http_request import HttpRequest
 
 __all__ = ["HttpHandler", "answer_request"]
 
-#: What answers plain requests.
-HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[Response | StreamedResponse]]
+#: What answers plain requests.  None: it has completed `HttpRequest.exchange` itself.
+HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[Response | StreamedResponse | None]]
 
 _FAILED = Response(500, body="the server failed to answer\n")
 _LATE = Response(503, body="the answer took too long\n")
@@ -41,14 +41,15 @@ async def answer_request(
     peer: Peer,
     local: SocketAddress | None = None,
     state: Any = None,
+    is_secure: bool = False,
     logger: Logger,
     heartbeat: HeartbeatTask | None = None,
     log_errors: bool = True,
 ) -> Exception | None:
     """Let `handler` answer the request of `exchange`; return what it failed with, if it did.
 
-    `peer`, `local`, `state`: for its `HttpRequest`.  `heartbeat`: the server's.  Afterwards the
-    exchange is complete, or the link is about to end: go on with `next_request`.
+    `peer`, `local`, `state`, `is_secure`: for its `HttpRequest`.  `heartbeat`: the server's.
+    Afterwards the exchange is complete, or the link is about to end: go on with `next_request`.
 
     * A `BadRequest` that the handler raises is the answer: those of its `read()`, `Unauthorized`.
     * Anything else that it raises, or returns instead of a response, is a 500, logged once as an
@@ -60,7 +61,7 @@ async def answer_request(
 
     If cancelled, so is the handler, and the connection is closed.
     """
-    request = HttpRequest(exchange, peer=peer, local=local, state=state)
+    request = HttpRequest(exchange, peer=peer, local=local, state=state, is_secure=is_secure)
     try:
         failure = await _answer(exchange, handler, request, heartbeat)
         if failure is not None:

@@ -73,11 +73,7 @@ class Exchange:
             data = self.read_nowait()
             if data is not None:
                 return data
-            try:
-                await self._wait_for_body()
-            except BadRequest as error:
-                self.note(error)
-                raise
+            await self.wait_for_body()
 
     def read_nowait(self) -> bytes | None:
         """Return the next bytes of the body if they are here, else None; empty at its end.
@@ -100,14 +96,24 @@ class Exchange:
         """Whether the body has been read to its end."""
         return self.link.http.phase in {Phase.ANSWERING, Phase.STREAMING}
 
-    async def _wait_for_body(self) -> None:
+    @trio.lowlevel.enable_ki_protection
+    async def wait_for_body(self) -> None:
+        """Wait until something has come after `read_nowait` returned None; may return early.
+
+        A client that waits for a 100 gets it now, unless an answer has begun.  Raises as
+        `read_some`.
+        """
         http = self.link.http
-        asks = http.ask_for_body(trio.current_time())
-        if asks:
-            await self.link.write(lambda: asks)
-        await self.link.wait(http.deadline)
-        if trio.current_time() >= http.deadline:
-            http.expire(trio.current_time())
+        try:
+            asks = http.ask_for_body(trio.current_time())
+            if asks:
+                await self.link.write(lambda: asks)
+            await self.link.wait(http.deadline)
+            if trio.current_time() >= http.deadline:
+                http.expire(trio.current_time())
+        except BadRequest as error:
+            self.note(error)
+            raise
 
     def _take_body(self) -> bytes | None:
         link = self.link

@@ -18,11 +18,12 @@ class HttpRequest(Request):
     """A `Request` with its body, and what is known of its client.
 
     `peer`: the client; `local`: our end of the connection.  `state`: the app's, at first a
-    namespace without attributes.  `exchange`: what the request
-    and its answer go through; most handlers return a response and need it not.
+    namespace without attributes.  `is_secure`: whether it came over TLS, as a trusted proxy tells,
+    if one does.  `exchange`: what the request and its answer go through; most handlers return a
+    response and need it not.
     """
 
-    __slots__ = ("exchange", "local", "peer", "state")
+    __slots__ = ("exchange", "is_secure", "local", "peer", "state")
 
     def __init__(
         self,
@@ -31,12 +32,14 @@ class HttpRequest(Request):
         peer: Peer,
         local: SocketAddress | None = None,
         state: Any = None,
+        is_secure: bool = False,
     ) -> None:
         head = exchange.head.request
         super().__init__(head.target, head.headers, head.method, head.http_version)
         self.exchange = exchange
         self.peer = peer
         self.local = local
+        self.is_secure = is_secure
         self.state: Any = SimpleNamespace() if state is None else state
 
     async def read(self, limit: int | None = None) -> bytes:

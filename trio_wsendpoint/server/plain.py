@@ -66,11 +66,13 @@ class PlainRequests:
             await link.refuse(error)
             return
         exchange, began = Exchange(link, head), trio.current_time()
+        client = self._client
         failure = await answer_request(
             exchange,
             handler or self._answer_without,
             peer=ends.peer,
             local=ends.local,
+            is_secure=client.scheme == "https" if client else self._finder.is_secure,
             logger=self._logger,
             heartbeat=self._hooks.heartbeat,
             log_errors=is_logged,

@@ -81,7 +81,7 @@ class Routes:
         else:  # `process_request` has accepted it
             await connection.aclose(CloseCode.POLICY_VIOLATION, "there is no WebSocket here")
 
-    async def answer(self, request: HttpRequest) -> Response | StreamedResponse:
+    async def answer(self, request: HttpRequest) -> Response | StreamedResponse | None:
         """Answer a plain request with the handler of its path, as an `http_handler`."""
         found = self._table.match_http(request)
         if isinstance(found, Response):

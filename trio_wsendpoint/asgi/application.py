@@ -1,0 +1,298 @@
+"""An ASGI application at work: its lifespan around a block, and handlers for a server in it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Literal, TypedDict, Unpack, cast
+
+import trio
+
+from trio_wsendpoint.asgi.calls import Call, CallSettings
+from trio_wsendpoint.asgi.http_call import HttpCall
+from trio_wsendpoint.asgi.lifespan import Application, Lifespan, LifespanMode
+from trio_wsendpoint.asgi.scopes import HTTP_VERSION, Surroundings, http_scope, websocket_scope
+from trio_wsendpoint.asgi.websocket_call import WebSocketCall
+from trio_wsendpoint.connection.block_use import BlockUse
+from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.handshake.http import Response
+from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.session.session import Logger
+
+__all__ = ["AsgiApp", "AsgiOptions"]
+
+#: Packages whose applications need asyncio, whatever serves them.
+_ASYNCIO = frozenset({"django", "channels", "quart", "socketio", "engineio", "sanic"})
+#: Packages that make those run on Trio.
+_TRIO = frozenset({"quart_trio"})
+_BUSY = Response(503, {"Retry-After": "1"}, "the application has too many calls\n")
+
+
+class AsgiOptions(TypedDict, total=False):
+    """How an ASGI application is called.
+
+    `lifespan`: "auto" calls the application for its lifespan, and goes on if it has none; "on"
+    raises then; "off" does not call it.
+    `root_path`: put before each path, for an application behind a proxy that takes it off.
+    `cancel_after`: seconds that the application has to end after its client has gone; and, for
+    what it does after its answer, after the server has closed.
+    `startup_timeout`, `shutdown_timeout`: seconds for the two ends of the lifespan.
+    `max_calls`: calls at work at a time; the next ones are answered with 503.
+    `http_spec_version`: what a request's scope says.  From "2.4" on `send` raises an `OSError`
+    once the client has gone; at "2.3" it does nothing.
+    `logger`: gets the failures of the application.
+    """
+
+    lifespan: LifespanMode
+    root_path: str
+    cancel_after: float
+    startup_timeout: float
+    shutdown_timeout: float
+    max_calls: int
+    http_spec_version: Literal["2.3", "2.4", "2.5"]
+    logger: Logger
+
+
+_DEFAULTS: AsgiOptions = {
+    "lifespan": "auto",
+    "root_path": "",
+    "cancel_after": 30.0,
+    "startup_timeout": 60.0,
+    "shutdown_timeout": 30.0,
+    "max_calls": 10_000,
+    "http_spec_version": "2.3",
+    "logger": logging.getLogger("trio_wsendpoint"),
+}
+
+
+class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
+    """Run the lifespan of `app` for the length of an `async with` block.
+
+    A server within the block is given the three handlers:
+
+        async with AsgiApp(app) as asgi:
+            async with serve_endpoint(
+                asgi.websocket, 8000, process_request=asgi.opening, http_handler=asgi.http
+            ):
+                await trio.sleep_forever()
+
+    A `process_request` or `http_handler` of one's own may decide by the path, and call these for
+    the rest.  `options` are `AsgiOptions`.
+
+    Entering raises `LifespanError` if the application's startup fails; so no port has opened.
+    Leaving waits for calls that are still at work behind their answers, `cancel_after` seconds at
+    most; cancels all others; and then runs the application's shutdown, also when it is cancelled.
+    It raises `LifespanError` if that fails.  What the application raises from its lifespan in
+    between cancels the block, and leaves it.
+
+    Raises `TypeError` for what is no application of ASGI 3, or one that needs asyncio.
+    """
+
+    def __init__(self, app: Application, **options: Unpack[AsgiOptions]) -> None:
+        _check_app(app)
+        chosen = _checked(options)
+        self._app = app
+        self._options = chosen
+        self._settings = CallSettings(
+            logger=chosen["logger"],
+            cancel_after=chosen["cancel_after"],
+            raises_disconnect=chosen["http_spec_version"] != HTTP_VERSION,
+        )
+        self._lifespan = Lifespan(
+            app,
+            chosen["logger"],
+            mode=chosen["lifespan"],
+            startup=chosen["startup_timeout"],
+            shutdown=chosen["shutdown_timeout"],
+        )
+        self._around = Surroundings()
+        self._use = BlockUse("an application is run once: make another AsgiApp")
+        self._around_lifespan: BlockNursery
+        self._around_calls: BlockNursery
+        self._nursery: trio.Nursery | None = None
+        self._calls: set[Call] = set()
+
+    # ---- its block -----------------------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    async def __aenter__(self) -> AsgiApp:
+        self._use.begin()
+        self._around_lifespan, self._around_calls = BlockNursery(), BlockNursery()
+        nursery = await self._around_lifespan.enter()
+        try:
+            await self._lifespan.start(nursery)
+            self._nursery = await self._around_calls.enter()
+        except BaseException as error:
+            nursery.cancel_scope.cancel()
+            raise_beside(error, await self._around_lifespan.leave())
+            raise
+        self._around = Surroundings(
+            root_path=self._options["root_path"],
+            state=self._lifespan.state,
+            http_version=self._options["http_spec_version"],
+        )
+        return self
+
+    @trio.lowlevel.enable_ki_protection
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        nursery, self._nursery = self._nursery, None
+        for call in self._calls:
+            call.cancel_unless_answered()
+        if nursery is not None:
+            nursery.cancel_scope.deadline = trio.current_time() + self._settings.cancel_after
+        failures = [await self._around_calls.leave()]
+        try:
+            await self._lifespan.stop()
+        except BaseException as error:  # noqa: BLE001 - it is raised when all has ended
+            failures.append(error)
+        failures.append(await self._around_lifespan.leave())
+        for failure in failures:
+            if failure is not None:
+                raise_beside(exc, failure)
+        return False
+
+    # ---- for a server --------------------------------------------------------------------------
+
+    async def http(self, request: HttpRequest) -> Response | None:
+        """Answer a plain request, as a server's `http_handler`.
+
+        Raises what the application has raised, which the server logs and answers with 500.
+        """
+        call = HttpCall(request.exchange, self._settings)
+        scope = http_scope(
+            request,
+            request.peer,
+            request.local,
+            self._around,
+            {"trio_wsendpoint": {"peer": request.peer, "request": request}},
+            is_secure=request.is_secure,
+        )
+        if not self._start(call, scope):
+            return _BUSY
+        await call.wait_answered()
+        return None
+
+    async def opening(self, opening: Opening) -> Response | None:
+        """Let the application accept or refuse an opening, as a server's `process_request`.
+
+        Returns when the application has refused it, or has returned.  `Timeouts.process` bounds
+        its decision.
+        """
+        if not opening.request.is_upgrade:
+            return None
+        call = WebSocketCall(opening, self._settings)
+        scope = websocket_scope(
+            opening.request,
+            opening.peer,
+            opening.local,
+            self._around,
+            {"trio_wsendpoint": {"peer": opening.peer, "opening": opening}},
+            is_secure=opening.is_secure,
+        )
+        return await call.serve() if self._start(call, scope) else _BUSY
+
+    async def websocket(self, connection: Connection) -> None:
+        """Return at once, as a server's handler: `opening` has served the connection."""
+        del connection
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def calls(self) -> int:
+        """How many calls of the application are at work."""
+        return len(self._calls)
+
+    def _start(self, call: Call, scope: dict[str, Any]) -> bool:
+        """Start `call` as a task; return whether there is room for it."""
+        if self._nursery is None:
+            raise RuntimeError("the application is not running: enter its AsgiApp first")
+        if len(self._calls) >= self._options["max_calls"]:
+            return False
+        self._calls.add(call)
+        name = f"asgi {scope.get('method', 'WebSocket')} {quoted(scope['path'], 100)}"
+        # The application finds the context variables that its startup has set.
+        self._lifespan.context.run(self._start_task, self._nursery, call, scope, name)
+        return True
+
+    def _start_task(
+        self, nursery: trio.Nursery, call: Call, scope: dict[str, Any], name: str
+    ) -> None:
+        nursery.start_soon(self._run, call, scope, name=name)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, call: Call, scope: dict[str, Any]) -> None:
+        try:
+            await call.run(self._app, scope)
+        finally:
+            self._calls.discard(call)
+
+    def __repr__(self) -> str:
+        return f"<AsgiApp of {type(self._app).__qualname__}, calls: {len(self._calls)}>"
+
+
+# ---- what it is given --------------------------------------------------------------------------
+
+
+def _check_app(app: object) -> None:
+    """Raise `TypeError` for what is no application that runs here."""
+    if not callable(app):
+        raise TypeError(f"app must be an ASGI application, not {type(app)}")
+    packages = {one.__module__.partition(".")[0] for one in type(app).__mro__}
+    needing = sorted(packages & _ASYNCIO)
+    if needing and not packages & _TRIO:
+        raise TypeError(
+            "app needs asyncio, and this server runs on Trio: it is an application of "
+            f"{', '.join(needing)}"
+        )
+    try:
+        inspect.signature(cast("Callable[..., object]", app)).bind("scope", "receive", "send")
+    except TypeError as error:
+        raise TypeError(
+            f"app must take scope, receive and send (ASGI 3; asgiref.compatibility wraps one of "
+            f"ASGI 2): {error}"
+        ) from None
+    except ValueError:
+        pass  # made in C: only a call will tell
+
+
+def _checked(options: AsgiOptions) -> AsgiOptions:
+    """Return `options`, complete; raise `TypeError` or `ValueError` for one that is wrong."""
+    if unknown := sorted(set(options) - set(_DEFAULTS)):
+        raise TypeError(f"AsgiApp() has no option {unknown[0]!a}; it has {', '.join(_DEFAULTS)}")
+    chosen: AsgiOptions = {**_DEFAULTS, **options}
+    if chosen["lifespan"] not in {"auto", "on", "off"}:
+        raise ValueError(f'lifespan is "auto", "on" or "off", not {chosen["lifespan"]!r}')
+    if chosen["http_spec_version"] not in {"2.3", "2.4", "2.5"}:
+        raise ValueError(
+            f'http_spec_version is "2.3" to "2.5", not {chosen["http_spec_version"]!r}'
+        )
+    path: object = chosen["root_path"]
+    if not isinstance(path, str):
+        raise TypeError(f"root_path is a str, not {path!r}")
+    if path and (not path.startswith("/") or path.endswith("/")):
+        raise ValueError(f'root_path begins with "/" and does not end with one, not {path!r}')
+    _check_seconds("cancel_after", chosen["cancel_after"])
+    _check_seconds("startup_timeout", chosen["startup_timeout"])
+    _check_seconds("shutdown_timeout", chosen["shutdown_timeout"])
+    calls: object = chosen["max_calls"]
+    if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
+        raise ValueError(f"max_calls is an int of at least 1, not {calls!r}")
+    return chosen
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is a number of seconds, not {value!r}")
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"{name} must be 0 s or more, not {value}")

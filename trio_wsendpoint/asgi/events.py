@@ -1,0 +1,110 @@
+"""Reads the events that an ASGI application sends, and says what is wrong with one.
+
+An event is a mapping with a `type`.  Every error names the event and the key; the event changes
+nothing then, and the application may go on (asgi.rst, "Error handling").  Unknown keys are no
+error.  No error shows a value, which may be a message or a cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, cast
+
+from trio_wsendpoint.handshake.headers import Headers
+from trio_wsendpoint.handshake.quoting import quoted
+
+__all__ = ["Event", "bytes_of", "flag_of", "headers_of", "status_of", "text_of", "type_of"]
+
+#: What goes between a server and an application; the specification has the keys.
+Event: TypeAlias = Mapping[str, Any]
+
+_MISSING = object()
+
+
+def type_of(event: object) -> str:
+    """Return the `type` of `event`; raises `TypeError` if it is no mapping that has one."""
+    if not isinstance(event, Mapping):
+        raise TypeError(f"an event is a dict with a type, not {type(event).__name__}")
+    kind = cast("Mapping[object, object]", event).get("type")
+    if not isinstance(kind, str):
+        raise TypeError(f'the "type" of an event is a str, not {type(kind).__name__}')
+    return kind
+
+
+def status_of(event: Event) -> int:
+    """Return the status of an answer: 200 to 599, for a 1xx is no answer."""
+    status: object = event.get("status", _MISSING)
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise _wrong(event, "status", "an int", status)
+    if not 200 <= status <= 599:
+        raise ValueError(f'{_name(event)}: "status" is 200 to 599, not {status}')
+    return int(status)
+
+
+def headers_of(event: Event) -> Headers:
+    """Return the headers of `event`, which are read once; none if there are none.
+
+    Raises `TypeError` for what is no pair of bytes, and `ValueError` for what may not go on the
+    wire: so no value of the application's starts a header of its own.
+    """
+    given: object = event.get("headers", ())
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise _wrong(event, "headers", "an iterable of pairs of bytes", given)
+    pairs = [_pair(event, pair) for pair in cast("Iterable[object]", given)]
+    try:
+        return Headers(pairs)
+    except ValueError as error:
+        raise ValueError(f"{_name(event)}: {error}") from None
+
+
+def _pair(event: Event, pair: object) -> tuple[str, str]:
+    match pair:
+        case [name, value] if not isinstance(pair, (str, bytes)):
+            pass
+        case _:
+            raise TypeError(f"{_name(event)}: a header is a pair of bytes, not {_kind(pair)}")
+    if not isinstance(name, bytes):
+        raise TypeError(f"{_name(event)}: the name of a header is bytes, not {_kind(name)}")
+    shown = quoted(name.decode("latin-1"))
+    if not isinstance(value, bytes):
+        raise TypeError(f"{_name(event)}: the value of header {shown} is bytes, not {_kind(value)}")
+    return name.decode("latin-1").lower(), value.decode("latin-1")
+
+
+def bytes_of(event: Event, key: str) -> bytes | bytearray | memoryview:
+    """Return the bytes under `key`; empty if there are none."""
+    value: object = event.get(key, b"")
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise _wrong(event, key, "bytes", value)
+    return cast("bytes | bytearray | memoryview", value)
+
+
+def text_of(event: Event, key: str) -> str:
+    """Return the text under `key`; empty if there is none, or None."""
+    value: object = event.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _wrong(event, key, "a str", value)
+    return value
+
+
+def flag_of(event: Event, key: str) -> bool:
+    """Return the truth value under `key`; False if there is none."""
+    value: object = event.get(key, False)
+    if not isinstance(value, bool):
+        raise _wrong(event, key, "a bool", value)
+    return value
+
+
+def _wrong(event: Event, key: str, wanted: str, found: object) -> TypeError:
+    has = "there is none" if found is _MISSING else f"not {_kind(found)}"
+    return TypeError(f'{_name(event)}: "{key}" must be {wanted}, {has}')
+
+
+def _name(event: Event) -> str:
+    return f'"{quoted(type_of(event))[1:-1]}"'
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
