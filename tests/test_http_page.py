@@ -60,7 +60,6 @@ trio.run(main)
 """
 
 
-@pytest.mark.xfail(strict=True, reason="no server calls http_handler yet")
 def test_the_program_answers() -> None:
     [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     command = [sys.executable, "-W", "error", "-c", source + ASK]

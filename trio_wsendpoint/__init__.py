@@ -106,6 +106,7 @@ from trio_wsendpoint.protocol import (
     UnfinishedStream,
 )
 from trio_wsendpoint.protocol.coding import codec_kind
+from trio_wsendpoint.server.access_log import AccessLog, AccessRecord
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_request import HttpRequest
@@ -124,6 +125,8 @@ from trio_wsendpoint.session.statistics import (
 
 __all__ = [
     "AcceptOptions",
+    "AccessLog",
+    "AccessRecord",
     "Attempt",
     "Backoff",
     "BadRequest",

@@ -122,6 +122,7 @@ _WRAP = "write accept_endpoint(trio.SSLStream(stream, ssl_context, server_side=T
 #: What `accept_endpoint` is asked for.
 ACCEPT_WORDS: Mapping[str, str] = {
     **{word: advice for word, advice in SERVER_WORDS.items() if word != "stream"},
+    "access_log": _ONE_STREAM,
     "backlog": _ONE_STREAM,
     "bind": _ONE_STREAM,
     "fd": _ONE_STREAM,
@@ -154,6 +155,7 @@ _SERVERS = "leave it out: serve_endpoint() has this option"
 #: What `connect_endpoint` is asked for.
 CLIENT_WORDS: Mapping[str, str] = {
     **_SHARED,
+    "access_log": _SERVERS,
     "additional_headers": _HEADERS,
     "allow_redirects": "write redirects=5, the most that it takes",
     "auth": 'write headers={"Authorization": ...}, or wss://user:password@host/ as the URL',

@@ -66,7 +66,8 @@ class Limits(OptionGroup):
     `receive_buffer`: bytes of received messages that wait for `receive()` before reading stops;
     each message counts with its payload, its compressed form if it had one, 9 bytes a fragment,
     and 128 bytes more, so that empty ones count too.
-    `send_buffer`: bytes queued above which `send()` waits for room.
+    `send_buffer`: bytes queued above which `send()` waits for room; so does a message that would
+    make more wait than 32 KiB above it, until nothing else waits.
     `fragment_size`: an outgoing message larger than this leaves in fragments of this size, so
     that pings, pongs and a close can pass between them.
     `head_size`, `header_count`, `list_items`: bytes of an HTTP head, headers in it, and items in
@@ -113,6 +114,9 @@ class ServerLimits(OptionGroup):
     `opening_rate`: connections that one IP address may open in a second, or None.
     `ipv6_prefix`: bits of an IPv6 address in which two are one address for these (1 to 128): one
     host has a whole network of them.  An IPv4-mapped address is the IPv4 address.
+    `auth_failures`: answers of 401 in a row by `process_request` to one IP address that has sent
+    an Authorization header, after which it gets 429, for 1 s and then for twice as long each time,
+    60 s at most; or None.
     `retry_after`: the seconds that a refused client is told to wait.
     """
 
@@ -121,10 +125,11 @@ class ServerLimits(OptionGroup):
     connections_per_address: int | None = None
     opening_rate: int | None = None
     ipv6_prefix: int = 64
+    auth_failures: int | None = 10
     retry_after: int = 5
 
     def __post_init__(self) -> None:
-        optional = {"connections_per_address", "opening_rate"}
+        optional = {"connections_per_address", "opening_rate", "auth_failures"}
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None or field.name not in optional:

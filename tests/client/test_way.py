@@ -322,6 +322,9 @@ async def test_the_times_of_tcp_and_tls(server_context, client_context):
         connection = await says_hello(
             connect_endpoint(f"wss://localhost:{server.port}/", ssl_context=client_context)
         )
+    assert connection.peer.tls.version.startswith("TLSv1.")
+    assert ("DNS", "localhost") in connection.peer.tls.details["subjectAltName"]
+    assert "notAfter" in connection.peer.tls.details
     timings = connection.timings
     steps = [timings.dns, timings.tcp, timings.tls, timings.answer]
     assert all(step is not None and step >= 0 for step in steps)

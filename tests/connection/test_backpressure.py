@@ -193,7 +193,8 @@ async def test_an_echo_to_a_peer_that_reads_nothing_holds_what_is_stated(
 ) -> None:
     ours, theirs = half_pair()
     async with (
-        may_lose(served((ours, theirs))) as (connection, _),
+        may_lose(),
+        served((ours, theirs)) as (connection, _),
         trio.open_nursery() as nursery,
     ):
         ours.room = size // cut  # so a frame is half written

@@ -79,6 +79,11 @@ class Recorder(Instrument):
         self.connections.add(connection)
         self.heard.append(("round trip", seconds))
 
+    def handler_ended(
+        self, connection: Connection, seconds: float, error: Exception | None
+    ) -> None:
+        self.heard.append(("handler", seconds, type(error)))
+
 
 def test_the_recorder_listens_to_everything() -> None:
     assert set(HOOKS) <= set(vars(Recorder))

@@ -199,8 +199,11 @@ async def test_a_path_and_headers(handshake: bool) -> None:
         handshake=handshake,
         path="/chat?room=1",
         headers={"Cookie": "a=b"},
+        state={"user": "ana"},
         client={"headers": [("X-Own", "1")]},
     ) as (client, server):
+        assert server.state == {"user": "ana"}
+        assert client.state != server.state
         for connection in (client, server):
             request = connection.request
             assert (request.path, request.query.raw) == ("/chat", "room=1")

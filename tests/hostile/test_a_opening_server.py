@@ -103,8 +103,9 @@ async def test_a01_post_and_other_methods(autojump_clock):
             whole = request().replace(b"GET", method, 1)
             for data in (whole, whole[:-2] + b"Content-Length: 3\r\n\r\nabc"):
                 response = await under_test.ask(data)
-                assert response.status == 405
-                assert response.headers["Allow"] == "GET"
+                assert response.status == (426 if method == b"HEAD" else 405)
+                if response.status == 405:
+                    assert response.headers["Allow"].startswith("GET, HEAD")
         assert under_test.server.statistics().opened == len(under_test.bystanders)
 
 
@@ -546,29 +547,33 @@ async def test_a20_a_get_with_a_body(autojump_clock):
     lines = [
         [b"Content-Length: 5"],
         [b"Transfer-Encoding: chunked"],
-        [b"Transfer-Encoding: identity"],
-        [b"Transfer-Encoding: gzip, chunked"],
         [b"Content-Length: 5", b"Transfer-Encoding: chunked"],
         [b"Content-Length: 0", b"Transfer-Encoding: chunked"],
+    ]
+    unknown = [
+        [b"Transfer-Encoding: identity"],
+        [b"Transfer-Encoding: gzip, chunked"],
         [b"transfer-encoding: x"],
     ]
     frame = TextFrame("smuggled", mask=MASK).to_bytes()
     async with server_under_test() as under_test:
         for some in lines:
             await check(under_test, 400, with_lines(*some), with_lines(*some) + frame)
+        for some in unknown:
+            await check(under_test, 501, with_lines(*some), with_lines(*some) + frame)
         assert under_test.server.statistics().opened == len(under_test.bystanders)
 
 
 async def test_a21_a_length_that_is_nought_in_some_way(autojump_clock):
-    bad = [b"+0", b"-0", b"0x0", b"00", b"0.0", b"0_0", b"0, 1", b"0,", b"", b"\xb2", b"1" * 5000]
+    bad = [b"+0", b"-0", b"0x0", b"0.0", b"0_0", b"0, 1", b"0,", b"", b"\xb2", b"0, 0"]
     async with server_under_test() as under_test:
         await check(under_test, 400, *(replaced("Content-Length", value) for value in bad))
-        for second in (b"00", b"1", b""):
+        await check(under_test, 413, replaced("Content-Length", b"1" * 5000))
+        for second in (b"0", b"00", b"1", b""):
             lines = [b"Content-Length: 0", b"content-length: " + second]
             await check(under_test, 400, with_lines(*lines), with_lines(*reversed(lines)))
-        # Said twice it is still nothing but 0 (RFC 9112 section 6.3).
-        fine = [b"Content-Length: 0", b"CONTENT-length:0\t", b"Content-Length: 0, 0"]
-        await check_opens(under_test, *map(with_lines, fine), with_lines(fine[0], fine[0]))
+        fine = [b"Content-Length: 0", b"CONTENT-length:0\t", b"Content-Length: 00"]
+        await check_opens(under_test, *map(with_lines, fine))
 
 
 # ---- what comes behind the request -------------------------------------------------------------
@@ -903,7 +908,7 @@ async def test_a30_nothing_is_read_while_the_app_makes_up_its_mind(autojump_cloc
             await stream.send_all(message)
             await trio.sleep(0.1)
         assert trio.current_time() - began < 4
-        assert pairs[-1].received == len(request("/slow")) <= 65536
+        assert pairs[-1].received == len(request("/slow")) + Limits().pipelined
         rest = await open_raw_answer(stream)
         assert trio.current_time() - began == pytest.approx(4)
         # And nothing of it was lost.
@@ -1025,7 +1030,7 @@ async def test_a32_bad_requests_and_disconnects_leave_nothing(autojump_clock):
         request(Sec_WebSocket_Version="8"),
         b"\x16\x03\x01\x02\x00\x01",
         b"GET / HTTP/1.1\r\nX: " + b"x" * 16_400,
-        b"POST / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\n\r\n",
     ]
     async with server_under_test() as under_test:
 

@@ -190,8 +190,9 @@ def test_an_extension_of_both_sides():
 
 @pytest.mark.parametrize("is_relayed_whole", [False, True])
 def test_a_proxy_relays_messages(is_relayed_whole: bool):
-    source, proxy_in = client(), server()
-    proxy_out, target = client(), server()
+    limits = Limits(fragment_size=256 * 1024)
+    source, proxy_in = client(limits=limits), server()
+    proxy_out, target = client(limits=limits), server()
     source.send_message("first")
     source.send_message(b"x" * 300_000)
     while (frame := source.shift_write_queue()) is not None:

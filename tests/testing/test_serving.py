@@ -36,8 +36,8 @@ async def test_a_handler_and_two_clients(autojump_clock):
 
 
 async def test_options_of_both_sides(autojump_clock):
-    async def process_request(request):
-        return Response(401) if "Authorization" not in request.headers else None
+    async def process_request(opening):
+        return Response(401) if "Authorization" not in opening.request.headers else None
 
     async with serve_in_memory(greet, process_request=process_request) as served:
         with pytest.raises(HandshakeRefused, match="401"):

@@ -16,12 +16,13 @@ from trio_wsendpoint.cli.telling import Watcher, tell_opening, tell_refusal
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.handshake.errors import HandshakeRefused
 
-__all__ = ["Feed", "Input", "connect", "with_output", "within"]
+__all__ = ["Feed", "Input", "MessageSender", "connect", "with_output", "within"]
 
+MessageSender = trio.MemorySendChannel[str | bytes]
 #: Gives the messages to send: ends when there are no more.
-Input = Callable[[trio.MemorySendChannel[str | bytes]], Awaitable[None]]
+Input = Callable[[MessageSender], Awaitable[None]]
 #: Gives them to a conversation that is open, as a prompt does.
-Feed = Callable[[Conversation, trio.MemorySendChannel[str | bytes]], Awaitable[None]]
+Feed = Callable[[Conversation, MessageSender], Awaitable[None]]
 
 #: Messages of the input that are read before there is a connection to take them.
 READ_AHEAD = 64

@@ -85,6 +85,7 @@ class _Race:
         self._addresses = addresses
         self._scope = trio.CancelScope()  # cancelled by the winner
         self._are_all_lost = trio.Event()
+        # The first connection that was made; set by its try, read by the others, which end then.
         self._winner: trio.SocketStream | None = None
 
     async def run(self) -> trio.SocketStream | None:

@@ -40,6 +40,7 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
         self._turn = trio.StrictFIFOLock()  # of those that wait to send
         self._senders_waiting = 0
         self._bytes_waiting = 0
+        # A call has raised `GaveUp`; set by `_check_end`, read by the block, which then does not.
         self._is_end_told = False
 
     # ---- messages ----------------------------------------------------------------------------

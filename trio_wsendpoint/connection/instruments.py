@@ -10,14 +10,17 @@ import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 
+import trio
+
 from trio_wsendpoint.addressing import Peer
+from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.protocol.frames import Frame
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ConnectionStatistics
 
-__all__ = ["HOOKS", "Instrument", "check_instruments", "listen", "tell_refusal"]
+__all__ = ["HOOKS", "Instrument", "check_instruments", "listen", "tell_handler", "tell_refusal"]
 
 
 class Instrument:
@@ -64,6 +67,14 @@ class Instrument:
 
     def round_trip(self, connection: Connection, seconds: float) -> None:
         """Hear that a `ping()` was answered, after `seconds`."""
+
+    def handler_ended(
+        self, connection: Connection, seconds: float, error: Exception | None
+    ) -> None:
+        """Hear that the handler of a server has ended, after `seconds`, and what it raised.
+
+        `error` is None too if it was cancelled, or raised the end of its own connection.
+        """
 
 
 #: The names of all hooks.
@@ -125,6 +136,20 @@ def listen(connection: Connection, instruments: Sequence[Instrument]) -> None:
     if opened is not None:
         opened()
         tasks.act()
+
+
+def tell_handler(
+    connection: Connection, instruments: Sequence[Instrument], raised: BaseException | None
+) -> None:
+    """Tell the instruments that the handler of a connection has ended, and what it has raised."""
+    ended = _bind(connection, instruments, "handler_ended")
+    if ended is not None:
+        session = connection.tasks.session
+        is_failure = isinstance(raised, Exception) and not is_the_end(
+            raised, connection.endpoint.closing
+        )
+        ended(trio.current_time() - session.opened_at, raised if is_failure else None)
+        connection.tasks.act()
 
 
 def tell_refusal(

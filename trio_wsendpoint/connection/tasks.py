@@ -314,14 +314,18 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
-        session = self.session
-        if session.phase is not Phase.OVER:
+        if self.session.phase is not Phase.OVER:
             has_waited = await self.reader.lead_to_the_end()
-            if session.phase is Phase.OVER:
+            if self._is_over:
                 if not has_waited:
                     await trio.lowlevel.checkpoint_if_cancelled()
                 return
         await self.wait_ended()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether the stream is closed."""
+        return self.session.phase is Phase.OVER
 
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""

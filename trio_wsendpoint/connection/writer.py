@@ -21,7 +21,9 @@ __all__ = ["Writer", "Writing"]
 #: Batches that `flush` writes; the rest is the task's, between whose batches other tasks run.
 FLUSHES = 8
 #: Bytes given at a time to a stream that does not tell how many of them the peer has taken: twice
-#: as many after each piece that was taken soon, half after one that was not.
+#: as many after each piece that was taken soon, half after one that was not.  A large piece is
+#: cheap, a small one shows progress: over a memory pipe 1 MiB took 2.9 ms of CPU time with `MOST`,
+#: 26 ms with pieces of 1 KiB.
 FIRST = 1024
 FEWEST = 64
 MOST = 16384
@@ -83,6 +85,7 @@ class Writer:
         self._clock = trio.lowlevel.current_clock()
         self._work: Waiter | None = None  # the task waits here for something to write
         self.is_called = False
+        # Which task writes; set by that task, read by each that has something to write.
         self.writing = Writing.TASK if transport is None else Writing.IDLE
         self._rest = _NO_BYTES  # what the stream has not taken of a batch
         self._piece = FIRST  # bytes that the stream is given next, if it has to wait

@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 
     from trio_wsendpoint.handshake.errors import BadRequest
 
-__all__ = ["RequestReader", "ResponseReader", "serialize_request", "serialize_response"]
+__all__ = [
+    "RequestReader",
+    "ResponseReader",
+    "parse_request",
+    "serialize_request",
+    "serialize_response",
+    "text_of",
+]
 
 _DEFAULT_LIMITS = Limits()
 # RFC 9110 section 15.2: a client must be able to parse interim responses; not an endless row.
@@ -79,7 +86,7 @@ class RequestReader:
             raise refuse_head(error) from None
         if head is None:
             return None
-        request, self.fields = _parse_request(head)
+        request, self.fields = parse_request(head)
         self._check_pipelined(0)
         return request
 
@@ -89,7 +96,11 @@ class RequestReader:
             raise refuse(400, f"more than {size} bytes behind the request (Limits.pipelined)")
 
 
-def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
+def parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
+    """Return the request of a whole `head`, and its fields by their names in lower case.
+
+    Raises `BadRequest` for what is no GET in HTTP/1.1 without a body.
+    """
     # Version and method come first: they decide by what rules the rest is to be read, and a POST
     # is told that it is a POST rather than what its body lacks.
     line = head[: head.index(b"\r\n")]
@@ -101,7 +112,7 @@ def _parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
         # Never NEED_DATA: a whole head is a request, or is none.
         event = cast("h11.Request", connection.next_event())
     except h11.RemoteProtocolError as error:
-        raise _malformed(_text_of(error, line)) from None
+        raise _malformed(text_of(error, line)) from None
     headers = _decode(event.headers.raw_items())
     fields = headers.values_by_name()
     # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
@@ -125,7 +136,7 @@ def _check_line(line: bytes) -> None:
     raise _malformed(f"the request line {hide_in_line(line)} is not like 'GET / HTTP/1.1'")
 
 
-def _text_of(error: Exception, line: bytes) -> str:
+def text_of(error: Exception, line: bytes) -> str:
     """Say what h11 found wrong, without the bytes that it shows for it."""
     text, shows_bytes, _ = str(error).partition(": bytearray(")
     return f"{text} {hide_in_line(line)}" if shows_bytes else text
@@ -269,7 +280,7 @@ class ResponseReader:
         try:
             event, status = _parse_response(head)
         except h11.RemoteProtocolError as error:
-            text = _text_of(error, head)
+            text = text_of(error, head)
             raise BadResponse(f"{self._peer}'s answer is not good HTTP: {text}") from None
         if 100 <= status < 200 and status != 101:
             return False

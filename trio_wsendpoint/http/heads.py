@@ -18,8 +18,10 @@ from trio_wsendpoint.handshake.authority import parse_authority
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.http import Request
+from trio_wsendpoint.handshake.http1 import text_of
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.refusal import refuse
+from trio_wsendpoint.handshake.secrecy import hide_in_line, hide_in_url
 from trio_wsendpoint.http.framing import Framing, framing_of
 
 __all__ = [
@@ -121,11 +123,11 @@ def _check_line(line: str) -> tuple[str, str, str]:
     """Return method, target and version; those that are refused whatever follows raise."""
     parts = line.split(" ")
     if len(parts) != 3 or not parts[1]:
-        raise malformed(f"the request line {quoted(line)}")
+        raise malformed(f"the request line {hide_in_line(line.encode())}")
     method, target, protocol = parts
     name, _, version = protocol.partition("/")
     if name != "HTTP" or not version.replace(".", "", 1).isdigit() or not is_token(method):
-        raise malformed(f"the request line {quoted(line)}")
+        raise malformed(f"the request line {hide_in_line(line.encode())}")
     if version not in {"1.0", "1.1"}:
         raise refuse(505, f"only HTTP/1.0 and 1.1 are served, not {quoted(version)}")
     if method in _REFUSED_METHODS:
@@ -137,7 +139,7 @@ def _check_target(target: str, method: str) -> None:
     # RFC 9112 section 3.2: the origin form, the absolute form, and `*` for OPTIONS alone.
     is_one = target.startswith("/") or target.lower().startswith(_SCHEMES)
     if (not is_one and (target, method) != ("*", "OPTIONS")) or "#" in target:
-        raise malformed(f"the target {quoted(target)}")
+        raise malformed(f"the target {quoted(hide_in_url(target))} is neither a path nor a URL")
 
 
 def _parse(head: bytes) -> Request:
@@ -147,7 +149,7 @@ def _parse(head: bytes) -> Request:
         # Never NEED_DATA: a whole head is a request, or is none.
         event = cast("h11.Request", connection.next_event())
     except h11.RemoteProtocolError as error:
-        raise malformed(str(error)) from None
+        raise malformed(text_of(error, head[: head.index(b"\r\n")])) from None
     headers = Headers(
         (name.decode("ascii"), value.decode("iso-8859-1"))
         for name, value in event.headers.raw_items()

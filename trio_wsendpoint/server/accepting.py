@@ -26,11 +26,13 @@ from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import (
     Headers,
     Request,
-    RequestReader,
     Response,
     serialize_response,
 )
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.handshake.head import BadHead, HeadReader
+from trio_wsendpoint.handshake.http1 import parse_request
+from trio_wsendpoint.handshake.refusal import refuse, refuse_head
 from trio_wsendpoint.handshake.server import Agreement
 from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
@@ -108,8 +110,8 @@ class ServerOpening:
 
     It knows how far it has come when its time is up, or when the server drops it.  What takes no
     waiting is done in no cancel scope: most requests are here when they are looked for, and there
-    is room for the answer.  A whole request for a WebSocket is read by `RequestReader`, at little
-    cost; whatever else comes is an `HttpLink`'s.
+    is room for the answer.  A whole request for a WebSocket is read here, at little cost;
+    whatever else comes is an `HttpLink`'s.
     """
 
     __slots__ = (
@@ -155,8 +157,9 @@ class ServerOpening:
         self._refusals = refusals
         self._hooks = hooks
         self._finder = ClientFinder(logger, rules, hooks.count, retry_after_of(settings))
-        self._reader = RequestReader(settings.limits)
+        self._reader = HeadReader(settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
+        # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = _Stage.BEFORE_PROXY
         self._drop_reason: str | None = None  # once the server has dropped it
         self._is_over_limit = False  # the reason is a limit, not the end of the server
@@ -169,6 +172,11 @@ class ServerOpening:
         self._asking: Asking | None = None  # while the app looks at the request
         #: Whether the app has accepted and closed it: there is nothing left to do for a handler.
         self.is_handled = False
+
+    @property
+    def request(self) -> Request | None:
+        """What is asked, once it is complete."""
+        return self._request
 
     @property
     def has_request(self) -> bool:
@@ -259,15 +267,35 @@ class ServerOpening:
         self._stage = _Stage.REQUEST
         if self._drop_reason is not None:
             raise self._too_late()
-        data = await self._receive_more()
-        self._is_probe = False
+        head = await self._read_head()
         try:
-            request = self._reader.receive_data(data)
+            request, fields = parse_request(head)
         except BadRequest:
-            request = None  # the link says what is wrong with it
-        if request is not None and request.is_upgrade:
-            return await self._accept_or_refuse(request, self._reader.fields)
+            pass  # the link says what is wrong with it, if anything is
+        else:
+            # A length, if only of 0, is looked at more closely.
+            if request.is_upgrade and "content-length" not in fields:
+                self._check_pipelined()
+                return await self._accept_or_refuse(request, fields)
+        data = head + self._reader.trailing
+        self._reader = HeadReader(self._settings.limits)
         return await self._open_by_link(data)
+
+    async def _read_head(self) -> bytes:
+        """Return the first head; raises `BadRequest` for what is none."""
+        head: bytes | None = None
+        while head is None:
+            # While we wait, nothing holds what has come but the reader.
+            try:
+                head = self._reader.receive_data(await self._receive_more())
+            except BadHead as error:
+                raise refuse_head(error) from None
+        return head
+
+    def _check_pipelined(self) -> None:
+        size = self._settings.limits.pipelined
+        if len(self._reader.trailing) > size:
+            raise refuse(400, f"more than {size} bytes behind the request (Limits.pipelined)")
 
     async def _open_by_link(self, data: bytes) -> Connection:
         """Take requests, of which `data` has come, until one opens a WebSocket."""
@@ -341,7 +369,7 @@ class ServerOpening:
     async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
         timeouts, hooks = self._settings.timeouts, self._hooks
         asking = self._asking = Asking(
-            timeouts.process, self._too_late, self._logger, hooks.nursery, self._read_on
+            timeouts.process, self._too_late, self._logger, hooks, self._read_on
         )
         if self._drop_reason is not None:
             asking.cancel()
@@ -366,22 +394,24 @@ class ServerOpening:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise self._lost(error) from error
             if came:
+                self._is_probe = False
                 return came
         return await self._wait(self._receive)
 
-    async def _receive(self) -> bytes:
+    async def _receive(self, at_most: int = CHUNK) -> bytes:
         """Return what comes next; raises `HandshakeError` if the client has gone."""
         transport = self._transport
         try:
             if transport is None:
-                data = bytes(await self.stream.receive_some(CHUNK))
+                data = bytes(await self.stream.receive_some(at_most))
             else:
-                while (came := transport.receive_nowait(CHUNK)) is None:
+                while (came := transport.receive_nowait(at_most)) is None:
                     await transport.wait_readable()
                 data = came
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise self._lost(error) from error
         if data:
+            self._is_probe = False
             return data
         if self._is_probe:
             raise _Over("a health check")
@@ -392,10 +422,16 @@ class ServerOpening:
         return _Over("a health check") if self._is_probe else lost(error)
 
     async def _read_on(self) -> None:
-        """Take in what the client sends ahead of its answer; raise if it has gone."""
+        """Take in what the client sends ahead of its answer; raise if it has gone.
+
+        What is more than `Limits.pipelined` stays where it is.
+        """
         link = self._link
         if link is None:
-            self._reader.receive_data(await self._receive())
+            room = self._settings.limits.pipelined - len(self._reader.trailing)
+            if room <= 0:
+                await trio.sleep_forever()
+            self._reader.receive_data(await self._receive(room))
         elif link.lost is not None:
             raise lost(link.lost)
         elif link.is_gone:

@@ -17,10 +17,10 @@ __all__ = ["HttpRequest"]
 class HttpRequest(Request):
     """A `Request` with its body, and what is known of its client.
 
-    `peer`: the client; `local`: our end of the connection.  `state`: what `process_request` has
-    put into `Opening.state`, else a namespace without attributes.  `is_secure`: whether it came
-    over TLS, as a trusted proxy tells, if one does.  `exchange`: what the request and its answer
-    go through; most handlers return a response and need it not.
+    `peer`: the client; `local`: our end of the connection.  `state`: the app's, at first a
+    namespace without attributes.  `is_secure`: whether it came over TLS, as a trusted proxy
+    tells, if one does.  `exchange`: what the request and its answer go through; most handlers
+    return a response and need it not.
     """
 
     __slots__ = ("exchange", "is_secure", "local", "peer", "state")

@@ -23,9 +23,10 @@ from trio_wsendpoint.addressing import (
     claim_inherited,
     parse_listen_fds,
 )
+from trio_wsendpoint.server.listening import without_tls
 from trio_wsendpoint.transport.listeners import SocketWrapper
 
-__all__ = ["InheritedListener", "claim_sockets", "take_over"]
+__all__ = ["InheritedListener", "claim_sockets", "is_inherited", "take_over"]
 
 _FAMILIES = frozenset(
     getattr(socket, name) for name in ("AF_INET", "AF_INET6", "AF_UNIX") if hasattr(socket, name)
@@ -44,6 +45,11 @@ class InheritedListener(SocketWrapper):
 
     def __repr__(self) -> str:
         return f"<InheritedListener {self.address}, descriptor {self.number}>"
+
+
+def is_inherited(listener: trio.abc.Listener[trio.abc.Stream]) -> bool:
+    """Tell whether another process may go on accepting from the socket of `listener`."""
+    return isinstance(without_tls(listener), InheritedListener)
 
 
 def claim_sockets(

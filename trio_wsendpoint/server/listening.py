@@ -17,7 +17,7 @@ from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 from trio_wsendpoint.transport.streams import AcceptedSocket
 
-__all__ = ["accept_streams", "addresses", "texts_of", "urls_of", "without_tls"]
+__all__ = ["accept_streams", "addresses", "close_listeners", "texts_of", "urls_of", "without_tls"]
 
 #: Errors of accept() that say that the machine is short of something, not that we are wrong.
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -82,6 +82,18 @@ def urls_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[st
             if url not in urls:
                 urls.append(url)
     return tuple(urls)
+
+
+async def close_listeners(
+    listeners: Iterable[trio.abc.Listener[trio.abc.Stream]], logger: Logger
+) -> None:
+    """Close each of them, even if cancelled; an error of one is logged."""
+    for listener in listeners:
+        try:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(listener)
+        except Exception as error:
+            logger.error("a listener could not be closed", exc_info=error)
 
 
 class _SpareDescriptor:

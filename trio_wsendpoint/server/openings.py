@@ -14,7 +14,9 @@ from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
+from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.back_off import BackOff
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
@@ -56,9 +58,11 @@ class Openings:
         self._present: dict[ServerOpening, None] = {}  # the oldest first
         self._kept: dict[ServerOpening, None] = {}  # which have brought plain requests
         self._admission = Admission(settings.server_limits)
+        self._back_off = BackOff(settings.server_limits)
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
+        self._is_draining = False  # streams of plain requests are not kept any more
 
     def __len__(self) -> int:
         return len(self._present)
@@ -101,6 +105,7 @@ class Openings:
         raised after that is raised as it is.  `is_closing`: the server stops, and refuses it.
         """
         opening: ServerOpening | None = None
+        began = trio.current_time()
         try:
             opening = self._make(visit, hooks)
             self._present[opening] = None
@@ -117,6 +122,10 @@ class Openings:
             if not isinstance(error, HandshakeError):
                 with contextlib.suppress(Exception):
                     visit.logger.error("the opening failed", exc_info=error)
+            elif opening is not None:
+                seconds = trio.current_time() - began
+                peer = visit.logger.ends.peer
+                write_refusal(error, opening.request, peer, seconds, self._settings)
             raise NotOpened from error
         finally:
             if opening is None:
@@ -135,6 +144,8 @@ class Openings:
         def keep() -> None:
             self._forget(opening)
             self._kept[opening] = None
+            if self._is_draining:
+                opening.drop()
 
         def count(address: str | None, *, is_opening: bool) -> str | None:
             return self._count(visit, address, is_opening=is_opening)
@@ -145,7 +156,9 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=dataclasses.replace(hooks, begin=begin, keep=keep, count=count),
+            hooks=dataclasses.replace(
+                hooks, begin=begin, keep=keep, count=count, back_off=self._back_off
+            ),
         )
         return opening
 
@@ -167,6 +180,12 @@ class Openings:
         else:
             self.refused += 1
         return why
+
+    def stop_plain(self) -> None:
+        """End the streams of plain requests when what is asked is answered, now and from now on."""
+        self._is_draining = True
+        for opening in self._kept:
+            opening.drop()
 
     def drop_all(self) -> None:
         """Refuse all of them: the server stops."""

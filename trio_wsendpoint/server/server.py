@@ -9,33 +9,35 @@ unless `on_handler_error="raise"` lets it end the server.
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Sequence
 
 import trio
 
-from trio_wsendpoint.connection.closed import ConnectionLost, is_the_end
+from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.connection.instruments import tell_handler
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
+from trio_wsendpoint.server.access_records import write_connection
+from trio_wsendpoint.server.bound import Bound
+from trio_wsendpoint.server.goodbyes import Drain, check_seconds, say_goodbye, wait_for_rest
+from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
 from trio_wsendpoint.server.hooks import Hooks
-from trio_wsendpoint.server.listening import accept_streams, addresses, texts_of, urls_of
+from trio_wsendpoint.server.inherited import is_inherited
+from trio_wsendpoint.server.listening import accept_streams, close_listeners
 from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
-from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
 
 __all__ = ["EndpointServer", "Handler"]
 
-#: What a server runs for each connection.
-Handler = Callable[[Connection], Awaitable[object]]
 
-
-class EndpointServer:
+class EndpointServer(Bound):
     """A server that is running: made by `serve_endpoint` and `run_endpoint`.
 
     `listeners` are its listeners.
@@ -48,9 +50,9 @@ class EndpointServer:
         rules: Rules,
         listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
     ) -> None:
+        super().__init__(listeners)
         self._handler = handler
         self._settings = settings
-        self.listeners = tuple(listeners)
         self._connections: dict[Connection, None] = {}  # in the order in which they opened
         self._ending: dict[Connection, None] = {}  # whose handlers have ended, and not yet they
         self._totals = Totals()
@@ -60,29 +62,13 @@ class EndpointServer:
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
+        self._drain: Drain | None = None  # once it drains
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
         self._failed = self._listening = 0
 
     # ---- what it tells -----------------------------------------------------------------------
-
-    @property
-    def port(self) -> int:
-        """The TCP port that it listens on; raises `ValueError` if no listener has one."""
-        for address in addresses(self.listeners):
-            return address[1]
-        raise ValueError("this server does not listen on a TCP port")
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """A URL for each TCP port it listens on, as `ws://127.0.0.1:8765/`."""
-        return urls_of(self.listeners)
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Each address it listens on, as `tcp:127.0.0.1:8765` or `unix:/run/app.sock`."""
-        return texts_of(self.listeners)
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -108,14 +94,10 @@ class EndpointServer:
     def __repr__(self) -> str:
         if self._closed.is_set():
             return "<EndpointServer closed>"
-        if self._farewell is not None:
-            where = "closing"
+        if self._farewell is not None or self._drain is not None:
+            where = "closing" if self._farewell is not None else "draining"
         else:
-            try:
-                paths = [text for text in self.addresses if text.startswith("unix:")]
-                where = " ".join([*self.urls, *paths]) or f"{len(self.listeners)} listener(s)"
-            except OSError:  # a listener was closed from outside
-                where = "a listener that is closed"
+            where = self.tell_where()
         return f"<EndpointServer {where}, connections: {len(self._connections)}>"
 
     # ---- its end -----------------------------------------------------------------------------
@@ -146,10 +128,9 @@ class EndpointServer:
         Raises `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
+        check_seconds(grace=grace)
         grace = self._settings.timeouts.grace if grace is None else grace
-        if not grace >= 0:
-            raise ValueError(f"grace must be 0 s or more, not {grace}")
-        is_inside = self._is_inside()
+        is_inside = is_within(self._nursery)
         try:
             if self._farewell is None:
                 self._farewell = code, reason
@@ -168,30 +149,65 @@ class EndpointServer:
             raise
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    def _is_inside(self) -> bool:
-        """Tell whether the caller is a handler's task, or one of a nursery within it."""
-        nursery = trio.lowlevel.current_task().parent_nursery
-        while nursery is not None and nursery is not self._nursery:
-            nursery = nursery.parent_task.parent_nursery
-        return nursery is not None
+    async def drain(
+        self,
+        over: float = 30.0,
+        code: int = CloseCode.ENDPOINT_UNAVAILABLE,
+        reason: str = "",
+        grace: float | None = None,
+    ) -> None:
+        """Stop without a crowd: as `aclose`, but say goodbye over `over` seconds.
+
+        Its listeners are closed; an inherited one stays open, for another process that shares it.
+        Openings under way are finished.  Each connection is closed at a moment that `random_bytes`
+        draws; when the last was told, handlers have `grace` seconds more.  1012 as `code` tells
+        clients that they may come back at once.
+
+        Calling it again waits for the end.  `aclose` tells the rest at once.  If cancelled, the
+        server goes on draining.  From inside a handler it does not wait.
+
+        Raises `InvalidCloseCode` or `ValueError` before anything is done.
+        """
+        CloseFrame(code, reason)
+        check_seconds(over=over, grace=grace)
+        while self._nursery is None and not self._closed.is_set():  # it begins just now
+            await trio.lowlevel.checkpoint()
+        if self._drain is None and self._farewell is None and self._nursery is not None:
+            draw = self._settings.random_bytes
+            self._drain = Drain(over, code, reason, draw, self._say_goodbye)
+            self._nursery.start_soon(self._run_drain, self._drain, grace)
+        await trio.lowlevel.checkpoint()
+        if not is_within(self._nursery):
+            await self._closed.wait()
 
     async def _begin_to_close(self, code: int, reason: str) -> None:
         for scope in self._accepting:
             scope.cancel()
         self._openings.drop_all()
         if self._nursery is not None:
-            goodbye = self._settings.timeouts.goodbye
             for connection in self.connections:
-                is_told = connection.tasks.dismiss(code, reason)
-                self._nursery.start_soon(
-                    _close_connection, connection, code, reason, goodbye if is_told else 0
-                )
-        for listener in self.listeners:
-            try:
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(listener)
-            except Exception as error:
-                self._settings.logger.error("a listener could not be closed", exc_info=error)
+                self._say_goodbye(connection, code, reason)
+        if self._drain is not None:
+            self._drain.stop()
+        await close_listeners(self.listeners, self._settings.logger)
+
+    def _say_goodbye(self, connection: Connection, code: int, reason: str) -> None:
+        if self._nursery is not None:
+            goodbye = self._settings.timeouts.goodbye
+            say_goodbye(self._nursery, connection, code, reason, goodbye)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run_drain(self, drain: Drain, grace: float | None) -> None:
+        await wait_for_rest(lambda: self._openings.accepted)
+        for scope in self._accepting:
+            scope.cancel()
+        ours = [listener for listener in self.listeners if not is_inherited(listener)]
+        await close_listeners(ours, self._settings.logger)
+        self._openings.stop_plain()
+        for connection in self.connections:
+            drain.add(connection)
+        await drain.run(lambda: len(self._openings) > 0)
+        await self.aclose(drain.code, drain.reason, grace)
 
     # ---- its tasks ---------------------------------------------------------------------------
 
@@ -254,7 +270,7 @@ class EndpointServer:
             async with context as connection:
                 try:
                     if not visit.is_handled:
-                        await self._handle(connection)
+                        await call_handler(self._handler, connection)
                 except Exception as error:
                     self._give_up_for(error, connection)
                     raise
@@ -262,21 +278,17 @@ class EndpointServer:
                     self._note_handled(connection)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
-                self._note_end(error, visit.connection, visit.logger)
+                is_known = any(error is one for one in self._errors)  # which will be raised
+                if not isinstance(error, NotOpened) and not is_known:
+                    self._failed += log_end(error, visit.connection, visit.logger)
         finally:
             if (served := visit.connection) is not None:
                 del self._ending[served]
                 self._totals.add(served.tasks.session.counts(), served.endpoint.closing)
+                write_connection(served, self._settings)
             self._openings.release(visit)
-
-    @trio.lowlevel.disable_ki_protection
-    async def _handle(self, connection: Connection) -> None:
-        awaitable: object = self._handler(connection)
-        if not inspect.isawaitable(awaitable):
-            raise TypeError(
-                f"the handler must be an async function: {self._handler!r} returned {awaitable!r}"
-            )
-        await awaitable
+            if self._drain is not None:
+                self._drain.note_change()
 
     def _give_up_for(self, error: Exception, connection: Connection) -> None:
         """End the server if it is to raise what a handler has raised."""
@@ -306,7 +318,6 @@ class EndpointServer:
     async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
         """Open a connection; what `process_request` raises after it has accepted is a handler's."""
         is_closing = self._farewell is not None
-
         hooks = Hooks(
             context.nursery,
             lambda connection: self._begin(connection, context),
@@ -329,34 +340,11 @@ class EndpointServer:
         context.begin(connection)
         if self._farewell is not None and self._nursery is not None:
             # Its 101 had left when the others were told.
-            self._nursery.start_soon(_close_connection, connection, *self._farewell, 0)
+            say_goodbye(self._nursery, connection, *self._farewell, 0)
+        elif self._drain is not None:
+            self._drain.add(connection)
 
     def _note_handled(self, connection: Connection) -> None:
         del self._connections[connection]
         self._ending[connection] = None
-
-    def _note_end(self, error: Exception, connection: Connection | None, logger: Logger) -> None:
-        if isinstance(error, NotOpened):
-            return
-        if connection is None:
-            logger.error("the opening failed", exc_info=error)
-            return
-        # A handler need not catch what the end of its connection raises: that is no failure.
-        if is_the_end(error, connection.endpoint.closing):
-            logger.debug("the handler ended with its connection: %s", error)
-        elif not any(error is one for one in self._errors):  # which will be raised instead
-            self._failed += 1
-            logger.error("the handler failed", exc_info=error)
-
-
-@trio.lowlevel.enable_ki_protection
-async def _close_connection(connection: Connection, code: int, reason: str, goodbye: float) -> None:
-    """Close `connection`, after `goodbye` seconds in which its handler may do so."""
-    if goodbye:
-        # When the grace is over its handler is cancelled, whose end closes it.
-        with trio.move_on_after(goodbye):
-            await connection.wait_closed()
-    # Shielded: when the grace is over its handler is cancelled, and ends it with a goodbye.
-    # What could not be sent is logged.
-    with trio.CancelScope(shield=True), contextlib.suppress(ConnectionLost):
-        await connection.aclose(code, reason)
+        tell_handler(connection, self._settings.instruments, sys.exception())

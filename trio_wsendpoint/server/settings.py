@@ -21,6 +21,7 @@ from trio_wsendpoint.handshake import OriginPolicy, Origins, Response
 from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.protocol.endpoint import ServerEndpoint
+from trio_wsendpoint.server.access_log import AccessLog
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.listen import Listen, as_listens
 from trio_wsendpoint.server.opening import Opening
@@ -72,6 +73,8 @@ class ServeOptions(AcceptOptions, total=False):
     `server_limits`: how many connections to take on, see `ServerLimits`.
     `on_handler_error`: "log" logs the error of a handler once, and goes on; "raise" closes the
     server gracefully and lets the error out of its block.
+    `access_log`: writes a line for each connection that has ended and for each request that was
+    answered otherwise; see `AccessLog`.  None writes none.
     `http_handler`: an async function that is given each `HttpRequest` that asks for no WebSocket,
     and returns a `Response` or a `StreamedResponse`.  Without one GET and HEAD get 426, others 405.
     `http`: how much such a request may bring, and how long it may take; see `HttpLimits`.
@@ -84,6 +87,7 @@ class ServeOptions(AcceptOptions, total=False):
     listen: Sequence[str | Listen] | None
     server_limits: ServerLimits
     on_handler_error: Literal["log", "raise"]
+    access_log: AccessLog | None
     http_handler: HttpHandler | None
     http: HttpLimits
 
@@ -134,6 +138,7 @@ class ServeSettings(AcceptSettings):
     listen: Sequence[str | Listen] | None = None
     server_limits: ServerLimits = field(default_factory=ServerLimits)
     on_handler_error: Literal["log", "raise"] = "log"
+    access_log: AccessLog | None = None
     http_handler: HttpHandler | None = None
     http: HttpLimits = field(default_factory=HttpLimits)
 
@@ -149,6 +154,8 @@ class ServeSettings(AcceptSettings):
             raise TypeError(f"server_limits must be ServerLimits(...), not {self.server_limits!r}")
         if self.on_handler_error not in {"log", "raise"}:
             raise ValueError(f'on_handler_error is "log" or "raise", not {self.on_handler_error!r}')
+        if self.access_log is not None and not isinstance(self.access_log, AccessLog):
+            raise TypeError(f"access_log must be AccessLog(...), not {self.access_log!r}")
         if self.http_handler is not None:
             check_async_function("http_handler", self.http_handler, "request")
         if not isinstance(self.http, HttpLimits):

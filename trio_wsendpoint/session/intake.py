@@ -16,8 +16,9 @@ __all__ = ["READ_SIZE", "Intake"]
 
 #: A batch of frames ends when so many bytes were inflated.
 INFLATED = 64 * 1024
-#: Bytes asked of a stream at a time.  Four messages of 16 KiB and their headers are in it (at 64 KiB every fourth message is cut, and costs
-#: 1.7 times as much).  It is below the size from which on an allocation is the system's (128 KiB).
+#: Bytes asked of a stream at a time.  Four messages of 16 KiB and their headers are in it: at
+#: 64 KiB every fourth message is cut, and they cost 1.7 times as much.  It is below the size from
+#: which on memory comes from the system (128 KiB).
 READ_SIZE = 72 * 1024
 #: Bytes that are asked for at least.
 LEAST_READ = 4096

@@ -92,7 +92,7 @@ class Lifecycle:
         # ---- time
         self._now = now  # of the call that runs
         self._deadlines = Deadlines(timeouts.write)
-        # Since when nothing is read until the app takes something, in seconds; set by `_need_of`,
+        # Since when nothing is read until the app takes something, in seconds; set by `_pause`,
         # None again by `_resume`.  A peer is not judged by that time.
         self._paused_since: float | None = None
         # ---- what it tells
@@ -272,6 +272,18 @@ class Lifecycle:
                 self._set(Due.LINGER, now + self._timeouts.linger)
             elif Due.CLOSE not in self._deadlines:  # to end our bytes may take waiting
                 self._set(Due.CLOSE, now + self._timeouts.close)
+
+    def _pause(self, now: float) -> None:
+        """Note that nothing is read until the app takes something."""
+        if self._paused_since is None:
+            self._paused_since = now
+
+    def _resume(self, now: float) -> None:
+        """Note that reading goes on: the peer is not judged by the time in which it did not."""
+        if self._paused_since is not None:
+            self.intake.live(now)
+            self.intake.spare(now - self._paused_since)
+            self._paused_since = None
 
     # ---- time --------------------------------------------------------------------------------
 

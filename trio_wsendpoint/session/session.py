@@ -130,13 +130,6 @@ class Session(Lifecycle):
             self._resume(now)
         return need
 
-    def _resume(self, now: float) -> None:
-        """Note that reading goes on: the peer is not judged by the time in which it did not."""
-        if self._paused_since is not None:
-            self.intake.live(now)
-            self.intake.spare(now - self._paused_since)
-            self._paused_since = None
-
     def _need_of(self, progress: Progress | None, now: float) -> Need:
         if self.phase is Phase.OVER:
             return Need.END
@@ -150,8 +143,7 @@ class Session(Lifecycle):
             return Need.DATA
         elif not self.intake.is_full:
             return Need.TURN
-        if self._paused_since is None:
-            self._paused_since = now
+        self._pause(now)
         return Need.APP
 
     def note_closed(self, now: float) -> None:

@@ -102,7 +102,7 @@ class MemoryNetwork:
     def listen(self, address: str = DEFAULT, *, backlog: int = 16) -> MemoryListener:
         """Listen at `address`, which is any text; `backlog`: connections that may wait there.
 
-        Raises `OSError` (`EADDRINUSE`) if somebody listens there.
+        Raises `OSError` (`EADDRINUSE`) if another listener is there.
         """
         if address in self._listeners:
             raise os_error(errno.EADDRINUSE)

@@ -51,6 +51,7 @@ def connection_pair(
     url: str = URL,
     path: str | None = None,
     headers: HeaderItems = (),
+    state: Any = None,
     client: ConnectOptions | None = None,
     server: AcceptOptions | None = None,
 ) -> AbstractAsyncContextManager[ConnectionPair]:
@@ -61,6 +62,8 @@ def connection_pair(
     `trio.testing.memory_stream_pair()`, which holds any amount.  `url`: what the client asks for.
     `path`: a path, with a query or without, in place of that of `url`; `headers`: those of the
     request, as a handler finds them in `connection.request`, in addition to what the client sends.
+    `state`: what the handler finds in `connection.state`, unless it is None, as if
+    `process_request` had put it there.
     `client`, `server`: options as for `connect_endpoint` and `accept_endpoint`; by default their
     `random_bytes` are `seeded_bytes(1)` and `seeded_bytes(2)`, so that each run of a test is the
     same.
@@ -80,11 +83,12 @@ def connection_pair(
         asked = WebSocketURL.parse(f"ws://{target.host_header}{_checked_path(path)}")
         target = replace(target, target=asked.target)
     return _ConnectionPairContext(
-        handshake,
-        streams or trio.testing.memory_stream_pair(),
-        target,
-        ConnectSettings(**client),
-        AcceptSettings(**server),
+        handshake=handshake,
+        streams=streams or trio.testing.memory_stream_pair(),
+        target=target,
+        state=state,
+        client=ConnectSettings(**client),
+        server=AcceptSettings(**server),
     )
 
 
@@ -97,21 +101,26 @@ def _checked_path(path: str) -> str:
 class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):
     def __init__(
         self,
+        *,
         handshake: bool,
         streams: tuple[trio.abc.Stream, trio.abc.Stream],
         target: WebSocketURL,
+        state: Any,
         client: ConnectSettings,
         server: AcceptSettings,
     ) -> None:
         self._handshake = handshake
         self._streams = streams
         self._target = target
+        self._state = state
         self._client = client
         self._server = server
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> ConnectionPair:
         opened = await self._open()
+        if self._state is not None:
+            opened.server.state = self._state
         for connection, settings in zip(opened, (self._client, self._server), strict=True):
             await self._stack.enter_async_context(
                 ConnectionContext(_Opened(connection), instruments=settings.instruments)

@@ -321,7 +321,7 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
         return True
 
     def interrupt(self) -> None:
-        """Let whoever waits in `wait_readable` or `wait_writable` return early."""
+        """Wake the tasks in `wait_readable` and `wait_writable`, which then return early."""
         self._interruptions += 1
         self._incoming.readers.unpark_all()
         self._outgoing.writers.unpark_all()

@@ -35,9 +35,9 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
 class NonBlockingStream(trio.abc.Stream):
     """A stream that also reads and writes without waiting.
 
-    The two `*_nowait` methods never wait and are no checkpoints.  `wait_readable` and
-    `wait_writable` are; they may return early, and must be tried again then.  One task at a time
-    waits for either: a second gets `trio.BusyResourceError`.  All of them raise
+    The methods `*_nowait`, to read, write, end and close, never wait and are no checkpoints.
+    `wait_readable` and `wait_writable` are; they may return early, and must be tried again then.
+    One task at a time waits for either: a second gets `trio.BusyResourceError`.  All of them raise
     `trio.BrokenResourceError` when the stream broke and `trio.ClosedResourceError` after we have
     closed it, which also wakes the tasks that wait.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,14 +15,16 @@ from trio_wsendpoint.cli.arguments import (
     target_of,
     telling_options,
 )
-from trio_wsendpoint.cli.connect import connect
+from trio_wsendpoint.cli.connect import Feed, MessageSender, connect
+from trio_wsendpoint.cli.dialogue import converse
 from trio_wsendpoint.cli.lines import descriptor_source, read_messages, to_message
-from trio_wsendpoint.cli.outcome import Outcome, UsageFault
+from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
+from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.screen import Screen
 from trio_wsendpoint.cli.secrets import text_of
 from trio_wsendpoint.cli.shell import Telling, execute, guarded, make_plan
 from trio_wsendpoint.cli.stopping import Stop
-from trio_wsendpoint.cli.talk import Manner
+from trio_wsendpoint.cli.talk import Conversation, Manner
 
 __all__ = ["connect_command"]
 
@@ -55,6 +58,7 @@ __all__ = ["connect_command"]
     help="After the end of the input, wait so long for another message.",
 )
 @click.option("--close", "closing", metavar="CODE[:REASON]", help="Close with it, not with 1000.")
+@click.option("--history/--no-history", default=True, help="Keep what is typed, mode 0600.")
 @click.option("--null", "is_null", is_flag=True, help="NUL ends a message, in and out.")
 def connect_command(url: str, **given: Any) -> int:
     """Talk to URL: each line that is typed, or piped, is a message.
@@ -78,12 +82,41 @@ def _connect(url: str, given: dict[str, Any]) -> int:
     async def read(messages: trio.MemorySendChannel[str | bytes]) -> None:
         await read_messages(descriptor_source(0), messages, end=end, binary=binary)
 
+    is_interactive = screen.is_interactive and not telling.is_json
+
     async def program(stop: Stop) -> Outcome:
         return await connect(
-            plan, output, stop, manner=manner, read=read, first=first, frames=given["frames"]
+            plan,
+            output,
+            stop,
+            manner=manner,
+            read=read,
+            first=first,
+            frames=given["frames"],
+            feed=_prompt(output, stop, has_history=given["history"]) if is_interactive else None,
         )
 
     return execute(program, output, debug=telling.debug, max_time=telling.max_time)
+
+
+def _prompt(output: Output, stop: Stop, *, has_history: bool) -> Feed:
+    """Return what feeds a conversation from a prompt."""
+    from trio_wsendpoint.cli.prompt import (  # noqa: PLC0415 - slow, and for a terminal only
+        Prompt,
+        history_path,
+        private_file,
+    )
+
+    history = private_file(history_path()) if has_history else None
+
+    def make(on_line: Callable[[str], object], on_interrupt: Callable[[], object]) -> Prompt:
+        return Prompt(history, on_line=on_line, on_interrupt=on_interrupt)
+
+    async def feed(conversation: Conversation, messages: MessageSender) -> None:
+        async with messages:  # the prompt sends by itself
+            await converse(conversation, output, make, lambda: stop.note(Status.INTERRUPTED))
+
+    return feed
 
 
 def _closing(text: str | None) -> tuple[int, str]:
