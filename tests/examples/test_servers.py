@@ -238,7 +238,7 @@ async def get(url: str) -> tuple[int, bytes]:
     host, _, path = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     async with await trio.open_tcp_stream(name, int(port)) as stream:
-        await stream.send_all(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        await stream.send_all(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join([data async for data in stream])
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body
