@@ -26,8 +26,8 @@ async def handler(connection):
         await connection.send(message)
 
 
-async def refuse(request):
-    if request.path == "/401":
+async def refuse(opening):
+    if opening.request.path == "/401":
         headers = {"WWW-Authenticate": "Bearer", "Set-Cookie": "id=secret-word"}
         return Response(401, headers, "who are you\x1b[2J?")
     return None

@@ -157,6 +157,7 @@ class Bench:
         load, result = self._load, self.result
         await trio.sleep(load.warmup)
         self._is_counting = True
+        self._out = 0  # those of the warm-up are not looked at, when they are answered either
         self._started = self._out_since = trio.current_time()
         self._cpu = time.process_time()
         end = self._started + load.seconds
@@ -176,11 +177,10 @@ class Bench:
         self._is_counting = False
 
     def _count_out(self, change: int) -> None:
-        """Note that so many more messages are out from now on."""
+        """Note that so many more messages of those that count are out from now on."""
         now = trio.current_time()
-        if self._is_counting:
-            self.result.waiting_area += self._out * (now - self._out_since)
-            self._out_since = now
+        self.result.waiting_area += self._out * (now - self._out_since)
+        self._out_since = now
         self._out += change
 
     async def _connection(
@@ -213,7 +213,8 @@ class Bench:
                 nursery.start_soon(self._send_when_due, connection, due, number)
             await self._receive(connection, due, slots)
             nursery.cancel_scope.cancel()
-        self._count_out(-len(due))
+        if self._is_counting:
+            self._count_out(-sum(began >= self._started for began in due))
         self.result.closed += 1
 
     async def _send_at_will(
@@ -235,10 +236,9 @@ class Bench:
 
     async def _send(self, connection: Connection, due: deque[float], at: float) -> bool:
         due.append(at)
-        self._count_out(1)
-        if self._is_counting:  # it was out, for a user, since it was due
-            late = trio.current_time() - max(at, self._started)
-            self.result.waiting_area += max(0.0, late)
+        if self._is_counting and at >= self._started:
+            self._count_out(1)
+            self.result.waiting_area += max(0.0, trio.current_time() - at)  # out since it was due
         try:
             await connection.send(self._message)
         except ConnectionClosed:
@@ -258,18 +258,23 @@ class Bench:
                 self.result.errors.append("a message came that answers none of ours")
                 return
             began = due.popleft()
-            self._count_out(-1)
-            if self._is_counting:
+            if self._is_counting and began >= self._started:
+                self._count_out(-1)
                 self.result.times.add(trio.current_time() - began)
             if self._load.rate is None and not self._send_next(connection, due):
                 slots.release()
 
     def _send_next(self, connection: Connection, due: deque[float]) -> bool:
         """Send the next message at once, without a switch of tasks; return whether it could be."""
+        # Before the peer can have it: this process may have to wait for a core meanwhile.
+        due.append(trio.current_time())
+        if self._is_counting:
+            self._count_out(1)
         try:
             connection.send_nowait(self._message)
         except (trio.WouldBlock, ConnectionClosed):
+            due.pop()
+            if self._is_counting:
+                self._count_out(-1)
             return False
-        due.append(trio.current_time())
-        self._count_out(1)
         return True

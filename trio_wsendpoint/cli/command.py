@@ -10,9 +10,11 @@ import sys
 import click
 
 from trio_wsendpoint._version import __version__
+from trio_wsendpoint.cli.commands.completion import VARIABLE, completion_command
 from trio_wsendpoint.cli.commands.connect import connect_command
 from trio_wsendpoint.cli.commands.doctor import doctor_command
 from trio_wsendpoint.cli.commands.measure import bench_command, ping_command
+from trio_wsendpoint.cli.commands.record import record_command, replay_command
 from trio_wsendpoint.cli.commands.serve import serve_command
 from trio_wsendpoint.cli.escaping import escaped
 from trio_wsendpoint.cli.outcome import Status
@@ -29,7 +31,16 @@ def group() -> None:
     """Talk to WebSocket servers, time them, and find out why a connection fails."""
 
 
-for subcommand in (connect_command, ping_command, bench_command, serve_command, doctor_command):
+for subcommand in (
+    connect_command,
+    ping_command,
+    bench_command,
+    serve_command,
+    doctor_command,
+    record_command,
+    replay_command,
+    completion_command,
+):
     group.add_command(subcommand)
 
 
@@ -40,6 +51,7 @@ def run_command(arguments: list[str]) -> int:
             arguments,
             prog_name="trio-wsendpoint",
             standalone_mode=False,
+            complete_var=VARIABLE,
             auto_envvar_prefix="TRIO_WSENDPOINT",
         )
         sys.stdout.flush()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trio_wsendpoint.cli.escaping import escaped, shortened
 from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.tls import WatchedContext
@@ -51,7 +53,7 @@ def times_line(timings: Timings, tls: str | None) -> str:
 
 def peer_text(connection: Connection) -> str:
     """Return the address of the peer."""
-    return str(connection.tasks.logger.peer)
+    return repr(replace(connection.peer, tls=None))
 
 
 def tell_opening(

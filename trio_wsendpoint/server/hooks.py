@@ -10,6 +10,7 @@ import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.server.back_off import BackOff
 
 __all__ = ["Count", "Hooks", "count_nothing"]
 
@@ -32,7 +33,8 @@ def _ignore(_: object = None) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each stream has its own, and to freeze its fields takes most of the time to make it.
+@dataclass(slots=True)
 class Hooks:
     """What a server, or `accept_endpoint`, does for one stream.
 
@@ -41,7 +43,7 @@ class Hooks:
     `count`: see `Count`.  `keep` is called when a first plain request has come: this is no opening
     any more.  `fail` is called with what a handler of plain requests has failed with.
     `answers_plain`: plain requests are answered, and the stream is kept; else they are refused.
-    `heartbeat`: the server's.
+    `heartbeat`: the server's.  `back_off`: of addresses whose credentials were wrong too often.
     """
 
     nursery: trio.Nursery
@@ -51,3 +53,4 @@ class Hooks:
     fail: Callable[[Exception], object] = _ignore
     answers_plain: bool = False
     heartbeat: HeartbeatTask | None = None
+    back_off: BackOff | None = None

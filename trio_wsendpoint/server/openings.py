@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -16,6 +15,7 @@ from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
 from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.back_off import BackOff
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
@@ -57,6 +57,7 @@ class Openings:
         self._present: dict[ServerOpening, None] = {}  # the oldest first
         self._kept: dict[ServerOpening, None] = {}  # which have brought plain requests
         self._admission = Admission(settings.server_limits)
+        self._back_off = BackOff(settings.server_limits)
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
@@ -154,7 +155,16 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=dataclasses.replace(hooks, begin=begin, keep=keep, count=count),
+            hooks=Hooks(
+                hooks.nursery,
+                begin,
+                count=count,
+                keep=keep,
+                fail=hooks.fail,
+                answers_plain=hooks.answers_plain,
+                heartbeat=hooks.heartbeat,
+                back_off=self._back_off,
+            ),
         )
         return opening
 

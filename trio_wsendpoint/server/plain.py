@@ -119,7 +119,7 @@ class PlainRequests:
             accept=_accept_nothing,
         )
         seconds = self._settings.timeouts.process
-        asking = Asking(seconds, self._too_late, self._logger, self._hooks.nursery, None)
+        asking = Asking(seconds, self._too_late, self._logger, self._hooks, None)
         await asking.ask(process_request, opening)
 
     def _too_late(self) -> HandshakeError:
