@@ -30,7 +30,7 @@ LOOKS = 16
 DOUBT = 8
 
 
-_NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
+_NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
 _DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
 _NOTHING = Taking.NOTHING
 
@@ -233,7 +233,7 @@ class Reader:
 
     def interrupt(self) -> None:
         """Wake the task of the app that reads; it then checks how far the session is."""
-        if self.lease in {Lease.APP, Lease.CLOSER} and self._inlet is not None:
+        if (self.lease is _APP or self.lease is _CLOSER) and self._inlet is not None:
             self._inlet.transport.interrupt()
 
     # ---- away --------------------------------------------------------------------------------
