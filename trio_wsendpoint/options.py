@@ -114,6 +114,9 @@ class ServerLimits(OptionGroup):
     `opening_rate`: connections that one IP address may open in a second, or None.
     `ipv6_prefix`: bits of an IPv6 address in which two are one address for these (1 to 128): one
     host has a whole network of them.  An IPv4-mapped address is the IPv4 address.
+    `auth_failures`: answers of 401 in a row by `process_request` to one IP address that has sent
+    an Authorization header, after which it gets 429, for 1 s and then for twice as long each time,
+    60 s at most; or None.
     `retry_after`: the seconds that a refused client is told to wait.
     """
 
@@ -122,10 +125,11 @@ class ServerLimits(OptionGroup):
     connections_per_address: int | None = None
     opening_rate: int | None = None
     ipv6_prefix: int = 64
+    auth_failures: int | None = 10
     retry_after: int = 5
 
     def __post_init__(self) -> None:
-        optional = {"connections_per_address", "opening_rate"}
+        optional = {"connections_per_address", "opening_rate", "auth_failures"}
         for field in fields(self):
             value = getattr(self, field.name)
             if value is not None or field.name not in optional:

@@ -36,15 +36,15 @@ def environment(changes=()):
 
 
 @asynccontextmanager
-async def running_command(*arguments, env=()):
+async def running_command(*arguments, env=(), cwd=ROOT):
     """Run the command for the length of a block, with pipes for all three streams."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-W", "error", "-m", "trio_wsendpoint", *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env=environment(env),
+        cwd=cwd,
+        env=environment({"PYTHONPATH": str(ROOT), **dict(env)}),
     )
     try:
         with trio.fail_after(PATIENCE):
@@ -54,7 +54,8 @@ async def running_command(*arguments, env=()):
         with trio.CancelScope(shield=True):
             await process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
-            await trio.aclose_forcefully(pipe)
+            if pipe is not None:
+                await trio.aclose_forcefully(pipe)
 
 
 async def read_until(stream, text, found=b""):
@@ -72,7 +73,7 @@ class Memory:
 
     def __init__(self, **form):
         self.data = b""
-        self.notes = []
+        self.notes: list[str] = []
         self.output = Output(self, self.notes.append, Form(**form))
 
     async def write(self, data):

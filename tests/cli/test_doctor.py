@@ -11,6 +11,7 @@ from tests.cli.helpers import command
 from trio_wsendpoint import Deflate, Limits, Response, ServerEndpoint, serve_endpoint
 from trio_wsendpoint.cli.advice import advice_for_tls
 from trio_wsendpoint.cli.doctor import Doctor, Examination
+from trio_wsendpoint.cli.findings import Finding
 from trio_wsendpoint.cli.opening import Plan, Target
 from trio_wsendpoint.cli.outcome import Status
 from trio_wsendpoint.cli.probes import tell_tls
@@ -26,7 +27,8 @@ async def echo(connection):
 
 async def examine(url="ws://server/", *, handler=echo, target=None, wanted=None, **server):
     """What the doctor tells of a server in memory, and its outcome."""
-    network, told = MemoryNetwork(), []
+    network = MemoryNetwork()
+    told: list[Finding] = []
     plan = Plan.of(Target(url=url, proxy="none", **(target or {})))
     plan.options["open_stream"] = network.open_stream
     async with serve_endpoint(handler, listeners=[network.listen()], **server):
@@ -99,7 +101,8 @@ async def test_a_server_that_answers_no_ping(autojump_clock):
 
 
 async def test_a_server_that_is_silent(autojump_clock):
-    network, told = MemoryNetwork(), []
+    network = MemoryNetwork()
+    told: list[Finding] = []
     plan = Plan.of(Target(url="ws://server/", proxy="none"))
     plan.options["open_stream"] = network.open_stream
     network.listen()
@@ -144,7 +147,7 @@ def test_a_certificate_that_ends_soon():
     ],
 )
 def test_advice_for_tls(text, advice):
-    assert advice in advice_for_tls(TLSFailed(text))
+    assert advice in (advice_for_tls(TLSFailed(text)) or "")
 
 
 async def test_in_a_process():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import sys
 
 import pytest
 import trio
 
-from tests.cli.helpers import Memory, command, read_until, running_command
+from tests.cli.helpers import Memory, command, environment, read_until, running_command
+from tests.examples.programs import ROOT
 from trio_wsendpoint import ConnectionLost, serve_endpoint
 from trio_wsendpoint.cli.lines import read_messages
 from trio_wsendpoint.cli.outcome import UsageFault
@@ -135,3 +137,16 @@ async def test_first_messages_and_a_close_of_ones_own():
     assert done.returncode == 0
     [(code, frame)] = codes
     assert (code, frame.reason) == (4000, "done")
+
+
+async def test_an_input_that_is_closed_has_no_lines():
+    async with serve_endpoint(echo, 0) as server:
+        words = f"-W error -m trio_wsendpoint connect :{server.port}/ --linger 0"
+        done = await trio.run_process(
+            ["sh", "-c", f"exec {sys.executable} {words} <&-"],
+            check=False,
+            capture_stderr=True,
+            cwd=ROOT,
+            env=environment(),
+        )
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import ssl
 import pytest
 
 from tests.cli.helpers import command, read_until, running_command
+from tests.examples.programs import ROOT
 from trio_wsendpoint import connect_endpoint
 from trio_wsendpoint.cli.outcome import UsageFault
 from trio_wsendpoint.cli.serve import find_handler
@@ -23,7 +24,8 @@ async def handle(connection):
 
 async def url_of(process):
     notes = await read_until(process.stderr, b"\n")
-    return re.search(rb"serving (\S+)", notes)[1].decode()
+    [url] = re.findall(rb"serving (\S+)", notes)
+    return url.decode()
 
 
 async def test_an_echo_is_closed_in_order_by_sigterm():
@@ -44,7 +46,7 @@ async def test_a_handler_over_tls(tmp_path, monkeypatch, ca):
     context = ssl.create_default_context()
     ca.configure_trust(context)
     options = ["--tls", f"{tmp_path}/both.pem"]
-    env = {"PYTHONPATH": str(tmp_path)}
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
     async with running_command("serve", "app_of_a_test:handle", *ANY, *options, env=env) as process:
         url = await url_of(process)
         assert url.startswith("wss://")

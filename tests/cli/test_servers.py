@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ async def handler(connection):
         await connection.send(message)
 
 async def main():
-    async with serve(handler, "127.0.0.1", 0, subprotocols=["chat"]) as server:
+    async with serve(handler, "127.0.0.1", 0) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await server.serve_forever()
 
@@ -36,7 +37,7 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 async def handler(request):
-    connection = web.WebSocketResponse(protocols=["chat"])
+    connection = web.WebSocketResponse()
     await connection.prepare(request)
     async for message in connection:
         if message.data == "leave":
@@ -72,18 +73,26 @@ server.on('connection', (connection) => {
 """
 
 
+#: Where Debian's node-ws, and `npm install --global ws`, put it.
+NODE_PATH = "/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules"
+
+
 def has_node_ws():
     if shutil.which("node") is None:
         return False
-    done = subprocess.run(["node", "-e", "require('ws')"], capture_output=True)
+    done = subprocess.run(["node", "-e", "require('ws')"], capture_output=True, env=with_node())
     return done.returncode == 0
 
 
-def programs():
-    """What runs each server; None where it is not installed."""
-    yield "websockets", [sys.executable, "-c", WEBSOCKETS]
-    yield "aiohttp", [sys.executable, "-c", AIOHTTP]
-    yield "ws", ["node", "-e", NODE]
+def with_node():
+    return {**os.environ, "NODE_PATH": NODE_PATH}
+
+
+PROGRAMS = {
+    "websockets": [sys.executable, "-c", WEBSOCKETS],
+    "aiohttp": [sys.executable, "-c", AIOHTTP],
+    "ws": ["node", "-e", NODE],
+}
 
 
 @asynccontextmanager
@@ -93,23 +102,28 @@ async def running(name):
     if name != "ws":
         pytest.importorskip(name)
     process = await trio.lowlevel.open_process(
-        dict(programs())[name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        PROGRAMS[name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=with_node(),
     )
+    output = process.stdout
+    assert output is not None
     try:
         with trio.fail_after(PATIENCE):
             found = b""
             while not found.endswith(b"\n"):
-                found += await process.stdout.receive_some()
+                found += await output.receive_some()
         yield f":{int(found)}/"
     finally:
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
-        await trio.aclose_forcefully(process.stdout)
+        await trio.aclose_forcefully(output)
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", ["websockets", "aiohttp", "ws"])
+@pytest.mark.parametrize("name", PROGRAMS)
 async def test_a_server_of_another_library(name):
     async with running(name) as url:
         done = await command("connect", url, "-n", "2", input="häé\nworld\n".encode())

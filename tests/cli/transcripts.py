@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import trio
 import trustme
@@ -87,8 +88,8 @@ class Scene:
 
     line: str
     input: str = ""
-    server: Callable = serving
-    options: dict = field(default_factory=dict)
+    server: Callable[..., Any] = serving
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 PAST = dt.datetime(2024, 1, 31, tzinfo=dt.UTC)

@@ -238,7 +238,24 @@ async def get(url: str) -> tuple[int, bytes]:
     host, _, path = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     async with await trio.open_tcp_stream(name, int(port)) as stream:
-        await stream.send_all(f"GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        await stream.send_all(f"GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         answer = b"".join([data async for data in stream])
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), body
+
+
+async def test_the_login_server_knows_its_users() -> None:
+    async with example("login_server.py", "0") as server:
+        url = await server.read_url()
+        for headers in (
+            {"Cookie": "session=s3ssion-of-ann"},
+            {"Authorization": "Bearer t0ken-of-ann"},
+        ):
+            async with connect_endpoint(url, headers=headers) as client:
+                assert str(await client.receive()).startswith("hello ann at 127.0.0.1:")
+        for headers in ({"Cookie": "session=other"}, {"Authorization": "Bearer other"}, {}):
+            with pytest.raises(HandshakeRefused) as caught:
+                async with connect_endpoint(url, headers=headers):
+                    pass
+            assert caught.value.response.status == 401
+        await server.stop()

@@ -36,9 +36,5 @@ NOT_APPLICABLE = {
 #: What a row lacks, as long as the server does not speak plain HTTP; some have a test of the rest.
 PENDING = {
     "G167": "`drain()` of a server; a link has its last look at the socket",
-    "H172": "the lines of proxies in the documents",
-    "I192": "a header of an address that is not trusted",
-    "I199": "a header that does not come in time",
     "K222": "the access log",
-    "K223": "back-off by address",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 
 import h11
@@ -164,8 +163,6 @@ REQUESTS = st.lists(
     capacity=st.sampled_from([500, 65536]),
 )
 def test_every_request_is_answered_in_its_turn(requests, pieces, nonblocking, seed, capacity):
-    logging.getLogger("trio_wsendpoint").setLevel(logging.WARNING)
-
     async def main():
         with trio.fail_after(200):
             return await talk(

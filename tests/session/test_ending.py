@@ -19,6 +19,7 @@ from tests.session.helpers import (
 )
 from trio_wsendpoint import ClientEndpoint, ServerEndpoint
 from trio_wsendpoint.session import Ending, How, Owner, Phase, Session, Wish
+from trio_wsendpoint.session.inbox import Taking
 
 
 def closed(code: int = 1000) -> Session:
@@ -276,3 +277,25 @@ def test_what_broke_is_told_before_what_the_peer_did_wrong() -> None:
     text = session.outcome().text
     assert text is not None
     assert text.startswith("the connection was lost: OSError('gone'); text is not UTF-8")
+
+
+def test_our_bytes_end_only_when_no_frame_is_left() -> None:
+    session = closed()
+    session.note_ours_ended(0)  # its answer has not left
+    assert phase_of(session) is Phase.CLOSING
+    written(session)
+    session.note_ours_ended(0)
+    assert phase_of(session) is Phase.LINGERING
+    session.abort("given up", 1)
+    assert phase_of(session) is Phase.GIVEN_UP
+    session.note_ours_ended(1)
+    assert phase_of(session) is Phase.GIVEN_UP
+
+
+def test_an_inbox_that_is_shut_stays_shut() -> None:
+    inbox = make().inbox
+    inbox.shut()
+    inbox.begin_stream()
+    assert inbox.taking is Taking.NOTHING
+    inbox.end_stream()
+    assert inbox.taking is Taking.NOTHING

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -21,7 +21,7 @@ __all__ = ["MakePrompt", "converse"]
 class Asks(Protocol):
     """Asks for lines until it ends."""
 
-    def run(self) -> Coroutine[Any, Any, None]:
+    async def run(self) -> None:
         """Ask until the user ends it, or it is cancelled."""
 
 

@@ -21,8 +21,14 @@ Source = Callable[[], Awaitable[bytes]]
 def descriptor_source(descriptor: int) -> Source:
     """Return a source that reads a file descriptor in a thread; if cancelled, that is left."""
 
+    def read_now() -> bytes:
+        try:
+            return os.read(descriptor, 65536)
+        except OSError:  # closed, or a terminal that has gone: there is nothing more to read
+            return b""
+
     async def read() -> bytes:
-        return await trio.to_thread.run_sync(os.read, descriptor, 65536, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(read_now, abandon_on_cancel=True)
 
     return read
 

@@ -107,8 +107,10 @@ def _options(target: Target) -> ConnectOptions:
         headers.append(bearer(target.bearer))
     if target.user is not None:
         headers.append(basic(target.user))
+    hosts = [value for name, value in headers if name.lower() == "host"]
     options: ConnectOptions = {
-        "headers": headers,
+        "headers": [pair for pair in headers if pair[0].lower() != "host"],
+        "host_header": hosts[-1] if hosts else None,
         "subprotocols": target.subprotocols,
         # A server that ignores the offer is found out at once.
         "subprotocol_required": bool(target.subprotocols),
@@ -130,7 +132,7 @@ def _options(target: Target) -> ConnectOptions:
 
 def _rename(parsed: WebSocketURL, name: str, options: ConnectOptions) -> str:
     """Return the URL whose host is the name to expect, and connect to where it was."""
-    options["host_header"] = parsed.host_header
+    options["host_header"] = options.get("host_header") or parsed.host_header
     options["address"] = _tcp(parsed.host, parsed.port)
     options["proxy"] = None
     if parsed.authorization is not None:

@@ -10,7 +10,7 @@ import trio
 from trio_wsendpoint.cli.advice import advice_for_status, advice_for_tls
 from trio_wsendpoint.cli.findings import Finding, Grade
 from trio_wsendpoint.cli.opening import Plan
-from trio_wsendpoint.cli.outcome import Status, outcome_of_end, outcome_of_error
+from trio_wsendpoint.cli.outcome import Status, first_error, outcome_of_end, outcome_of_error
 from trio_wsendpoint.cli.telling import milliseconds
 from trio_wsendpoint.cli.tls import TLSFacts
 from trio_wsendpoint.connection.closed import ConnectionClosed, PingTimeout
@@ -78,10 +78,8 @@ async def probe_tcp(addresses: list[str], port: int, limit: float) -> Finding:
 def _reason(error: Exception, limit: float) -> str:
     if isinstance(error, trio.TooSlowError):
         return f"no answer within {limit:g} s"
-    cause = error.__cause__
-    if isinstance(cause, ExceptionGroup):
-        error = cause.exceptions[0]
-    text = getattr(error, "strerror", None) or str(error)
+    cause = first_error(error.__cause__ or error)  # of the one address that was tried
+    text = getattr(cause, "strerror", None) or str(cause)
     return str(text).rpartition(": ")[2]
 
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from threading import get_ident
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import trio
 
 from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
 from trio_wsendpoint.addressing import Peer, SocketAddress
+from trio_wsendpoint.connection.app_state import AppState
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
@@ -52,9 +52,6 @@ class Connection(trio.abc.Channel[str | bytes]):
     `logger` is the connection's own: its records name the peer and `id`, which tells connections
     apart: a server numbers the streams that it accepts, others have 8 hexadecimal digits.
 
-    `state` is the app's: what `process_request` has put into `Opening.state`, else a namespace
-    without attributes.  Anything may be assigned to it.
-
     It belongs to the thread that opened it; in any other its methods raise `RuntimeError`.
     """
 
@@ -71,7 +68,9 @@ class Connection(trio.abc.Channel[str | bytes]):
         self.request = request
         self.response = response
         self.subprotocol = subprotocol
-        self.state: Any = SimpleNamespace() if state is None else state
+        self._state = state  # None until it is asked for, unless an opening has made it
+        if isinstance(state, AppState):
+            state.follow(tasks.endpoint)
         self.timings = timings
         self.id = tasks.logger.id
         self.endpoint: Endpoint = tasks.endpoint
@@ -81,6 +80,21 @@ class Connection(trio.abc.Channel[str | bytes]):
         self._receiving = Receiving(tasks, self._thread)
         self._sending = Sending(tasks, self._thread)
         self._ping_slots: trio.Semaphore | None = None
+
+    @property
+    def state(self) -> Any:
+        """What the app keeps with the connection: what it has put into `Opening.state`.
+
+        Else an `AppState`, a namespace without attributes.  Anything may be assigned to it.
+        """
+        if self._state is None:
+            self._state = AppState()
+            self._state.follow(self.endpoint)
+        return self._state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = value
 
     # ---- receiving ---------------------------------------------------------------------------
 

@@ -273,7 +273,8 @@ class ServerOpening:
         except BadRequest:
             pass  # the link says what is wrong with it, if anything is
         else:
-            if request.is_upgrade:
+            # A length, if only of 0, is looked at more closely.
+            if request.is_upgrade and "content-length" not in fields:
                 self._check_pipelined()
                 return await self._accept_or_refuse(request, fields)
         data = head + self._reader.trailing
@@ -285,10 +286,8 @@ class ServerOpening:
         head: bytes | None = None
         while head is None:
             # While we wait, nothing holds what has come but the reader.
-            data = await self._receive_more()
-            self._is_probe = False
             try:
-                head = self._reader.receive_data(data)
+                head = self._reader.receive_data(await self._receive_more())
             except BadHead as error:
                 raise refuse_head(error) from None
         return head
@@ -370,7 +369,7 @@ class ServerOpening:
     async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
         timeouts, hooks = self._settings.timeouts, self._hooks
         asking = self._asking = Asking(
-            timeouts.process, self._too_late, self._logger, hooks.nursery, self._read_on
+            timeouts.process, self._too_late, self._logger, hooks, self._read_on
         )
         if self._drop_reason is not None:
             asking.cancel()
@@ -395,6 +394,7 @@ class ServerOpening:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise self._lost(error) from error
             if came:
+                self._is_probe = False
                 return came
         return await self._wait(self._receive)
 
@@ -411,6 +411,7 @@ class ServerOpening:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise self._lost(error) from error
         if data:
+            self._is_probe = False
             return data
         if self._is_probe:
             raise _Over("a health check")

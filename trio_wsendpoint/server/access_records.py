@@ -8,9 +8,10 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Request
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.server.access_log import AccessRecord
-from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.settings import AcceptSettings, ServeSettings
 
-__all__ = ["write_connection", "write_refusal"]
+__all__ = ["write_connection", "write_refusal", "write_request"]
 
 
 def write_connection(connection: Connection, settings: ServeSettings) -> None:
@@ -34,6 +35,26 @@ def write_connection(connection: Connection, settings: ServeSettings) -> None:
         close_cause=told.close_cause,
     )
     settings.access_log.write(record)
+
+
+def write_request(
+    exchange: Exchange, peer: Peer, state: object, seconds: float, settings: AcceptSettings
+) -> None:
+    """Write the line of a plain request, if there is an access log and an answer has begun."""
+    log = settings.access_log if isinstance(settings, ServeSettings) else None
+    if log is None or exchange.status is None:
+        return
+    record = AccessRecord(
+        request=exchange.head.request,
+        peer=peer,
+        state=state,
+        status=exchange.status,
+        ended=settings.wall_clock(),
+        duration=seconds,
+        bytes_received=exchange.head.framing.length,
+        bytes_sent=exchange.size,
+    )
+    log.write(record)
 
 
 def write_refusal(

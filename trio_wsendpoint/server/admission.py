@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.session.rates import RateLimit
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "address_key"]
 
 #: Addresses whose rates are remembered at least, before those that have gone quiet are forgotten.
 _SWEEP = 1024
@@ -88,18 +88,7 @@ class Admission:
                 del self._by_address[key]
 
     def _key(self, address: str) -> str:
-        """Return what stands for all addresses that are counted as `address` is."""
-        if ":" not in address:
-            return address
-        try:
-            ip = IPv6Address(address)
-        except AddressValueError:
-            return address
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        # A link-local address is one of its link, which the zone names (RFC 4007 section 6).
-        bits = self._limits.ipv6_prefix
-        return f"{int(ip) >> (128 - bits):x}/{bits}%{ip.scope_id or ''}"
+        return address_key(address, self._limits.ipv6_prefix)
 
     def _allow(self, key: str, now: float) -> bool:
         if len(self._rates) >= self._sweep_at:
@@ -110,3 +99,17 @@ class Admission:
         if rate is None:
             rate = self._rates[key] = RateLimit(self._limits.opening_rate or 0)
         return rate.allow(now)
+
+
+def address_key(address: str, ipv6_prefix: int) -> str:
+    """Return what stands for all addresses that are counted as `address` is."""
+    if ":" not in address:
+        return address
+    try:
+        ip = IPv6Address(address)
+    except AddressValueError:
+        return address
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    # A link-local address is one of its link, which the zone names (RFC 4007 section 6).
+    return f"{int(ip) >> (128 - ipv6_prefix):x}/{ipv6_prefix}%{ip.scope_id or ''}"

@@ -11,6 +11,7 @@ from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.settings import ProcessRequest
 from trio_wsendpoint.server.watch import Watch
@@ -22,23 +23,23 @@ class Asking:
     """One call of `process_request`: `ask` once.
 
     `seconds`: how long it may take; `too_late` makes what is raised then, or after `cancel`.
-    `watch`: what reads on meanwhile, in `nursery`; None for a page, which may be asked for with
-    the end of the client's bytes behind it.
+    `read_on` is called meanwhile, in a task of the nursery of `hooks`; None for a page, which may
+    be asked for with the end of the client's bytes behind it.
     """
 
-    __slots__ = ("_failure", "_logger", "_nursery", "_scope", "_too_late", "_watch", "elapsed")
+    __slots__ = ("_failure", "_hooks", "_logger", "_scope", "_too_late", "_watch", "elapsed")
 
     def __init__(
         self,
         seconds: float,
         too_late: Callable[[], HandshakeError],
         logger: Logger,
-        nursery: trio.Nursery,
+        hooks: Hooks,
         read_on: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._too_late = too_late
         self._logger = logger
-        self._nursery = nursery
+        self._hooks = hooks
         self._scope: trio.CancelScope | None = trio.CancelScope(
             deadline=trio.current_time() + seconds
         )
@@ -54,12 +55,28 @@ class Asking:
         for one that makes no sense, and what the watch raised.  What the app raises after it has
         accepted is its own, as a handler's.
         """
+        back_off = self._hooks.back_off
+        peer, has_credentials = opening.peer, bool(opening.request.headers.get_all("Authorization"))
+        if back_off is None or not has_credentials:
+            await self._ask(process_request, opening)
+            return
+        if seconds := back_off.seconds_for(peer, trio.current_time()):
+            raise _wait(seconds)
+        try:
+            await self._ask(process_request, opening)
+        except (BadRequest, RequestAnswered) as error:
+            if error.response.status == 401:
+                back_off.fail(peer, trio.current_time())
+            raise
+        back_off.succeed(peer)
+
+    async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
         failure: Exception | None = None
         answer: Response | None = None
         began = trio.current_time()
         scope = self._scope or trio.CancelScope()
         if self._watch is not None:
-            self._nursery.start_soon(self._watch.run)
+            self._hooks.nursery.start_soon(self._watch.run)
         try:
             with scope:
                 answer = await process_request(opening)
@@ -115,6 +132,13 @@ class Asking:
             raise error
         if answer is not None:
             raise RequestAnswered(f"process_request answered {answer.status}", answer)
+
+
+def _wait(seconds: float) -> BadRequest:
+    """Return the 429 (RFC 6585 section 4) for an address that has to wait."""
+    text = "too many failures of authentication from your address (ServerLimits.auth_failures)"
+    headers = {"Retry-After": str(math.ceil(seconds))}
+    return BadRequest(text, Response(429, headers, f"{text}\n"))
 
 
 def _check_answer(answer: object, *, is_accepted: bool) -> None:

@@ -10,12 +10,20 @@ import trio
 
 from trio_wsendpoint.connection.closed import ConnectionLost
 from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.transport.waiters import Waiter
 
-__all__ = ["Drain", "say_goodbye", "wait_for_rest"]
+__all__ = ["Drain", "check_seconds", "say_goodbye", "wait_for_rest"]
 
 #: Connections that are still accepted, at most; and turns in which a task accepts one.
 _REST = 1000
 _TURNS = 3
+
+
+def check_seconds(**options: float | None) -> None:
+    """Raise `ValueError` for a time that is less than 0 s, or is no number."""
+    for name, seconds in options.items():
+        if seconds is not None and not seconds >= 0:
+            raise ValueError(f"{name} must be 0 s or more, not {seconds}")
 
 
 def say_goodbye(
@@ -76,7 +84,7 @@ class Drain:
         self._say = say
         self._plan: list[tuple[float, int, Connection]] = []  # a heap: when to tell which
         self._count = 0  # those of the same moment are told in the order in which they opened
-        self._changed = trio.Event()
+        self._changed = Waiter()
         self._scope = trio.CancelScope()
 
     def add(self, connection: Connection) -> None:
@@ -91,7 +99,7 @@ class Drain:
 
     def note_change(self) -> None:
         """Look again: a connection or an opening has ended."""
-        self._changed.set()
+        self._changed.wake()
 
     def stop(self) -> None:
         """Say no more goodbyes: the server closes."""
@@ -101,7 +109,6 @@ class Drain:
         """Say the goodbyes, until all are said and nothing `is_opening`; or until `stop`."""
         with self._scope:
             while self._plan or is_opening():
-                self._changed = trio.Event()
                 with trio.move_on_at(self._plan[0][0] if self._plan else float("inf")):
                     await self._changed.wait()
                 self._say_what_is_due()

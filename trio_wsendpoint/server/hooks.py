@@ -10,6 +10,7 @@ import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
+from trio_wsendpoint.server.back_off import BackOff
 
 __all__ = ["Count", "Hooks", "count_nothing"]
 
@@ -41,7 +42,7 @@ class Hooks:
     `count`: see `Count`.  `keep` is called when a first plain request has come: this is no opening
     any more.  `fail` is called with what a handler of plain requests has failed with.
     `answers_plain`: plain requests are answered, and the stream is kept; else they are refused.
-    `heartbeat`: the server's.
+    `heartbeat`: the server's.  `back_off`: of addresses whose credentials were wrong too often.
     """
 
     nursery: trio.Nursery
@@ -51,3 +52,4 @@ class Hooks:
     fail: Callable[[Exception], object] = _ignore
     answers_plain: bool = False
     heartbeat: HeartbeatTask | None = None
+    back_off: BackOff | None = None

@@ -17,8 +17,8 @@ __all__ = ["HttpRequest"]
 class HttpRequest(Request):
     """A `Request` with its body, and what is known of its client.
 
-    `peer`: the client; `local`: our end of the connection.  `state`: what `process_request` has
-    put into `Opening.state`, else a namespace without attributes.  `exchange`: what the request
+    `peer`: the client; `local`: our end of the connection.  `state`: the app's, at first a
+    namespace without attributes.  `exchange`: what the request
     and its answer go through; most handlers return a response and need it not.
     """
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from types import SimpleNamespace
 from typing import Any
 
 import trio
 
 from trio_wsendpoint.addressing import Client, Peer, SocketAddress
+from trio_wsendpoint.connection.app_state import AppState
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.handshake import Headers, Request
 from trio_wsendpoint.handshake.quoting import quoted
@@ -75,7 +75,7 @@ class Opening:
         self.local = local
         self.host = client.host
         self.is_secure = client.scheme == "https"
-        self.state: Any = SimpleNamespace()
+        self.state: Any = AppState()
         self._subprotocol = subprotocol
         self._is_subprotocol_required = is_subprotocol_required
         self._headers = Headers()

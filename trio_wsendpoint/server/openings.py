@@ -16,6 +16,7 @@ from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
 from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
+from trio_wsendpoint.server.back_off import BackOff
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
@@ -57,10 +58,11 @@ class Openings:
         self._present: dict[ServerOpening, None] = {}  # the oldest first
         self._kept: dict[ServerOpening, None] = {}  # which have brought plain requests
         self._admission = Admission(settings.server_limits)
+        self._back_off = BackOff(settings.server_limits)
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
-        self._is_draining = False
+        self._is_draining = False  # streams of plain requests are not kept any more
 
     def __len__(self) -> int:
         return len(self._present)
@@ -154,7 +156,9 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=dataclasses.replace(hooks, begin=begin, keep=keep, count=count),
+            hooks=dataclasses.replace(
+                hooks, begin=begin, keep=keep, count=count, back_off=self._back_off
+            ),
         )
         return opening
 

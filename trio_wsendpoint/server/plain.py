@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.peer import ConnectionLogger
@@ -9,6 +11,7 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.http import RequestHead, answer_without_handler
+from trio_wsendpoint.server.access_records import write_request
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.client_finder import ClientFinder
@@ -62,8 +65,9 @@ class PlainRequests:
         except BadRequest as error:
             await link.refuse(error)
             return
+        exchange, began = Exchange(link, head), trio.current_time()
         failure = await answer_request(
-            Exchange(link, head),
+            exchange,
             handler or self._answer_without,
             peer=ends.peer,
             local=ends.local,
@@ -73,6 +77,7 @@ class PlainRequests:
         )
         if failure is not None:
             self._hooks.fail(failure)
+        write_request(exchange, ends.peer, None, trio.current_time() - began, settings)
         self._finder.forget()
 
     async def refuse(self, head: RequestHead) -> HandshakeError:
@@ -114,7 +119,7 @@ class PlainRequests:
             accept=_accept_nothing,
         )
         seconds = self._settings.timeouts.process
-        asking = Asking(seconds, self._too_late, self._logger, self._hooks.nursery, None)
+        asking = Asking(seconds, self._too_late, self._logger, self._hooks, None)
         await asking.ask(process_request, opening)
 
     def _too_late(self) -> HandshakeError:

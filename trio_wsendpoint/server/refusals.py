@@ -27,7 +27,7 @@ __all__ = ["RefusalLog"]
 RATE = 10
 
 #: Answers that are a policy's or a limit's.
-_POLICY = frozenset({401, 403, 414, 431, 503})
+_POLICY = frozenset({401, 403, 414, 429, 431, 503})
 #: What OpenSSL calls it when our certificate, or our demand for the client's, is the reason.
 _OUR_TLS = frozenset(
     {

@@ -24,7 +24,7 @@ from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.access_records import write_connection
 from trio_wsendpoint.server.bound import Bound
-from trio_wsendpoint.server.goodbyes import Drain, say_goodbye, wait_for_rest
+from trio_wsendpoint.server.goodbyes import Drain, check_seconds, say_goodbye, wait_for_rest
 from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
 from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.inherited import is_inherited
@@ -62,7 +62,7 @@ class EndpointServer(Bound):
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
         self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
-        self._drain: Drain | None = None
+        self._drain: Drain | None = None  # once it drains
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._heartbeat: HeartbeatTask | None = None
@@ -128,9 +128,8 @@ class EndpointServer(Bound):
         Raises `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
+        check_seconds(grace=grace)
         grace = self._settings.timeouts.grace if grace is None else grace
-        if not grace >= 0:
-            raise ValueError(f"grace must be 0 s or more, not {grace}")
         is_inside = is_within(self._nursery)
         try:
             if self._farewell is None:
@@ -159,22 +158,20 @@ class EndpointServer(Bound):
     ) -> None:
         """Stop without a crowd: as `aclose`, but say goodbye over `over` seconds.
 
-        It accepts no more: its listeners are closed, so that clients are refused; an inherited one
-        stays open, and connections wait for another process that shares it.  Openings under way are
-        finished.  Each connection is closed at a moment that `random_bytes` draws; when the last
-        was told, handlers have `grace` seconds more, and the server is closed.  1012 as `code`
-        tells clients that they may come back at once.
+        Its listeners are closed; an inherited one stays open, for another process that shares it.
+        Openings under way are finished.  Each connection is closed at a moment that `random_bytes`
+        draws; when the last was told, handlers have `grace` seconds more.  1012 as `code` tells
+        clients that they may come back at once.
 
-        Calling it again waits for the end.  `aclose` ends it early: it tells the rest at once.  If
-        cancelled, the server goes on draining.  From inside a handler it does not wait.
+        Calling it again waits for the end.  `aclose` tells the rest at once.  If cancelled, the
+        server goes on draining.  From inside a handler it does not wait.
 
         Raises `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
-        if not over >= 0:
-            raise ValueError(f"over must be 0 s or more, not {over}")
-        if grace is not None and not grace >= 0:
-            raise ValueError(f"grace must be 0 s or more, not {grace}")
+        check_seconds(over=over, grace=grace)
+        while self._nursery is None and not self._closed.is_set():  # it begins just now
+            await trio.lowlevel.checkpoint()
         if self._drain is None and self._farewell is None and self._nursery is not None:
             draw = self._settings.random_bytes
             self._drain = Drain(over, code, reason, draw, self._say_goodbye)
@@ -321,7 +318,6 @@ class EndpointServer(Bound):
     async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
         """Open a connection; what `process_request` raises after it has accepted is a handler's."""
         is_closing = self._farewell is not None
-
         hooks = Hooks(
             context.nursery,
             lambda connection: self._begin(connection, context),

@@ -1,0 +1,64 @@
+"""What a read without waiting finds, and what it tells the session."""
+
+from __future__ import annotations
+
+import trio
+
+from tests.protocol.wire import MASK, TEXT, frame_bytes
+from tests.session.helpers import make
+from trio_wsendpoint.connection.inlet import Inlet
+from trio_wsendpoint.testing import NonBlockingMemoryStream, memory_stream_pair
+
+HELLO = frame_bytes(TEXT, b"hello", mask=MASK)
+
+
+def ends() -> tuple[NonBlockingMemoryStream, NonBlockingMemoryStream]:
+    pair = memory_stream_pair(nonblocking=True)
+    assert isinstance(pair.client, NonBlockingMemoryStream)
+    assert isinstance(pair.server, NonBlockingMemoryStream)
+    return pair.client, pair.server
+
+
+async def test_a_plain_frame_is_returned_past_the_session() -> None:
+    peer, ours = ends()
+    session = make()
+    inlet = Inlet(session, ours)
+    await peer.send_all(HELLO)
+    assert inlet.read_payload() == "hello"
+    assert inlet.is_empty  # it was a short read
+    assert session.inbox.messages == ()
+    assert session.counts().messages_received == 1
+
+
+async def test_nothing_is_a_miss_and_a_message_ends_the_row_of_them() -> None:
+    peer, ours = ends()
+    inlet = Inlet(make(), ours)
+    assert inlet.read_payload() is None
+    assert inlet.read_payload() is None
+    assert inlet.misses == 2
+    await peer.send_all(HELLO)
+    assert inlet.read_payload() == "hello"
+    assert inlet.misses == 0
+
+
+async def test_after_a_short_read_the_next_one_is_not_made() -> None:
+    peer, ours = ends()
+    session = make()
+    inlet = Inlet(session, ours)
+    await peer.send_all(HELLO)
+    assert inlet.read()
+    await peer.send_all(HELLO)
+    assert not inlet.read()  # the caller waits first
+    assert inlet.read()
+    assert session.intake.bytes_received == 2 * len(HELLO)
+
+
+async def test_a_stream_that_broke_is_told_to_the_session() -> None:
+    peer, ours = ends()
+    session = make()
+    inlet = Inlet(session, ours)
+    await trio.aclose_forcefully(ours)
+    assert inlet.read()
+    assert session.intake.is_eof
+    assert not session.is_open
+    await trio.aclose_forcefully(peer)
