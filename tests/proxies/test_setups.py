@@ -79,6 +79,23 @@ async def test_haproxy_takes_a_server_without_http_handler_for_ill(name, status,
                 await trio.sleep(0.02)
 
 
+async def test_a_proxy_that_sets_no_header_lets_the_client_choose_its_address(tmp_path):
+    """No server can see this: the lines of the documents are what helps."""
+    setup = BY_NAME["nginx with `$http_host`"]
+    need(setup)
+    line = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"
+    assert line in setup.lines
+    setup = replace(setup, lines=setup.lines.replace(line, ""))
+    forged = {"X-Forwarded-For": "192.0.2.66"}
+    async with (
+        open_world(setup, tmp_path) as world,
+        world.proxy(),
+        world.connect(headers=forged) as connection,
+    ):
+        await connection.send("who")
+        assert await connection.receive() == "192.0.2.66"
+
+
 async def test_nothing_of_a_proxy_stays_behind(tmp_path):
     """Apache has processes of its own."""
     setup = BY_NAME["Apache with `ProxyPreserveHost On`"]
