@@ -43,7 +43,7 @@ help:
 	@echo "make compile the codec, in place, if there is a C compiler; make test does it too"
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
-	@echo "make proxies  nginx, haproxy, Apache and Caddy in front, as a table in docs/proxies-table.md"
+	@echo "make proxies  nginx, haproxy, Apache, Caddy, Varnish in front: docs/proxies-table.md"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
 	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
 	@echo "make bench   speed and memory beside other libraries, 12 minutes; BENCH=--quick under 2;"

@@ -37,7 +37,7 @@ async def try_all() -> dict[str, dict[str, str]]:
             if setup.missing is None:
                 nursery.start_soon(try_one, setup)
             else:
-                print(f"{setup.name}: {setup.missing} is not installed", file=sys.stderr)
+                print(f"{setup.name}: {setup.missing} is missing", file=sys.stderr)
     return rows
 
 

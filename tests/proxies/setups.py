@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from trio_wsendpoint import Heartbeat
 
 from .programs import Place, find_program
-from .templates import NGINX_STREAM, apache, caddy, haproxy, nginx, nginx_stream
+from .templates import NGINX_STREAM, apache, caddy, haproxy, nginx, nginx_stream, varnish
 
 __all__ = ["PAGE", "SETUPS", "Setup"]
 
@@ -29,6 +30,20 @@ http-request set-header X-Forwarded-Proto http
 APACHE = """
     ProxyAddHeaders On
     RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}
+"""
+
+VARNISH = """
+sub vcl_recv {
+    if (req.http.Upgrade ~ "(?i)websocket") {
+        return (pipe);
+    }
+}
+sub vcl_pipe {
+    if (req.http.Upgrade) {
+        set bereq.http.Upgrade = req.http.Upgrade;
+        set bereq.http.Connection = req.http.Connection;
+    }
+}
 """
 
 FOR = ("X-Forwarded-For",)
@@ -62,13 +77,17 @@ class Setup:
 
     @property
     def program(self) -> str:
-        return {"apache": "apache2"}.get(name := self.write.__name__.removesuffix("_stream"), name)
+        return {"apache": "apache2", "varnish": "varnishd"}.get(
+            name := self.write.__name__.removesuffix("_stream"), name
+        )
 
     @property
     def missing(self) -> str | None:
-        """The Debian package that this needs and that is not installed."""
+        """What this needs and does not find: a package of Debian; Linux, for its 127.x.y.z."""
+        if sys.platform != "linux":
+            return "Linux"
         if find_program(self.program) is None:
-            return self.program
+            return "varnish" if self.write is varnish else self.program
         if self.write is nginx_stream and not Path(NGINX_STREAM).exists():
             return "libnginx-mod-stream"
         return None
@@ -174,5 +193,11 @@ SETUPS = (
         "",
         '`forwarded=["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"]`',
         {"forwarded": (*FOR_PROTO, "X-Forwarded-Host")},
+    ),
+    Setup(
+        "Varnish with `return (pipe)`",
+        varnish,
+        VARNISH,
+        "nothing more",
     ),
 )

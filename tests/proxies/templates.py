@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .programs import Place
 
-__all__ = ["APACHE_MODULES", "NGINX_STREAM", "apache", "caddy", "haproxy", "nginx", "nginx_stream"]
+__all__ = ["NGINX_STREAM", "apache", "caddy", "haproxy", "nginx", "nginx_stream", "varnish"]
 
 #: nginx's module for TCP, a package of its own in Debian: libnginx-mod-stream.
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
@@ -125,3 +125,17 @@ http://{place.authority} {{
 """
     )
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(path)]
+
+
+def varnish(place: Place, lines: str) -> list[str]:
+    """Write a VCL with these lines; return the command."""
+    path = place.folder / "site.vcl"
+    path.write_text(
+        f"""
+vcl 4.1;
+backend default {{ .host = "127.0.0.1"; .port = "{place.backend}"; }}
+{lines}
+"""
+    )
+    command = ["varnishd", "-F", "-j", "none", "-a", place.authority, "-f", str(path)]
+    return [*command, "-n", str(place.folder / "varnish"), "-s", "malloc,16m"]

@@ -51,13 +51,14 @@ def test_only_what_is_between_the_marks_is_written():
         ("haproxy", "haproxy with `option httpchk`"),
         ("Apache", "Apache with `ProxyPreserveHost On`"),
         ("Caddy", "Caddy with `reverse_proxy`"),
+        ("Varnish", "Varnish with `return (pipe)`"),
     ],
 )
 def test_the_lines_of_the_page_are_those_that_are_tried(heading, name, tmp_path):
     setup = BY_NAME[name]
-    *_, path = setup.write(Place("127.0.0.1", 1, 8765, tmp_path), setup.lines)
-    with open(path) as file:
-        tried = file.read()
+    setup.write(Place("127.0.0.1", 1, 8765, tmp_path), setup.lines)
+    [written] = tmp_path.iterdir()
+    tried = written.read_text()
     block = re.search(rf"^## {heading}\n\n```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert block is not None
     shown = {line.strip() for line in block[1].splitlines()} - ONLY_SHOWN.get(heading, set())

@@ -27,7 +27,7 @@ def need(setup: Setup) -> None:
         return
     if os.environ.get("CI") == "true":
         pytest.fail(f"{setup.missing} is missing: .ci/run installs it")
-    pytest.skip(f"{setup.missing} is not installed")
+    pytest.skip(f"{setup.missing} is missing")
 
 
 @pytest.mark.parametrize("name", BY_NAME)
