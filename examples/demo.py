@@ -44,7 +44,9 @@ async def main(port: int) -> None:
                 f"Open http://localhost:{server.port}/ in two windows; Ctrl-C ends it", flush=True
             )
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
+                async for number in signals:
+                    if number == signal.SIGTERM:  # accept no more, and say goodbye over a second
+                        await server.drain(over=1)
                     break
             # Leaving the block tells everyone 1001; a second Ctrl-C would not wait for them.
 

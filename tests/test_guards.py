@@ -64,7 +64,6 @@ STATES: dict[str, str] = {
     "ServerOpening._refusal": "the link has told of this one already; `_note_refusal`",
     "Asking._failure": "what `accept` has raised; the step that the app waits for",
     "ClientFinder.is_secure": "the client came over TLS; what reads a proxy's header",
-    "ServerOpening._is_probe": "a proxy speaks for itself, and has asked nothing yet",
     "ServerOpening.is_handled": "the app has accepted and closed it; `_process`",
     "Watch._is_over": "`stop` was called; `stop`",
     "Watch.error": "reading has failed with it; `run`",

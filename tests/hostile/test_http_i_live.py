@@ -58,7 +58,7 @@ def test_h172_the_lines_of_proxies_are_in_the_documents():
 
 
 async def test_i192_two_headers(autojump_clock, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "trio_wsendpoint")
     async with serving(monkeypatch, proxy_protocol=True) as (_, listener):
         response = await read_response(await sent(listener, LINE + LINE + request()))
         assert response.status == 400
@@ -67,7 +67,7 @@ async def test_i192_two_headers(autojump_clock, monkeypatch, caplog):
 
 
 async def test_i192_from_an_address_that_is_not_trusted(autojump_clock, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "trio_wsendpoint")
     async with serving(monkeypatch, "192.0.2.1", proxy_protocol=True) as (_, listener):
         assert await read_all(await sent(listener, LINE + request())) == b""
     assert levels(caplog) == {logging.INFO}
@@ -75,7 +75,7 @@ async def test_i192_from_an_address_that_is_not_trusted(autojump_clock, monkeypa
 
 @pytest.mark.parametrize("pace", [1.0, None])
 async def test_i199_a_header_that_does_not_come_in_time(pace, autojump_clock, monkeypatch, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
     options = {"proxy_protocol": True, "timeouts": Timeouts(open=5)}
     async with serving(monkeypatch, **options) as (_, listener):
         stream = listener.connect()
@@ -90,7 +90,7 @@ async def test_i199_a_header_that_does_not_come_in_time(pace, autojump_clock, mo
 
 
 async def test_k223_failures_in_a_row(autojump_clock, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "trio_wsendpoint")
     authenticate = basic_auth({"ann": "right"})
     asked = []
 

@@ -139,3 +139,17 @@ async def test_k222_no_secret_is_in_an_error():
     with pytest.raises(Unauthorized) as caught:
         await basic_auth({})(head_with(basic(b"ann:hunter2")))
     assert "hunter2" not in repr(caught.value)
+
+
+async def test_k222_secrets_in_the_access_log(caplog):
+    from tests.server.helpers import echo, open_raw, request, serve_memory
+    from trio_wsendpoint import AccessLog
+
+    caplog.set_level("DEBUG")
+    secrets = {"Authorization": "Bearer SECRET", "Cookie": "id=SECRET"}
+    async with serve_memory(echo, access_log=AccessLog()) as served:
+        stream = served.connect()
+        await open_raw(stream, request("/chat?access_token=SECRET", **secrets))
+        await stream.aclose()
+    assert '"GET /chat HTTP/1.1" 101' in caplog.text
+    assert "SECRET" not in caplog.text

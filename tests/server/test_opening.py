@@ -152,7 +152,7 @@ async def test_it_has_its_own_time_and_the_answer_has_the_rest(caplog, autojump_
         began = trio.current_time()
         await served.connect_raw()
         assert trio.current_time() - began == 25
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "trio_wsendpoint")
     timeouts = Timeouts(open=10, process=2)
     async with serve_memory(hold, process_request=process_request, timeouts=timeouts) as served:
         began = trio.current_time()
@@ -167,7 +167,7 @@ async def test_it_has_its_own_time_and_the_answer_has_the_rest(caplog, autojump_
 @pytest.mark.parametrize("form", ["plain", "non-blocking"])
 @pytest.mark.parametrize("how", ["end", "reset"])
 async def test_a_client_that_goes_cancels_the_app(how, form, caplog, autojump_clock):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
     ended, heard = [], []
 
     class Ear(Instrument):
@@ -403,7 +403,7 @@ async def test_what_cannot_be_accepted(autojump_clock):
 
 
 async def test_a_client_that_has_gone_cannot_be_accepted(caplog, autojump_clock):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
     errors = []
 
     async def process_request(opening):

@@ -101,7 +101,7 @@ async def test_a_handler_that_fails_may_end_the_server(autojump_clock):
 
 
 async def test_a_refused_opening_behind_a_plain_request_closes(autojump_clock, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "trio_wsendpoint")
     async with serving(http_handler=pages) as (_, client):
         assert await status_of(client, GET, b">") == 200
         assert await status_of(client, request("/x", Origin="null")) == 403

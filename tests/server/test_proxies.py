@@ -41,7 +41,7 @@ LOCAL = v2(b"", command=0x20, family=0)
 
 @pytest.fixture(autouse=True)
 def everything(caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
 
 
 class Ear(Instrument):

@@ -142,7 +142,7 @@ def tell_handler(
     connection: Connection, instruments: Sequence[Instrument], raised: BaseException | None
 ) -> None:
     """Tell the instruments that the handler of a connection has ended, and what it has raised."""
-    ended = _bind(connection, instruments, "handler_ended")
+    ended = _bind(connection, instruments, "handler_ended") if instruments else None
     if ended is not None:
         session = connection.tasks.session
         is_failure = isinstance(raised, Exception) and not is_the_end(

@@ -38,6 +38,13 @@ GOODBYE_TURNS = 6
 #: Turns in which bytes that are here are read, after a write has failed.
 LAST_WORD_TURNS = 6
 
+# Globals, because `act` runs for each opening and each end, and tests all of them several times:
+# a class's attribute, and even more so an enum's, costs many times the instructions of a global.
+_RECEIVER, _READER, _WRITER, _SENDERS = Wake.RECEIVER, Wake.READER, Wake.WRITER, Wake.SENDERS
+_PINGS, _PHASE, _DEADLINE = Wake.PINGS, Wake.PHASE, Wake.DEADLINE
+_NOTHING, _END_OURS, _READ = Ending.NOTHING, Ending.END_OURS, Ending.READ
+_CLOSE, _ABORT, _OVER = Ending.CLOSE, Ending.ABORT, Phase.OVER
+
 #: Until a task is started; never filled, so all connections share it.
 _NO_SCOPES: dict[str, trio.CancelScope | None] = {}
 
@@ -119,7 +126,7 @@ class Tasks:
         if (
             name not in self._scopes
             and self._nursery is not None
-            and self.session.phase is not Phase.OVER
+            and self.session.phase is not _OVER
         ):
             scope = trio.CancelScope(shield=True)
             self._scopes = {**self._scopes, name: scope}
@@ -142,7 +149,7 @@ class Tasks:
 
     def cancel_task(self, name: str) -> bool:
         """Cancel the task `name`, for tests of what then happens; False if it does not run."""
-        if self.session.phase is Phase.OVER:
+        if self.session.phase is _OVER:
             return False
         task: HeartbeatTask | trio.CancelScope | None = self._scopes.get(name)
         if name == "heartbeat":
@@ -165,7 +172,7 @@ class Tasks:
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Make a task read if none has since before `tick`; return whether one reads."""
-        return self.session.phase is Phase.OVER or self.reader.is_watch_over(tick, away)
+        return self.session.phase is _OVER or self.reader.is_watch_over(tick, away)
 
     # ---- what the session asks for -----------------------------------------------------------
 
@@ -184,21 +191,21 @@ class Tasks:
             if session.outbox.corked_bytes:
                 self.writer.flush()
             while wakes := session.take_wakes():
-                if wakes & Wake.WRITER:
+                if wakes & _WRITER:
                     self.writer.flush()
                     wakes |= session.take_wakes()
-                if wakes & Wake.SENDERS:
+                if wakes & _SENDERS and self.waits.has_lines:
                     self.wake_a_sender()
-                if wakes & Wake.RECEIVER:
+                if wakes & _RECEIVER:
                     self.waits.receiver.wake()
-                if wakes & Wake.READER:
+                if wakes & _READER:
                     self.reader.wake()
-                if wakes & Wake.PINGS:
+                if wakes & _PINGS:
                     self.waits.pings.wake_all()
-                if wakes & Wake.PHASE:
+                if wakes & _PHASE:
                     self._follow_phase()
                 seen |= wakes
-            if seen & Wake.DEADLINE and self._heartbeat is not None:
+            if seen & _DEADLINE and self._heartbeat is not None:
                 self._heartbeat.plan(self)
         finally:
             self._is_acting = False
@@ -222,19 +229,21 @@ class Tasks:
         session, waits = self.session, self.waits
         if session.outbox.error is not None and session.endpoint.is_open:
             self.reader.read_rest()
-        if not session.is_open:
-            waits.senders.wake_all()
-            waits.chunks.wake_all()
+        is_open = session.is_open
+        if not is_open:
+            if waits.has_lines:
+                waits.senders.wake_all()
+                waits.chunks.wake_all()
             self.writer.wake()
             self.reader.interrupt()
         waits.phase.wake_all()
         ending = session.ending
-        if ending is not Ending.NOTHING:
+        if ending is not _NOTHING:
             ending = self._end_stream(ending)
-        if ending is Ending.READ or ending is Ending.NOTHING:
-            if session.phase is Phase.OVER:
+        if ending is _READ or ending is _NOTHING:
+            if session.phase is _OVER:
                 self._note_end()
-            elif not session.is_open:
+            elif not is_open:
                 self._read_on()
 
     def _end_stream(self, ending: Ending) -> Ending:
@@ -249,15 +258,15 @@ class Tasks:
                 driver=self,
             )
         finisher, session = self._finisher, self.session
-        if ending is Ending.END_OURS and finisher.end_ours():
+        if ending is _END_OURS and finisher.end_ours():
             session.note_ours_ended(self._clock.current_time())
             ending = session.ending
-        if ending is Ending.CLOSE or ending is Ending.ABORT:
+        if ending is _CLOSE or ending is _ABORT:
             if not finisher.close():
                 finisher.start(self._nursery)
-        elif ending is Ending.END_OURS:
+        elif ending is _END_OURS:
             finisher.start(self._nursery)
-        if ending is Ending.ABORT:
+        if ending is _ABORT:
             finisher.hurry()
         return ending
 
@@ -314,7 +323,7 @@ class Tasks:
 
     async def end(self) -> None:
         """Return when the stream is closed; read until then, if no other task does."""
-        if self.session.phase is not Phase.OVER:
+        if self.session.phase is not _OVER:
             has_waited = await self.reader.lead_to_the_end()
             if self._is_over:
                 if not has_waited:
@@ -325,13 +334,13 @@ class Tasks:
     @property
     def _is_over(self) -> bool:
         """Whether the stream is closed."""
-        return self.session.phase is Phase.OVER
+        return self.session.phase is _OVER
 
     async def wait_ended(self) -> None:
         """Wait until the stream is closed."""
-        if self.session.phase is Phase.OVER:
+        if self.session.phase is _OVER:
             await trio.lowlevel.checkpoint()
-        while self.session.phase is not Phase.OVER:
+        while self.session.phase is not _OVER:
             self.reader.call_if_idle()
             await self.waits.wait_for_end()
 

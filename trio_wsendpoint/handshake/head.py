@@ -74,7 +74,7 @@ class HeadReader:
     def __init__(
         self, limits: Limits, *, start: Literal["request", "response"] = "request"
     ) -> None:
-        self.trailing = b""
+        self.trailing: bytes = b""
         self.complete = False
         self._limits = limits
         self._head = bytearray()

@@ -33,7 +33,8 @@ def _ignore(_: object = None) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: each stream has its own, and to freeze its fields takes most of the time to make it.
+@dataclass(slots=True)
 class Hooks:
     """What a server, or `accept_endpoint`, does for one stream.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -156,8 +155,15 @@ class Openings:
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=dataclasses.replace(
-                hooks, begin=begin, keep=keep, count=count, back_off=self._back_off
+            hooks=Hooks(
+                hooks.nursery,
+                begin,
+                count=count,
+                keep=keep,
+                fail=hooks.fail,
+                answers_plain=hooks.answers_plain,
+                heartbeat=hooks.heartbeat,
+                back_off=self._back_off,
             ),
         )
         return opening

@@ -18,8 +18,8 @@ from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.server.accepting import open_as_server
 from trio_wsendpoint.server.listeners import open_all, warn_of_missing_certificates
+from trio_wsendpoint.server.one_stream import open_as_server
 from trio_wsendpoint.server.routing import Routes, with_routes
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.server import EndpointServer, Handler

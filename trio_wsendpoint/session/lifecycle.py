@@ -32,6 +32,8 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 _OPEN, _CLOSING, _OVER = Phase.OPEN, Phase.CLOSING, Phase.OVER
 _NEVER = float("inf")
+#: What may go on, or has to end, in another phase.
+_MOVED = Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
 
 
 class Lifecycle:
@@ -265,7 +267,7 @@ class Lifecycle:
 
     def _move(self, change: Change, now: float) -> None:
         self.phase = TRANSITIONS[self.phase][change]
-        self.wakes |= Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
+        self.wakes |= _MOVED
         if self.phase is Phase.ENDING:
             self._deadlines.drop(Due.DRAIN)
             if self.ending is Ending.READ:

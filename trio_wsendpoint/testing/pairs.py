@@ -27,7 +27,7 @@ from trio_wsendpoint.handshake import (
     WebSocketURL,
 )
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
-from trio_wsendpoint.server.accepting import open_as_server
+from trio_wsendpoint.server.one_stream import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing.seeds import seeded_bytes
 

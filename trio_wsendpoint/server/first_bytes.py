@@ -1,0 +1,140 @@
+"""The first bytes of an accepted stream: one head, what comes behind it, and its answer.
+
+What takes no waiting is done without: most requests are here when they are looked for, and there
+is room for the answer.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from trio_wsendpoint.connection.opening import CHUNK, lost, send
+from trio_wsendpoint.errors import HandshakeError
+from trio_wsendpoint.handshake.head import BadHead, HeadReader
+from trio_wsendpoint.handshake.refusal import refuse, refuse_head
+from trio_wsendpoint.options import Limits
+from trio_wsendpoint.transport.streams import non_blocking
+
+__all__ = ["FirstBytes", "Over"]
+
+
+class Over(HandshakeError):
+    """The stream has ended, and nothing is to be told: a health check, plain requests."""
+
+
+class FirstBytes:
+    """Reads and writes `stream`, until something else does.
+
+    Each method without a wait returns what it could do; the one that waits is to be called for the
+    rest.  They raise `HandshakeError` when the client has gone.
+    """
+
+    __slots__ = ("_limits", "_reader", "_stream", "is_probe", "transport", "what")
+
+    def __init__(self, stream: trio.abc.Stream, limits: Limits) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._reader = HeadReader(limits)
+        #: The non-blocking form of the stream, if it has one.
+        self.transport = non_blocking(stream)
+        # A proxy speaks for itself, and has asked nothing yet; set by `expect_probe`.
+        self.is_probe = False
+        # What the end of the stream comes before; set by `head_nowait`.
+        self.what = "before its request was read"
+
+    @property
+    def trailing(self) -> bytes:
+        """What has come behind the head."""
+        return self._reader.trailing
+
+    def expect_probe(self) -> None:
+        """Take an end before the first byte for that of a health check."""
+        self.is_probe = True
+
+    def head_nowait(self) -> bytes | None:
+        """Return the head if it is here; raises `BadRequest` for what is none."""
+        head: bytes | None = None
+        while head is None:
+            data = self._receive_nowait(CHUNK)
+            if data is None:
+                return None
+            head = self._feed(data)
+        return head
+
+    async def head(self) -> bytes:
+        """Wait for the head; raises as `head_nowait`."""
+        head: bytes | None = None
+        while head is None:
+            # While we wait, nothing holds what has come but the reader.
+            head = self._feed(await self._receive(CHUNK))
+        return head
+
+    def _feed(self, data: bytes) -> bytes | None:
+        self.is_probe = False
+        try:
+            head = self._reader.receive_data(data)
+        except BadHead as error:
+            raise refuse_head(error) from None
+        if head is not None:
+            self.what = "before its answer"
+        return head
+
+    def forget(self) -> None:
+        """Hold nothing any more: something else reads the stream."""
+        self._reader = HeadReader(self._limits)
+
+    def check_behind(self) -> None:
+        """Raise `BadRequest` (400) for more than `Limits.pipelined` bytes behind the head."""
+        size = self._limits.pipelined
+        if len(self._reader.trailing) > size:
+            raise refuse(400, f"more than {size} bytes behind the request (Limits.pipelined)")
+
+    async def read_on(self) -> None:
+        """Take in what comes behind the head; more than `Limits.pipelined` stays where it is."""
+        room = self._limits.pipelined - len(self._reader.trailing)
+        if room <= 0:
+            await trio.sleep_forever()
+        self._reader.receive_data(await self._receive(room))
+
+    def _receive_nowait(self, at_most: int) -> bytes | None:
+        try:
+            data = None if self.transport is None else self.transport.receive_nowait(at_most)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._lost(error) from error
+        return data if data is None else self._checked(data)
+
+    async def _receive(self, at_most: int) -> bytes:
+        transport = self.transport
+        try:
+            if transport is None:
+                data = bytes(await self._stream.receive_some(at_most))
+            else:
+                while (came := transport.receive_nowait(at_most)) is None:
+                    await transport.wait_readable()
+                data = came
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise self._lost(error) from error
+        return self._checked(data)
+
+    def _checked(self, data: bytes) -> bytes:
+        if data:
+            return data
+        if self.is_probe:
+            raise Over("a health check")
+        raise HandshakeError(f"the client closed the connection {self.what}")
+
+    def _lost(self, error: Exception) -> HandshakeError:
+        return Over("a health check") if self.is_probe else lost(error)
+
+    def send_nowait(self, data: bytes) -> int:
+        """Send the beginning of `data`, and return its length."""
+        if self.transport is None:
+            return 0
+        try:
+            return self.transport.send_nowait(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise lost(error) from error
+
+    async def send(self, data: bytes) -> None:
+        """Send `data`, the rest of an answer."""
+        await send(self._stream, data)
