@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import trio
@@ -38,15 +39,18 @@ async def collect(app_events, receive):
         (CLOSING, b""),
         (post(b"abc", CLOSE), b"abc"),
         (
-            b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"2\r\nab\r\n1\r\nc\r\n0\r\nX: trailer\r\n\r\n",
+            (
+                b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n"
+                b"2\r\nab\r\n1\r\nc\r\n0\r\nX: trailer\r\n\r\n"
+            ),
             b"abc",
         ),
     ],
     ids=["none", "length", "chunked"],
 )
 async def test_the_body_arrives(request_, wanted) -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await collect(events, receive)
@@ -60,7 +64,7 @@ async def test_the_body_arrives(request_, wanted) -> None:
 
 async def test_no_body_is_one_event_and_a_known_length_needs_no_empty_one() -> None:
     for request, wanted in ((CLOSING, b""), (post(b"abc", CLOSE), b"abc")):
-        events = []
+        events: list[Any] = []
 
         async def app(scope, receive, send, events=events):
             events.append(await receive())
@@ -100,7 +104,7 @@ async def test_no_100_for_an_application_that_does_not_read() -> None:
 
 
 async def test_a_body_over_the_limit_gets_413_and_the_application_a_disconnect(caplog) -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await collect(events, receive)
@@ -113,7 +117,7 @@ async def test_a_body_over_the_limit_gets_413_and_the_application_a_disconnect(c
 
 
 async def test_after_the_answer_every_receive_is_a_disconnect() -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await receive()
@@ -127,7 +131,7 @@ async def test_after_the_answer_every_receive_is_a_disconnect() -> None:
 
 
 async def test_two_tasks_may_wait_and_both_are_told() -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await receive()
@@ -194,7 +198,7 @@ async def test_a_loop_that_never_waits_yields() -> None:
 
 
 async def test_a_client_that_has_only_ended_its_bytes_is_answered() -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await receive()
@@ -297,7 +301,7 @@ async def test_back_pressure_holds_the_application(autojump_clock) -> None:
 
 
 async def test_a_client_that_takes_nothing_is_given_up(autojump_clock) -> None:
-    events = []
+    events: list[Any] = []
 
     async def app(scope, receive, send):
         await receive()
@@ -410,7 +414,7 @@ async def test_a_cancelled_send_has_sent_nothing() -> None:
 
 
 async def test_the_next_request_does_not_wait_for_what_follows_an_answer() -> None:
-    done = []
+    done: list[str] = []
 
     async def app(scope, receive, send):
         await send(START)
@@ -432,7 +436,7 @@ async def test_the_next_request_does_not_wait_for_what_follows_an_answer() -> No
 async def test_the_client_goes_the_application_is_told_and_cancelled_later(
     autojump_clock, caplog
 ) -> None:
-    seen = []
+    seen: list[Any] = []
 
     async def app(scope, receive, send):
         await receive()

@@ -102,7 +102,8 @@ def test_the_wrong_order_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    "wrong", [start(headers=[("a", "b")]), start("200"), start(headers=[(b"a", b"\n")])]
+    "wrong",
+    [start(headers=[("a", "b")]), {**start(), "status": "200"}, start(headers=[(b"a", b"\n")])],
 )
 def test_a_wrong_start_can_be_followed_by_a_right_one(wrong: dict[str, Any]) -> None:
     course = HttpCourse()

@@ -36,7 +36,7 @@ def saying(*kinds: str, message: str = ""):
             seen.append((await receive())["type"])
             await send({"type": f"lifespan.{kind}", "message": message})
 
-    app.seen = seen
+    app.seen = seen  # type: ignore[attr-defined]
     return app
 
 

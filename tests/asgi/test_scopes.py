@@ -21,7 +21,8 @@ def scope_of(target: str = "/", headers: Any = (), **more: Any) -> dict[str, Any
     make = more.pop("make", http_scope)
     given = {"peer": PEER, "local": LOCAL, **more}
     request = Request(target, headers, more.pop("method", "GET"))
-    return make(request, given["peer"], given["local"], around)
+    scope: dict[str, Any] = make(request, given["peer"], given["local"], around)
+    return scope
 
 
 def test_every_key_of_a_request() -> None:

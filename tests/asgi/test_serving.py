@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import trio
@@ -92,14 +93,14 @@ def test_wrong_arguments_are_refused(app, options, error, match) -> None:
 
 def test_an_unknown_option_of_an_application() -> None:
     with pytest.raises(TypeError, match="no option 'port'"):
-        AsgiApp(nothing, port=80)
+        AsgiApp(nothing, port=80)  # type: ignore[call-arg]
 
 
 # ---- the order of things ---------------------------------------------------------------------
 
 
 async def test_startup_before_the_port_and_shutdown_after_the_server(autojump_clock) -> None:
-    notes = []
+    notes: list[str] = []
     network = MemoryNetwork()
     async with served(living(notes), network=network, lifespan="on") as here:
         assert notes == ["startup"]
@@ -134,7 +135,7 @@ async def test_an_error_behind_the_startup_ends_the_server() -> None:
 
 
 async def test_the_shutdown_runs_when_the_server_is_cancelled(autojump_clock) -> None:
-    notes = []
+    notes: list[str] = []
     async with trio.open_nursery() as nursery:
         server = await nursery.start(run_asgi, living(notes), 0)
         assert server.port
@@ -149,9 +150,9 @@ async def test_run_asgi_returns_when_its_server_is_closed() -> None:
 
 
 async def test_a_port_that_is_taken_ends_the_lifespan(autojump_clock) -> None:
-    notes = []
+    notes: list[str] = []
     async with serve_asgi(living([]), 0) as server:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="cannot listen"):
             async with serve_asgi(living(notes), server.port):
                 pytest.fail("it has started")
     assert notes == ["startup", "shutdown"]
@@ -247,7 +248,7 @@ async def test_a_poll_sees_the_client_go(is_tls, server_context, client_context)
     polled, done = trio.Event(), trio.Event()
     options = {"ssl_context": server_context} if is_tls else {}
     async with serve_asgi(app, 0, lifespan="off", **options) as server:
-        stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+        stream: Any = await trio.open_tcp_stream("127.0.0.1", server.port)
         if is_tls:
             stream = trio.SSLStream(stream, client_context, server_hostname="localhost")
         await stream.send_all(GET)
