@@ -33,7 +33,8 @@ ON_CODEC := tests/protocol tests/seed tests/extensions tests/state_machine tests
 # Whichever process is free takes tests from one that is not: no test needs another's process.
 SPREAD := -n $(JOBS) --dist worksteal
 
-.PHONY: help demo test figures check compile conformance fuzz torture soak bench format clean
+.PHONY: help demo test figures check compile conformance proxies fuzz torture soak bench format \
+	clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +43,7 @@ help:
 	@echo "make compile the codec, in place, if there is a C compiler; make test does it too"
 	@echo "make check   format, lint, types, layers"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
+	@echo "make proxies  nginx, haproxy, Apache, Caddy, Varnish in front: docs/proxies-table.md"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
 	@echo "make soak    every kind of load at once; MINUTES=$(MINUTES) CONNECTIONS=$(CONNECTIONS)"
 	@echo "make bench   speed and memory beside other libraries, 12 minutes; BENCH=--quick under 2;"
@@ -74,6 +76,10 @@ check: $(DEV)
 # Needs a wstest: WSTEST=..., one on the PATH, or DOCKER=1.
 conformance: $(DEV)
 	$(BIN)/python -m tests.autobahn.run $(if $(FULL),--full) $(if $(DOCKER),--docker)
+
+# A proxy that is not installed is named and left out; the page is written if there are all.
+proxies: $(DEV)
+	$(BIN)/python -m tests.proxies
 
 fuzz: $(DEV)
 	$(PIP) install --quiet --editable '.[fuzz]'

@@ -85,6 +85,7 @@ async def main(rolls: int, clients: int) -> Counter[str]:
 
 if __name__ == "__main__":
     given = [int(text) for text in sys.argv[1:]]
-    met = trio.run(main, *(given + [10, 20][len(given) :]))
+    how_often, how_many = (given + [10, 20][len(given) :])[:2]
+    met = trio.run(main, how_often, how_many)
     print(json.dumps(met, indent=2))
     sys.exit(met["refused"] + met["lost"] + met["processes that failed"] > 0)

@@ -30,8 +30,9 @@ LOOKS = 16
 DOUBT = 8
 
 
-_NOBODY, _APP, _TASK = Lease.NOBODY, Lease.APP, Lease.TASK
-_DATA, _OPEN, _RECEIVER = Need.DATA, Phase.OPEN, Wake.RECEIVER
+_NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
+_DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
+_OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
 _NOTHING = Taking.NOTHING
 
 
@@ -233,7 +234,7 @@ class Reader:
 
     def interrupt(self) -> None:
         """Wake the task of the app that reads; it then checks how far the session is."""
-        if self.lease in {Lease.APP, Lease.CLOSER} and self._inlet is not None:
+        if (self.lease is _APP or self.lease is _CLOSER) and self._inlet is not None:
             self._inlet.transport.interrupt()
 
     # ---- away --------------------------------------------------------------------------------
@@ -268,25 +269,25 @@ class Reader:
         """
         session, inlet = self._session, self._inlet
         has_waited = False
-        while self.lease is Lease.APP and session.phase is not Phase.OVER:
+        while self.lease is _APP and session.phase is not _OVER:
             self.interrupt()  # that task has been told, and leaves
             has_waited = True
             await trio.lowlevel.checkpoint()
-        if inlet is None or self.lease is not Lease.NOBODY or self._is_called:
+        if inlet is None or self.lease is not _NOBODY or self._is_called:
             return has_waited
-        self.lease = Lease.CLOSER
+        self.lease = _CLOSER
         # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
         inlet.note_readable()
         try:
-            while session.phase is not Phase.OVER:
-                need = Need.END if self._intake.is_eof else Need.DATA
+            while session.phase is not _OVER:
+                need = _END if self._intake.is_eof else _DATA
                 if session.endpoint.closing.expects_frames and not self._intake.is_drained:
                     need = session.advance(self._clock.current_time())
                 if session.wakes:
                     self._driver.act()
-                if need is Need.END or need is Need.APP:
+                if need is _END or need is _APP_NEEDED:
                     break
-                if need is Need.TURN:
+                if need is _TURN:
                     has_waited = True
                     await self._let_others_run()
                 elif not inlet.read():
@@ -295,7 +296,7 @@ class Reader:
                 elif inlet.is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:
-            self.lease = Lease.NOBODY
+            self.lease = _NOBODY
         return has_waited
 
     # ---- the task ----------------------------------------------------------------------------

@@ -69,6 +69,9 @@ _CAUSES: dict[int, CloseCause] = {
     CloseCode.INTERNAL_ERROR: CloseCause.INTERNAL_ERROR,
 }
 
+# Globals: they are asked at each step of a closing; see `Closing.is_open`.
+_CLOSE_SENT, _CLOSED, _FAILED = State.CLOSE_SENT, State.CLOSED, State.FAILED
+
 TRANSITIONS: dict[State, dict[Event, State]] = {
     State.OPEN: {
         Event.WE_CLOSE: State.CLOSE_SENT,
@@ -131,12 +134,12 @@ class Closing:
     @property
     def expects_frames(self) -> bool:
         """Whether the peer's frames are still parsed: until its Close frame, or a failure."""
-        return self.is_open or self.state is State.CLOSE_SENT
+        return self.is_open or self.state is _CLOSE_SENT
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is expected of the peer."""
-        return self.state is State.CLOSED or self.state is State.FAILED
+        return self.state is _CLOSED or self.state is _FAILED
 
     @property
     def code(self) -> int:

@@ -55,8 +55,12 @@ class Deadlines:
 
     def set(self, due: Due, when: float) -> bool:
         """Plan `due` for `when`; return whether the earliest of all is earlier now."""
-        before = self.earliest
-        self._keep({**self._running, due: when})
+        running, before = self._running, self.earliest
+        self._running = {**running, due: when}
+        if due not in running:
+            self.earliest = min(before, when)
+        else:
+            self.earliest = min(self._running.values())
         return self.earliest < before
 
     def drop(self, due: Due) -> None:

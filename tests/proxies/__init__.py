@@ -1,0 +1,1 @@
+"""Proxies of other projects in front of a server: `python -m tests.proxies` prints a table."""
