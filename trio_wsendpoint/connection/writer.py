@@ -121,7 +121,7 @@ class Writer:
         sent = self._offer(transport, data)
         if sent == len(data):
             self.writing = Writing.IDLE
-            self._session.outbox.note_sent(sent)
+            self._session.outbox.note_sent(len(data))
             return
         if sent is not None:
             self._keep(data, sent)
