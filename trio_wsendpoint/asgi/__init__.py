@@ -4,10 +4,11 @@
 handlers of one to a server that has handlers of its own in addition.
 """
 
-from trio_wsendpoint.asgi.application import AsgiApp, AsgiOptions
+from trio_wsendpoint.asgi.application import AsgiApp
 from trio_wsendpoint.asgi.errors import ClientDisconnected, LifespanError
 from trio_wsendpoint.asgi.lifespan import Application, LifespanMode
 from trio_wsendpoint.asgi.serving import AsgiServeOptions, run_asgi, serve_asgi
+from trio_wsendpoint.asgi.settings import AsgiOptions
 
 __all__ = [
     "Application",

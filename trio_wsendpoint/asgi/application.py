@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import logging
-import math
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Literal, Unpack
 
 import trio
 
 from trio_wsendpoint.asgi.calls import Call, CallSettings
 from trio_wsendpoint.asgi.http_call import HttpCall
-from trio_wsendpoint.asgi.lifespan import Application, Lifespan, LifespanMode
+from trio_wsendpoint.asgi.lifespan import Application, Lifespan
 from trio_wsendpoint.asgi.scopes import HTTP_VERSION, Surroundings, http_scope, websocket_scope
+from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.asgi.websocket_call import WebSocketCall
 from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
@@ -24,52 +22,14 @@ from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.server.opening import Opening
-from trio_wsendpoint.session.session import Logger
 
-__all__ = ["AsgiApp", "AsgiOptions"]
+__all__ = ["AsgiApp"]
 
 #: Packages whose applications need asyncio, whatever serves them.
 _ASYNCIO = frozenset({"django", "channels", "quart", "socketio", "engineio", "sanic"})
 #: Packages that make those run on Trio.
 _TRIO = frozenset({"quart_trio"})
 _BUSY = Response(503, {"Retry-After": "1"}, "the application has too many calls\n")
-
-
-class AsgiOptions(TypedDict, total=False):
-    """How an ASGI application is called.
-
-    `lifespan`: "auto" calls the application for its lifespan, and goes on if it has none; "on"
-    raises then; "off" does not call it.
-    `root_path`: put before each path, for an application behind a proxy that takes it off.
-    `cancel_after`: seconds that the application has to end after its client has gone; and, for
-    what it does after its answer, after the server has closed.
-    `startup_timeout`, `shutdown_timeout`: seconds for the two ends of the lifespan.
-    `max_calls`: calls at work at a time; the next ones are answered with 503.
-    `http_spec_version`: what a request's scope says.  From "2.4" on `send` raises an `OSError`
-    once the client has gone; at "2.3" it does nothing.
-    `logger`: gets the failures of the application.
-    """
-
-    lifespan: LifespanMode
-    root_path: str
-    cancel_after: float
-    startup_timeout: float
-    shutdown_timeout: float
-    max_calls: int
-    http_spec_version: Literal["2.3", "2.4", "2.5"]
-    logger: Logger
-
-
-_DEFAULTS: AsgiOptions = {
-    "lifespan": "auto",
-    "root_path": "",
-    "cancel_after": 30.0,
-    "startup_timeout": 60.0,
-    "shutdown_timeout": 30.0,
-    "max_calls": 10_000,
-    "http_spec_version": "2.3",
-    "logger": logging.getLogger("trio_wsendpoint"),
-}
 
 
 class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
@@ -97,20 +57,20 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
 
     def __init__(self, app: Application, **options: Unpack[AsgiOptions]) -> None:
         _check_app(app)
-        chosen = _checked(options)
+        chosen = AsgiSettings.of(options)
         self._app = app
         self._options = chosen
         self._settings = CallSettings(
-            logger=chosen["logger"],
-            cancel_after=chosen["cancel_after"],
-            raises_disconnect=chosen["http_spec_version"] != HTTP_VERSION,
+            logger=chosen.logger,
+            cancel_after=chosen.cancel_after,
+            raises_disconnect=chosen.http_spec_version != HTTP_VERSION,
         )
         self._lifespan = Lifespan(
             app,
-            chosen["logger"],
-            mode=chosen["lifespan"],
-            startup=chosen["startup_timeout"],
-            shutdown=chosen["shutdown_timeout"],
+            chosen.logger,
+            mode=chosen.lifespan,
+            startup=chosen.startup_timeout,
+            shutdown=chosen.shutdown_timeout,
         )
         self._around = Surroundings()
         self._use = BlockUse("an application is run once: make another AsgiApp")
@@ -134,9 +94,9 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
             raise_beside(error, await self._around_lifespan.leave())
             raise
         self._around = Surroundings(
-            root_path=self._options["root_path"],
+            root_path=self._options.root_path,
             state=self._lifespan.state,
-            http_version=self._options["http_spec_version"],
+            http_version=self._options.http_spec_version,
         )
         return self
 
@@ -217,7 +177,7 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         """Start `call` as a task; return whether there is room for it."""
         if self._nursery is None:
             raise RuntimeError("the application is not running: enter its AsgiApp first")
-        if len(self._calls) >= self._options["max_calls"]:
+        if len(self._calls) >= self._options.max_calls:
             return False
         self._calls.add(call)
         name = f"asgi {scope.get('method', 'WebSocket')} {quoted(scope['path'], 100)}"
@@ -248,7 +208,7 @@ def _check_app(app: object) -> None:
     """Raise `TypeError` for what is no application that runs here."""
     if not callable(app):
         raise TypeError(f"app must be an ASGI application, not {type(app)}")
-    packages = {one.__module__.partition(".")[0] for one in type(app).__mro__}
+    packages = {one.__module__.partition(".")[0] for one in inspect.getmro(type(app))}
     needing = sorted(packages & _ASYNCIO)
     if needing and not packages & _TRIO:
         raise TypeError(
@@ -256,7 +216,7 @@ def _check_app(app: object) -> None:
             f"{', '.join(needing)}"
         )
     try:
-        inspect.signature(cast("Callable[..., object]", app)).bind("scope", "receive", "send")
+        inspect.signature(app).bind("scope", "receive", "send")
     except TypeError as error:
         raise TypeError(
             f"app must take scope, receive and send (ASGI 3; asgiref.compatibility wraps one of "
@@ -264,35 +224,3 @@ def _check_app(app: object) -> None:
         ) from None
     except ValueError:
         pass  # made in C: only a call will tell
-
-
-def _checked(options: AsgiOptions) -> AsgiOptions:
-    """Return `options`, complete; raise `TypeError` or `ValueError` for one that is wrong."""
-    if unknown := sorted(set(options) - set(_DEFAULTS)):
-        raise TypeError(f"AsgiApp() has no option {unknown[0]!a}; it has {', '.join(_DEFAULTS)}")
-    chosen: AsgiOptions = {**_DEFAULTS, **options}
-    if chosen["lifespan"] not in {"auto", "on", "off"}:
-        raise ValueError(f'lifespan is "auto", "on" or "off", not {chosen["lifespan"]!r}')
-    if chosen["http_spec_version"] not in {"2.3", "2.4", "2.5"}:
-        raise ValueError(
-            f'http_spec_version is "2.3" to "2.5", not {chosen["http_spec_version"]!r}'
-        )
-    path: object = chosen["root_path"]
-    if not isinstance(path, str):
-        raise TypeError(f"root_path is a str, not {path!r}")
-    if path and (not path.startswith("/") or path.endswith("/")):
-        raise ValueError(f'root_path begins with "/" and does not end with one, not {path!r}')
-    _check_seconds("cancel_after", chosen["cancel_after"])
-    _check_seconds("startup_timeout", chosen["startup_timeout"])
-    _check_seconds("shutdown_timeout", chosen["shutdown_timeout"])
-    calls: object = chosen["max_calls"]
-    if isinstance(calls, bool) or not isinstance(calls, int) or calls < 1:
-        raise ValueError(f"max_calls is an int of at least 1, not {calls!r}")
-    return chosen
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} is a number of seconds, not {value!r}")
-    if math.isnan(value) or value < 0:
-        raise ValueError(f"{name} must be 0 s or more, not {value}")

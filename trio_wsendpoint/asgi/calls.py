@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
 
@@ -130,5 +130,6 @@ class Call(ABC):
 
     def _is_own(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
-            return all(map(self._is_own, error.exceptions))
+            inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+            return all(map(self._is_own, inner))
         return any(error is one for one in self._own_errors)

@@ -48,7 +48,7 @@ def headers_of(event: Event) -> Headers:
     wire: so no value of the application's starts a header of its own.
     """
     given: object = event.get("headers", ())
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+    if not _is_list(given):
         raise _wrong(event, "headers", "an iterable of pairs of bytes", given)
     pairs = [_pair(event, pair) for pair in cast("Iterable[object]", given)]
     try:
@@ -57,12 +57,16 @@ def headers_of(event: Event) -> Headers:
         raise ValueError(f"{_name(event)}: {error}") from None
 
 
+def _is_list(given: object) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, (str, bytes, Mapping))
+
+
 def _pair(event: Event, pair: object) -> tuple[str, str]:
-    match pair:
-        case [name, value] if not isinstance(pair, (str, bytes)):
-            pass
-        case _:
-            raise TypeError(f"{_name(event)}: a header is a pair of bytes, not {_kind(pair)}")
+    kind = _kind(pair)
+    members = list(cast("Iterable[object]", pair)) if isinstance(pair, (tuple, list)) else []
+    if len(members) != 2:
+        raise TypeError(f"{_name(event)}: a header is a pair of bytes, not {kind}")
+    name, value = members
     if not isinstance(name, bytes):
         raise TypeError(f"{_name(event)}: the name of a header is bytes, not {_kind(name)}")
     shown = quoted(name.decode("latin-1"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import trio
 
@@ -221,5 +221,6 @@ class Lifespan:
 def _wants_asyncio(error: BaseException) -> bool:
     """Tell whether `error` is asyncio's, which finds none of its loops here."""
     if isinstance(error, BaseExceptionGroup):
-        return any(map(_wants_asyncio, error.exceptions))
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return any(map(_wants_asyncio, inner))
     return isinstance(error, RuntimeError) and "no running event loop" in str(error)

@@ -69,7 +69,7 @@ def websocket_scope(
     is_secure: bool | None = None,
 ) -> Scope:
     """Return the scope of an opening that the handshake would accept; as `http_scope`."""
-    offers = {"websocket.http.response": {}, **(extensions or {})}
+    offers: dict[str, Any] = {"websocket.http.response": {}, **(extensions or {})}
     scope = _scope(request, peer, local, around, offers)
     scope["type"] = "websocket"
     scope["asgi"] = {"version": "3.0", "spec_version": WEBSOCKET_VERSION}

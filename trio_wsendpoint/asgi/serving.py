@@ -8,8 +8,9 @@ from typing import Any, Literal, Unpack, cast
 
 import trio
 
-from trio_wsendpoint.asgi.application import AsgiApp, AsgiOptions
+from trio_wsendpoint.asgi.application import AsgiApp
 from trio_wsendpoint.asgi.lifespan import Application
+from trio_wsendpoint.asgi.settings import AsgiOptions
 from trio_wsendpoint.connection.misuse import AsyncWithOnly
 from trio_wsendpoint.server.server import EndpointServer
 from trio_wsendpoint.server.serving import serve_endpoint

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from trio_wsendpoint.asgi.errors import ClientDisconnected
 from trio_wsendpoint.asgi.events import Event, headers_of, text_of, type_of
@@ -118,7 +118,8 @@ class WebSocketCourse:
                 return self._message(event)
             case "websocket.close":
                 return self._close(event)
-        raise RuntimeError(f"{quoted(kind)} is no event of a WebSocket")
+            case _:
+                raise RuntimeError(f"{quoted(kind)} is no event of a WebSocket")
 
     def _accept(self, event: Event) -> Accept:
         if self.phase is WebSocketPhase.GONE:
@@ -152,7 +153,7 @@ class WebSocketCourse:
         if isinstance(text, str):
             return Message(text)
         if isinstance(data, (bytes, bytearray, memoryview)):
-            return Message(bytes(data))
+            return Message(bytes(cast("bytes | bytearray | memoryview", data)))
         key, wanted = ("text", "a str") if data is None else ("bytes", "bytes")
         found = type(text if data is None else data).__name__
         raise TypeError(f'"websocket.send": "{key}" must be {wanted}, not {found}')
