@@ -40,9 +40,7 @@ async def main(port: int) -> None:
         async with serve_endpoint(
             talk, port, process_request=answer, timeouts=Timeouts(grace=3)
         ) as server:
-            print(
-                f"Open http://localhost:{server.port}/ in two windows; Ctrl-C ends it", flush=True
-            )
+            print(f"Open http://localhost:{server.port}/ in two windows", flush=True)
             with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
                 async for number in signals:
                     if number == signal.SIGTERM:  # accept no more, and say goodbye over a second

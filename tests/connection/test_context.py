@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 import trio
@@ -305,3 +305,13 @@ async def test_leaving_a_cancelled_scope_raises_if_messages_are_dropped(
             scope.cancel()
         pytest.fail("the loss was not told")
     assert scope.cancelled_caught
+
+
+async def test_some_hundred_blocks_within_each_other_are_left(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    started = trio.current_time()
+    async with AsyncExitStack() as stack:
+        for _ in range(400):
+            await stack.enter_async_context(connection_pair())
+    assert trio.current_time() == started

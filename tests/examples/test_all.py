@@ -24,7 +24,8 @@ def test_it_is_short_and_says_what_it_shows_and_how_to_run_it(name: str) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_test_runs_it(name: str) -> None:
-    tests = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
+    folders = [Path(__file__).parent, Path(__file__).parents[1] / "browser"]
+    tests = [path.read_text() for folder in folders for path in folder.glob("test_*.py")]
     assert any(f'"{name}"' in text for text in tests), f"no test runs {name}"
 
 

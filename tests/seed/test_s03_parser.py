@@ -78,8 +78,9 @@ def test_a_source_may_return_fewer_bytes_than_asked_for():
 
 
 def test_a_source_without_data_is_not_at_its_end():
-    parser = Parser(Slow(frame_bytes(TEXT, b"x")))
-    parser.is_dry = False  # type: ignore[attr-defined]
+    source = Slow(frame_bytes(TEXT, b"x"))
+    source.is_dry = False  # so that the first read gives None
+    parser = Parser(source)
     assert parser.get_next_frame() is None
     assert not parser.at_eof
 

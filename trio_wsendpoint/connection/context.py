@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Literal
@@ -146,7 +145,7 @@ class ConnectionContext:
         tasks, session = connection.tasks, connection.tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
-            if exc is None and trio.current_effective_deadline() == -math.inf:
+            if exc is None and await _is_cancelled():
                 # What the block returns is kept: the next checkpoint tells the app, as after a
                 # nursery's block.
                 await tasks.say_goodbye()
@@ -170,3 +169,16 @@ async def _give_up(connection: Connection) -> None:
     with trio.CancelScope(shield=True):  # nothing here waits for the peer
         tasks.abort()
         await trio.aclose_forcefully(tasks.stream)
+
+
+async def _is_cancelled() -> bool:
+    """Tell whether the scope around is cancelled.
+
+    `trio.current_effective_deadline()` tells it too, but goes through all scopes around by
+    recursion, which ends at some hundred blocks within each other.
+    """
+    try:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except trio.Cancelled:  # the app's next checkpoint raises it again
+        return True
+    return False

@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 __all__ = [
     "RequestReader",
     "ResponseReader",
-    "parse_request",
     "serialize_request",
     "serialize_response",
-    "text_of",
 ]
 
 _DEFAULT_LIMITS = Limits()
