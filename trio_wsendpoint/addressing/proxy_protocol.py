@@ -80,7 +80,7 @@ class ProxyHeader:
     fields: tuple[TLV, ...] = ()
 
     def peer_behind(self, hop: Peer) -> Peer:
-        """Return the client for whom `hop`, the proxy, has sent this header; or `hop` itself."""
+        """Return the client that the header of `hop`, a proxy, names; or `hop` itself."""
         if self.source is None:
             return hop
         through = hop.address if hop.transport == "tcp" else f"{hop.transport}:"

@@ -113,7 +113,7 @@ class Receiver:
 
     @property
     def _joins(self) -> bool:
-        """Whether payloads go to the defragmenter in pieces: no callback asks for whole frames."""
+        """Whether payloads go to the defragmenter in pieces: no callback takes whole frames."""
         return self._on_data_frame is None and self._closing.is_open
 
     def take_message(self) -> Message | None:

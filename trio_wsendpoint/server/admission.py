@@ -52,7 +52,7 @@ class Admission:
     ) -> str | None:
         """Count a stream that was admitted from `address` for `found` instead, or say why not.
 
-        A proxy in front has told at `now` for whom it speaks.  `is_opening`: this counts for the
+        A proxy in front has named its client at `now`.  `is_opening`: this counts for the
         rate of openings.
         """
         if found == address:
