@@ -145,7 +145,7 @@ class ConnectionContext:
         tasks, session = connection.tasks, connection.tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
-            if exc is None and await _is_cancelled():
+            if exc is None and await self._is_cancelled():
                 # What the block returns is kept: the next checkpoint tells the app, as after a
                 # nursery's block.
                 await tasks.say_goodbye()
@@ -162,6 +162,22 @@ class ConnectionContext:
                 raise
             # The block's own error says more than the messages that could not be sent.
 
+    async def _is_cancelled(self) -> bool:
+        """Tell whether the scope around is cancelled; a Ctrl-C that comes now ends the connection.
+
+        `trio.current_effective_deadline()` tells it too, but goes through all scopes around by
+        recursion, which ends at some hundred blocks within each other.
+        """
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:  # the app's next checkpoint raises it again
+            return True
+        except BaseException:
+            if self._connection is not None:
+                await self._connection.tasks.say_goodbye()
+            raise
+        return False
+
 
 async def _give_up(connection: Connection) -> None:
     """Close the stream of a connection that cannot be started, and end its tasks."""
@@ -169,16 +185,3 @@ async def _give_up(connection: Connection) -> None:
     with trio.CancelScope(shield=True):  # nothing here waits for the peer
         tasks.abort()
         await trio.aclose_forcefully(tasks.stream)
-
-
-async def _is_cancelled() -> bool:
-    """Tell whether the scope around is cancelled.
-
-    `trio.current_effective_deadline()` tells it too, but goes through all scopes around by
-    recursion, which ends at some hundred blocks within each other.
-    """
-    try:
-        await trio.lowlevel.checkpoint_if_cancelled()
-    except trio.Cancelled:  # the app's next checkpoint raises it again
-        return True
-    return False
