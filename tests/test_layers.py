@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session", "transport", "http", "addressing"),
     ("connection",),
     ("server", "client"),
-    ("testing", "tls", "metrics", "asgi"),
+    ("testing", "tls", "metrics", "asgi", "hub"),
     ("__init__",),
     ("cli",),
     ("__main__",),
