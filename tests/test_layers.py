@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("connection",),
     ("server", "client"),
     ("testing", "tls", "metrics", "asgi", "hub"),
+    ("workers",),
     ("__init__",),
     ("cli",),
     ("__main__",),
