@@ -7,11 +7,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
 from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.serve import DEFAULT_LISTEN, echo, find_handler, server_context
 from trio_wsendpoint.options import Timeouts
+from trio_wsendpoint.server.access_log import AccessLog
 from trio_wsendpoint.server.settings import ServeOptions
 from trio_wsendpoint.workers import ParentPhase, Worker, WorkersState, serve_workers
 
@@ -22,7 +24,10 @@ _STATUSES = {signal.SIGINT: Status.INTERRUPTED, signal.SIGTERM: Status.TERMINATE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What several workers serve: `handler` as MODULE:HANDLER, None for an echo; `tls` as files."""
+    """What several workers serve: `handler` as MODULE:HANDLER, None for an echo; `tls` as files.
+
+    `access`: the format of the access log, None for none.
+    """
 
     handler: str | None
     workers: int
@@ -31,6 +36,7 @@ class Fleet:
     grace: float = 10.0
     drain: float = 20.0
     log: str | None = None
+    access: Literal["common", "json"] | None = None
 
 
 def serve_fleet(fleet: Fleet, output: Output) -> Outcome:
@@ -48,7 +54,7 @@ def serve_fleet(fleet: Fleet, output: Output) -> Outcome:
             "trio_wsendpoint.cli.workers:main",
             workers=fleet.workers,
             listen=fleet.listen,
-            arguments=[fleet.handler or "", fleet.tls or "", str(fleet.grace)],
+            arguments=[fleet.handler or "", fleet.tls or "", str(fleet.grace), fleet.access or ""],
             drain=fleet.drain,
             stop=fleet.drain + fleet.grace + 5.0,
             log=fleet.log,
@@ -59,11 +65,13 @@ def serve_fleet(fleet: Fleet, output: Output) -> Outcome:
     return Outcome(_STATUSES[ended_by], "closed")
 
 
-async def main(worker: Worker, handler: str, tls: str, grace: str) -> None:
+async def main(worker: Worker, handler: str, tls: str, grace: str, access: str) -> None:
     """Serve in one worker; a fault of usage ends it with a line."""
     if "" not in sys.path:
         sys.path.insert(0, "")
     options: ServeOptions = {"timeouts": Timeouts(grace=float(grace))}
+    if access:
+        options["access_log"] = AccessLog(cast("Literal['common', 'json']", access))
     try:
         found = find_handler(handler) if handler else echo
         if tls:

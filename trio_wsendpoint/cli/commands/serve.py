@@ -24,6 +24,7 @@ from trio_wsendpoint.cli.serve import (
 from trio_wsendpoint.cli.shell import Telling, ending, execute, guarded
 from trio_wsendpoint.cli.stopping import Stop
 from trio_wsendpoint.cli.workers import Fleet, serve_fleet
+from trio_wsendpoint.server.access_log import AccessLog
 
 __all__ = ["serve_command"]
 
@@ -57,6 +58,12 @@ __all__ = ["serve_command"]
     help="Of a worker that stops: say goodbye to its connections over so many seconds.",
 )
 @click.option("--log", metavar="FILE", help="Of all workers. By default they write to stderr.")
+@click.option(
+    "--access-log",
+    "access_format",
+    type=click.Choice(["common", "json"]),
+    help="Write a line for each connection and request to stderr.",
+)
 @click.option("--reload", "is_reloading", is_flag=True, help="Start again when a file changes.")
 @telling_options
 def serve_command(handler: str | None, **given: Any) -> int:
@@ -75,12 +82,15 @@ def _serve(handler: str | None, given: dict[str, Any]) -> int:
         raise UsageFault("give MODULE:HANDLER or --echo, one of them")
     if given["workers"] is not None:
         return _serve_fleet(handler, given, telling, output)
+    if given["log"] is not None:
+        raise UsageFault("--log is for --workers: the log of one process is its stderr")
     serving = Serving(
         handler=echo if handler is None else find_handler(handler),
         listen=given["listen"] or DEFAULT_LISTEN,
         context=None if given["tls"] is None else server_context(given["tls"]),
         grace=given["grace"],
         is_reloading=given["is_reloading"],
+        access_log=None if given["access_format"] is None else AccessLog(given["access_format"]),
     )
     has_changed = False
 
@@ -112,5 +122,6 @@ def _serve_fleet(
         grace=given["grace"],
         drain=given["drain"],
         log=given["log"],
+        access=given["access_format"],
     )
     return ending(lambda: serve_fleet(fleet, output), output, debug=telling.debug)
