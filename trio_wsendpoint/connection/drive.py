@@ -187,6 +187,9 @@ class Drive:
                 if wakes & _WRITER:
                     self.writer.flush()
                     wakes |= session.take_wakes()
+                if wakes & _PHASE:
+                    self._follow_phase()
+                    wakes |= session.take_wakes()
                 if wakes & _SENDERS and self.waits.has_lines:
                     self.wake_a_sender()
                 if wakes & _RECEIVER:
@@ -195,8 +198,6 @@ class Drive:
                     self.reader.wake()
                 if wakes & _PINGS:
                     self.waits.pings.wake_all()
-                if wakes & _PHASE:
-                    self._follow_phase()
                 seen |= wakes
             if seen & _DEADLINE and self._heartbeat is not None:
                 self._heartbeat.plan(self)
@@ -218,26 +219,25 @@ class Drive:
     # ---- the end -----------------------------------------------------------------------------
 
     def _follow_phase(self) -> None:
-        """Wake the tasks that the phase concerns, and do with the stream what `ending` says."""
+        """Do with the stream what `ending` says, and wake the tasks that the phase concerns."""
         session, waits = self.session, self.waits
         if session.outbox.error is not None and session.endpoint.is_open:
             self.reader.read_rest()
-        is_open = session.is_open
-        if not is_open:
-            if waits.has_lines:
-                waits.senders.wake_all()
-                waits.chunks.wake_all()
-            self.writer.wake()
-            self.reader.interrupt()
-        waits.phase.wake_all()
         ending = session.ending
-        if ending is not _NOTHING:
-            ending = self._end_stream(ending)
-        if ending is _READ or ending is _NOTHING:
-            if session.phase is _OVER:
-                self._note_end()
-            elif not is_open:
-                self._read_on()
+        if ending is not _NOTHING and ending is not _READ:
+            ending = self._end_stream(ending)  # which may move the phase on
+        waits.phase.wake_all()
+        if session.is_open:
+            return
+        if waits.has_lines:
+            waits.senders.wake_all()
+            waits.chunks.wake_all()
+        self.writer.wake()
+        self.reader.interrupt()
+        if session.phase is _OVER:
+            self._note_end()
+        elif ending is _READ or ending is _NOTHING:
+            self._read_on()
 
     def _end_stream(self, ending: Ending) -> Ending:
         """Do with the stream what `ending` says; return what it says afterwards."""
