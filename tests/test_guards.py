@@ -65,10 +65,9 @@ STATES: dict[str, str] = {
     "OpeningCourse._refusal": "the link has told of this one already; `_note_refusal`",
     "Asking._failure": "what `accept` has raised; the step that the app waits for",
     "ClientFinder.is_secure": "the client came over TLS; what reads a proxy's header",
-    "OpeningCourse.is_handled": "the app has accepted and closed it; `_process`",
     "Watch._is_over": "`stop` was called; `stop`",
     "Watch.error": "reading has failed with it; `run`",
-    "Openings._is_draining": "streams of plain requests are not kept any more; `stop_plain`",
+    "Openings._taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HandlerWatch._is_known": "the app knows that the client has gone; what tells it",
@@ -87,7 +86,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 57
+STATES_TODAY = 56
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -137,7 +136,8 @@ HANDLES: dict[str, str] = {
     "EndpointServer._drain": "the goodbyes, once the server drains",
     "EndpointServer._block": "the scope of the block that `run` is given",
     "EndpointServer._nursery": "of the connections, while `run` runs",
-    "EndpointServer._heartbeat": "made by `run`, with the nursery",
+    "EndpointServer._served": "made by `run`, with the nursery",
+    "Visit.connection": "made by the opening; given by `begin`",
     # ---- client/
     "Keeper._current": "the line in use, while the state is CONNECTED or RENEWING",
     "Line.connection": "made by the opening",

@@ -35,7 +35,7 @@ from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import Over
-from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.opening_course import OpeningCourse
@@ -75,10 +75,13 @@ class ServerOpening(OpeningCourse):
         *,
         rules: Rules,
         refusals: RefusalLog,
-        hooks: Hooks,
+        host: Host,
+        since: float,
     ) -> None:
-        super().__init__(stream, settings, logger, rules=rules, refusals=refusals, hooks=hooks)
-        self._finder = ClientFinder(logger, rules, hooks.count, retry_after_of(settings))
+        super().__init__(
+            stream, settings, logger, rules=rules, refusals=refusals, host=host, since=since
+        )
+        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
 
     async def run(self) -> Connection:
         """Take requests, and accept one or answer it otherwise; or raise, as the module says."""
@@ -120,7 +123,8 @@ class ServerOpening(OpeningCourse):
             pass  # the link says what is wrong with it, if anything is
         else:
             # A length, if only of 0, is looked at more closely.
-            if request.is_upgrade and "content-length" not in fields:
+            is_upgrade = fields.get("upgrade") == ["websocket"] or request.is_upgrade
+            if is_upgrade and "content-length" not in fields:
                 self._first.check_behind()
                 return await self._accept_or_refuse(request, fields)
         data = head + self._first.trailing
@@ -129,7 +133,7 @@ class ServerOpening(OpeningCourse):
 
     async def _open_by_link(self, data: bytes) -> Connection:
         """Take requests, of which `data` has come, until one opens a WebSocket."""
-        settings, hooks = self._settings, self._hooks
+        settings, host = self._settings, self._host
         link = self._link = HttpLink(
             self.stream,
             limits=settings.limits,
@@ -137,21 +141,21 @@ class ServerOpening(OpeningCourse):
             timeouts=settings.timeouts,
             date=self._rules.date,
             since=self._since,
-            nursery=hooks.nursery,
+            nursery=host.nursery,
             on_refusal=self._note_refusal,
         )
         link.http.receive_data(data, trio.current_time())
-        plain = PlainRequests(settings, self._rules, self._logger, self._finder, hooks)
+        plain = PlainRequests(settings, self._rules, self._logger, self._finder, host)
         self._until = math.inf  # the link keeps the time
         while (head := await self._wait(link.next_request)) is not None:
             if head.is_opening:
                 self._until = trio.current_time() + settings.timeouts.open
                 return await self._accept_or_refuse(head.request, head.fields)
-            if not hooks.answers_plain:
+            if not host.answers_plain:
                 raise await plain.refuse(head)
             if self._stage is Stage.REQUEST:
                 self._stage = Stage.PLAIN
-                hooks.keep()
+                host.keep()
                 if self._drop_reason is not None:
                     link.stop()
             await plain.answer(link, head)
@@ -197,15 +201,14 @@ class ServerOpening(OpeningCourse):
         return handshake.agree(request, fields, is_secure=is_secure, host=client.host)
 
     async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
-        timeouts, hooks = self._settings.timeouts, self._hooks
+        timeouts, host = self._settings.timeouts, self._host
         asking = self._asking = Asking(
-            timeouts.process, self._too_late, self._logger, hooks, self._read_on
+            timeouts.process, self._too_late, self._logger, host, self._read_on
         )
         if self._drop_reason is not None:
             asking.cancel()
         await asking.ask(process_request, opening)
         self._until += asking.elapsed
-        self.is_handled = opening.connection is not None and not opening.connection.is_open
 
     # ---- bytes in ------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class ServerOpening(OpeningCourse):
         asking = self._asking
         if asking is None:
             raise RuntimeError("the request is not the app's to accept")
-        if self._hooks.begin is None and asking.is_running:
+        if not self._host.begins and asking.is_running:
             raise RuntimeError("connection_pair() starts connections itself: return None instead")
         await asking.stop()
         try:
@@ -262,8 +265,8 @@ class ServerOpening(OpeningCourse):
             tasks, request=request, response=response, subprotocol=subprotocol, state=state
         )
         self._stage = Stage.ACCEPTED
-        if self._hooks.begin is not None:
-            self._hooks.begin(connection)
+        if self._host.begins:
+            self._host.begin(connection)
         return connection
 
     def _make_endpoint(self, extension: MessageExtension | None) -> Endpoint:

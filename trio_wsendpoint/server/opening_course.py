@@ -16,7 +16,7 @@ from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import FirstBytes, Over
-from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
@@ -37,7 +37,7 @@ class OpeningCourse:
         "_asking",
         "_drop_reason",
         "_first",
-        "_hooks",
+        "_host",
         "_is_over_limit",
         "_link",
         "_logger",
@@ -50,7 +50,6 @@ class OpeningCourse:
         "_since",
         "_stage",
         "_until",
-        "is_handled",
         "stream",
     )
 
@@ -62,14 +61,15 @@ class OpeningCourse:
         *,
         rules: Rules,
         refusals: RefusalLog,
-        hooks: Hooks,
+        host: Host,
+        since: float,
     ) -> None:
         self.stream = stream
         self._settings = settings
         self._rules = rules
         self._logger = logger
         self._refusals = refusals
-        self._hooks = hooks
+        self._host = host
         self._first = FirstBytes(stream, settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
         # How far it is; moved by its own steps, read when time is up and when the server drops it.
@@ -78,12 +78,10 @@ class OpeningCourse:
         self._is_over_limit = False  # the reason is a limit, not the end of the server
         self._refusal: BadRequest | None = None  # that the link has told already
         self._request: Request | None = None  # for a WebSocket, once it is complete
-        self._since = trio.current_time()
+        self._since = since
         self._until = self._since + settings.timeouts.open
         self._scope: trio.CancelScope | None = None  # while it waits
         self._asking: Asking | None = None  # while the app looks at the request
-        #: Whether the app has accepted and closed it: there is nothing left to do for a handler.
-        self.is_handled = False
 
     @property
     def request(self) -> Request | None:
