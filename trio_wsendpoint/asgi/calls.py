@@ -120,7 +120,8 @@ class Call(ABC):
 
     def end_grace(self) -> None:
         """Let the application take its time: its answer is complete."""
-        self._scope.deadline = math.inf
+        if self._is_in_grace:
+            self._scope.deadline = math.inf
 
     async def take_turn(self) -> None:
         """Let other tasks run once in 64 calls; else be no checkpoint."""

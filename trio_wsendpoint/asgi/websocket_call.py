@@ -18,7 +18,6 @@ from trio_wsendpoint.asgi.websocket_course import (
     Accept,
     Close,
     Deny,
-    Message,
     WebSocketCourse,
     WebSocketPhase,
 )
@@ -27,6 +26,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["WebSocketCall"]
 
@@ -48,7 +48,8 @@ class WebSocketCall(Call):
         self._decided = trio.Event()  # accepted, or refused, or the client has gone
         self._refusal: Response | None = None
         self._denial = bytearray()
-        self._receiving = trio.Lock()
+        self._is_receiving = False  # a task waits in the connection's `receive`
+        self._turn = Waiters()  # where others wait meanwhile
         # What the application is told at the end, once that is known.
         self._disconnect: dict[str, Any] | None = None
 
@@ -98,26 +99,26 @@ class WebSocketCall(Call):
         if self._connection is None or self._disconnect is not None:
             await self.take_turn()
             return dict(self._disconnect or _disconnect(_LOST))
-        if self._receiving.locked():
-            async with self._receiving:
-                return await self._receive(self._connection)
-        # Without waiting: a lock that is free is taken before any other task runs.
-        self._receiving.acquire_nowait()
-        try:
-            return await self._receive(self._connection)
-        finally:
-            self._receiving.release()
-
-    async def _receive(self, connection: Connection) -> dict[str, Any]:
+        if self._is_receiving or self._turn.count:
+            await self._turn.wait()
+            while self._is_receiving:
+                await self._turn.wait()
         if self._disconnect is None:
+            self._is_receiving = True
             try:
-                value = await connection.receive()
+                value = await self._connection.receive()
             except ConnectionClosed as error:
                 self._end(_disconnect_of(error))
             else:
                 self.renew_grace()
                 key = "text" if isinstance(value, str) else "bytes"
                 return {"type": "websocket.receive", key: value}
+            finally:
+                self._is_receiving = False
+                if self._turn.count:
+                    self._turn.wake_one()
+        elif self._turn.count:
+            self._turn.wake_one()
         return dict(self._disconnect or _disconnect(_LOST))
 
     @trio.lowlevel.enable_ki_protection
@@ -128,15 +129,21 @@ class WebSocketCall(Call):
         `ClientDisconnected` once the client has gone; `RuntimeError`, `TypeError` or `ValueError`
         for an event that is wrong.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         before = self._course.phase
         try:
             action = self._course.send(event)
         except ClientDisconnected as error:
+            await trio.lowlevel.checkpoint()
             raise self.own(error) from None
-        if isinstance(action, Message):
-            await self._send(action.value)
-        elif isinstance(action, Accept):
+        if isinstance(action, (str, bytes)):
+            await self._send(action)
+            return
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            self._course.take_back(before)
+            raise
+        if isinstance(action, Accept):
             await self._accept(action, before)
         elif isinstance(action, Close):
             await self._close(action)
