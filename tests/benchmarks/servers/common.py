@@ -78,7 +78,11 @@ def compiled_modules() -> list[str]:
 
 def listen(port: int) -> socket.socket:
     """Return a socket that listens, for libraries that do not tell their port."""
-    sock = socket.create_server((HOST, port), backlog=BACKLOG)
+    # Only for what says that it is TCP asyncio sets TCP_NODELAY.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HOST, port))
+    sock.listen(BACKLOG)
     sock.setblocking(False)
     return sock
 
