@@ -31,7 +31,7 @@ def type_of(event: object) -> str:
     """Return the `type` of `event`; raises `TypeError` if it is no mapping that has one."""
     if not isinstance(event, (dict, Mapping)):  # a dict is seen at once
         raise TypeError(f"an event is a dict with a type, not {type(event).__name__}")
-    kind = cast("Mapping[object, object]", event).get("type")
+    kind: object = cast("Mapping[object, object]", event).get("type")
     if not isinstance(kind, str):
         raise TypeError(f'the "type" of an event is a str, not {type(kind).__name__}')
     return kind

@@ -111,8 +111,9 @@ class WebSocketCall(Call):
                 self._end(_disconnect_of(error))
             else:
                 self.renew_grace()
-                key = "text" if isinstance(value, str) else "bytes"
-                return {"type": "websocket.receive", key: value}
+                if isinstance(value, str):
+                    return {"type": "websocket.receive", "text": value}
+                return {"type": "websocket.receive", "bytes": value}
             finally:
                 self._is_receiving = False
                 if self._turn.count:
@@ -140,7 +141,13 @@ class WebSocketCall(Call):
             await trio.lowlevel.checkpoint()
             raise self.own(error) from None
         if isinstance(action, (str, bytes)):
-            await self._send(action)
+            connection = self._connection
+            if connection is None:
+                raise RuntimeError('"websocket.send" comes while "websocket.accept" is sent')
+            try:
+                await connection.send(action)
+            except ConnectionClosed as error:
+                raise self._lost() from error
             return
         try:
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -155,14 +162,6 @@ class WebSocketCall(Call):
             if isinstance(action, Deny):
                 self._deny(action)
             await trio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _send(self, value: str | bytes) -> None:
-        if self._connection is None:
-            raise RuntimeError('"websocket.send" comes while "websocket.accept" is sent')
-        try:
-            await self._connection.send(value)
-        except ConnectionClosed as error:
-            raise self._lost() from error
 
     async def _accept(self, action: Accept, before: WebSocketPhase) -> None:
         opening = self._opening

@@ -136,9 +136,10 @@ class WebSocketCourse:
         return Accept(subprotocol, headers)
 
     def _message(self, event: Event) -> str | bytes:
-        if self.phase is WebSocketPhase.GONE:
-            raise ClientDisconnected(WebSocketPhase.GONE.value)
-        self._expect(event, WebSocketPhase.OPEN)
+        if self.phase is not WebSocketPhase.OPEN:
+            if self.phase is WebSocketPhase.GONE:
+                raise ClientDisconnected(WebSocketPhase.GONE.value)
+            self._expect(event, WebSocketPhase.OPEN)
         data: object = event.get("bytes")
         text: object = event.get("text")
         if (data is None) is (text is None):
@@ -146,6 +147,8 @@ class WebSocketCourse:
             raise ValueError(f'"websocket.send": one of "text" and "bytes" is set, not {has}')
         if isinstance(text, str):
             return text
+        if type(data) is bytes:
+            return data
         if isinstance(data, (bytes, bytearray, memoryview)):
             return bytes(cast("bytes | bytearray | memoryview", data))
         key, wanted = ("text", "a str") if data is None else ("bytes", "bytes")
