@@ -9,6 +9,7 @@ from coredis.patterns.pubsub import PubSub
 from coredis.retry import NoRetryPolicy
 
 from trio_wsendpoint.hub.backplane import Entry, Receiver
+from trio_wsendpoint.hub.redis.answers import as_dict
 from trio_wsendpoint.hub.redis.link import Link
 from trio_wsendpoint.hub.redis.log import LOGGER
 from trio_wsendpoint.hub.redis.places import ORIGIN, Followed
@@ -89,10 +90,9 @@ class ChannelFeed:
             await pubsub.subscribe(*(link.names.key(topic) for topic in chunk))
 
     def _deliver(self, link: Link, message: object, receiver: Receiver) -> None:
-        if not isinstance(message, dict):
-            return
-        channel, data = message.get("channel"), message.get("data")
-        if message.get("type") != "message" or not isinstance(channel, bytes):
+        what = as_dict(message)
+        channel, data = what.get("channel"), what.get("data")
+        if what.get("type") != "message" or not isinstance(channel, bytes):
             return
         topic = link.names.topic(channel)
         if topic not in self._followed or not isinstance(data, bytes):

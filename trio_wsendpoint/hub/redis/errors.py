@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import coredis.exceptions
 
 from trio_wsendpoint.hub.errors import BackplaneDown, BackplaneError, BackplaneRefused
@@ -26,7 +28,8 @@ def flatten(error: BaseException) -> BaseException:
     """
     if not isinstance(error, BaseExceptionGroup):
         return error
-    leaves = [flatten(one) for one in error.exceptions]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    leaves = [flatten(one) for one in group.exceptions]
     for kind in (BackplaneError, coredis.exceptions.RedisError, OSError):
         for leaf in leaves:
             if isinstance(leaf, kind):

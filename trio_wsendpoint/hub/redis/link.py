@@ -20,6 +20,7 @@ from coredis.connection import BaseConnection
 from coredis.retry import NoRetryPolicy
 
 from trio_wsendpoint.hub.errors import BackplaneError, BackplaneRefused
+from trio_wsendpoint.hub.redis.answers import as_dict, as_list, as_text
 from trio_wsendpoint.hub.redis.checks import check_fsync, check_info, read_info
 from trio_wsendpoint.hub.redis.errors import LinkStale, tell
 from trio_wsendpoint.hub.redis.settings import RedisSettings
@@ -140,8 +141,8 @@ class Link:
             [found] = await self.ask([(b"CONFIG GET", b"appendfsync")])
         except coredis.exceptions.ResponseError:
             return None  # an operator may have taken CONFIG away
-        value = found.get(b"appendfsync") if isinstance(found, dict) else None
-        return value.decode("ascii", "replace") if isinstance(value, bytes) else None
+        value = as_dict(found).get(b"appendfsync")
+        return None if value is None else as_text(value)
 
     async def _agree_on_epoch(self) -> str:
         """Return the epoch of the contents; make one where there is none."""
@@ -224,7 +225,7 @@ def _client(settings: RedisSettings) -> coredis.Redis[bytes]:
 
 
 def _is_master(role: Value) -> bool:
-    return isinstance(role, list) and bool(role) and role[0] == b"master"
+    return as_list(role)[:1] == [b"master"]
 
 
 def _as_it_is(answer: Value, **_: object) -> Value:

@@ -61,7 +61,7 @@ class Item:
 class Job:
     """The messages of one call; `left`: how many are neither answered nor given up."""
 
-    items: list[Item] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list["Item"])
     left: int = 0
 
     @property

@@ -6,9 +6,9 @@ import math
 import re
 
 from trio_wsendpoint.hub.backplane import Gap, Reading
-from trio_wsendpoint.hub.errors import BackplaneDown
 from trio_wsendpoint.hub.history import History
 from trio_wsendpoint.hub.positions import Position
+from trio_wsendpoint.hub.redis.answers import as_list, as_text
 from trio_wsendpoint.hub.redis.link import Command, Link, Value
 from trio_wsendpoint.hub.redis.places import Found, StreamFacts, judge, order
 from trio_wsendpoint.hub.redis.rows import Row, read_facts, read_rows
@@ -93,9 +93,7 @@ async def _oldest(link: Link, history: History) -> str:
     if math.isinf(history.age):
         return "-"
     [now] = await link.ask([(b"TIME",)])
-    if not (isinstance(now, list) and len(now) == 2):
-        raise BackplaneDown("Redis does not tell its time")
-    seconds, micros = (int(part) for part in now)
+    seconds, micros = (int(as_text(part)) for part in as_list(now))
     return f"{max(0, seconds * 1000 + micros // 1000 - int(history.age * 1000))}-0"
 
 
