@@ -92,7 +92,7 @@ def _paragraph(text: str, owner: str) -> str:
     text = OPTION.sub(r"\n* \1: ", text)
     text = FIELD.sub(lambda found: f"\n* **{found[1]}:** ", text)
     first, *items = f"\n{text}".split("\n\n* ")
-    return "\n\n* ".join([first.lstrip("\n"), *(one.replace("\n", "\n  ") for one in items)])
+    return "\n\n* ".join([first.lstrip("\n"), *(re.sub(r"\n\s*", "\n  ", one) for one in items)])
 
 
 def _code(text: str, owner: str) -> str:
@@ -102,7 +102,7 @@ def _code(text: str, owner: str) -> str:
     if re.fullmatch(r"[A-Za-z_][\w.]*", name):
         first, _, rest = name.partition(".")
         if first in trio_wsendpoint.__all__ and first != owner.rpartition(".")[2]:
-            member = vars(getattr(trio_wsendpoint, first)).get(rest) if rest else None
+            member: object = getattr(getattr(trio_wsendpoint, first), rest, None)
             is_told = isinstance(member, (property, FunctionType))
             return f":py:obj:`{flat} <trio_wsendpoint.{name if is_told else first}>`"
         if first == "trio" and _has_page(rest):

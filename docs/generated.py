@@ -66,7 +66,7 @@ KEYWORDS: dict[type, tuple[str, type]] = {
         ConnectSettings,
     ),
 }
-TITLES = {
+TITLES: dict[type, str] = {
     ConnectionOptions: "Keywords of every connection",
     AcceptOptions: "Keywords of a server",
     ServeOptions: "Keywords of a server that listens",
@@ -103,9 +103,10 @@ server = serve_endpoint(
 
 def type_of(annotation: object) -> str:
     """Return a type as it is written, without the modules of its names."""
-    is_name = isinstance(annotation, type) and not getattr(annotation, "__args__", None)
-    text = annotation.__name__ if is_name else str(annotation)
-    if isinstance(annotation, ForwardRef):
+    text = str(annotation)
+    if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
+        text = annotation.__qualname__
+    elif isinstance(annotation, ForwardRef):
         text = annotation.__forward_arg__
     return re.sub(r"\b(?:[a-z_]\w*\.)+(?=\w)", "", text.replace("NoneType", "None"))
 

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -49,7 +50,7 @@ def test_what_an_exception_is_in_addition_is_true() -> None:
     for name, (also, *_) in rows_of_exceptions().items():
         made = getattr(trio_wsendpoint, name)
         for base in re.findall(r"`([\w.]+)`", also):
-            outside = getattr(trio, base.removeprefix("trio."), getattr(builtins, base, None))
+            outside: Any = getattr(trio, base.removeprefix("trio."), getattr(builtins, base, None))
             assert issubclass(made, getattr(trio_wsendpoint, base, outside)), (name, base)
         if also.isdigit():
             assert issubclass(made, PeerError)
