@@ -19,8 +19,8 @@ import trio.testing
 from trio_wsendpoint import connect_endpoint, serve_endpoint
 from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.listeners import TLSListener
-from trio_wsendpoint.transport.streams import AcceptedSocket
 
 from .helpers import MemoryListener, echo, loud, open_raw, serve_memory
 

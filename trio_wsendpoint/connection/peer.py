@@ -15,8 +15,8 @@ import trio
 
 from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.streams import AcceptedSocket
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ConnectionLogger", "Ends", "make_logger", "socket_names"]
