@@ -22,6 +22,7 @@ from trio_wsendpoint.cli.serve import (
 )
 from trio_wsendpoint.cli.shell import Telling, execute, guarded
 from trio_wsendpoint.cli.stopping import Stop
+from trio_wsendpoint.server.access_log import AccessLog
 
 __all__ = ["serve_command"]
 
@@ -45,6 +46,12 @@ __all__ = ["serve_command"]
 )
 @click.option("--tls", metavar="CERT:KEY", help="Speak TLS with these files, in PEM.")
 @click.option("--grace", type=seconds(), default=10.0, show_default=True, help="When it stops.")
+@click.option(
+    "--access-log",
+    "access_format",
+    type=click.Choice(["common", "json"]),
+    help="Write a line for each connection and request to stderr.",
+)
 @click.option("--reload", "is_reloading", is_flag=True, help="Start again when a file changes.")
 @telling_options
 def serve_command(handler: str | None, **given: Any) -> int:
@@ -66,6 +73,7 @@ def _serve(handler: str | None, given: dict[str, Any]) -> int:
         context=None if given["tls"] is None else server_context(given["tls"]),
         grace=given["grace"],
         is_reloading=given["is_reloading"],
+        access_log=None if given["access_format"] is None else AccessLog(given["access_format"]),
     )
     has_changed = False
 
