@@ -33,6 +33,7 @@ from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.server.visit import Served, Visit
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
+from trio_wsendpoint.transport.poller import Poller, polling
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -173,8 +174,7 @@ class EndpointServer(Bound):
         while self._nursery is None and not self._closed.is_set():  # it begins just now
             await trio.lowlevel.checkpoint()
         if self._drain is None and self._farewell is None and self._nursery is not None:
-            draw = self._settings.random_bytes
-            self._drain = Drain(over, code, reason, draw, self._say_goodbye)
+            self._drain = Drain(over, code, reason, self._settings.random_bytes, self._say_goodbye)
             self._nursery.start_soon(self._run_drain, self._drain, grace)
         await trio.lowlevel.checkpoint()
         if not is_within(self._nursery):
@@ -184,9 +184,8 @@ class EndpointServer(Bound):
         for scope in self._accepting:
             scope.cancel()
         self._openings.drop_all()
-        if self._nursery is not None:
-            for connection in self.connections:
-                self._say_goodbye(connection, code, reason)
+        for connection in self.connections:
+            self._say_goodbye(connection, code, reason)
         if self._drain is not None:
             self._drain.stop()
         await close_listeners(self.listeners, self._settings.logger)
@@ -223,7 +222,7 @@ class EndpointServer(Bound):
         """
         self._block = around
         try:
-            with self._scope:
+            with self._scope, polling() as poller:
                 block = BlockNursery()
                 self._nursery = await block.enter()
                 heartbeat = HeartbeatTask(self._nursery, stays=bool(self.listeners))
@@ -232,7 +231,7 @@ class EndpointServer(Bound):
                 )
                 self._listening = len(self.listeners)
                 for listener in self.listeners:
-                    self._nursery.start_soon(self._accept, listener)
+                    self._nursery.start_soon(self._accept, listener, poller)
                 raise_beside(None, await block.leave(shield=False))
         finally:
             self._nursery = self._served = None
@@ -243,12 +242,14 @@ class EndpointServer(Bound):
             raise self._errors[0]
 
     @trio.lowlevel.enable_ki_protection
-    async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+    async def _accept(
+        self, listener: trio.abc.Listener[trio.abc.Stream], poller: Poller | None
+    ) -> None:
         try:
             with trio.CancelScope() as scope:
                 self._accepting.append(scope)
                 if self._farewell is None:
-                    await accept_streams(listener, self._take, self._settings.logger)
+                    await accept_streams(listener, self._take, self._settings.logger, poller)
         finally:
             self._listening -= 1
             if self._served is not None and not self._listening:
