@@ -7,6 +7,7 @@ commit, and leaves the files as they were.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("echo_program.py")
 VERSION_FILE = Path("trio_wsendpoint/_version.py")
 CHANGELOG = Path("CHANGELOG.md")
+#: Programs are looked for beside this Python first.
+TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 UNRELEASED = "## [Unreleased]"
 VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 
@@ -30,7 +33,12 @@ class ReleaseError(Exception):
 def run(*command: object, cwd: Path = ROOT) -> str:
     """Run a program and return what it prints; raises `ReleaseError` with its last lines."""
     told = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, "PATH": TOOLS},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if told.returncode:
         last = "\n".join((told.stdout + told.stderr).splitlines()[-20:])
@@ -84,14 +92,14 @@ def build(out: Path) -> list[Path]:
 
 
 def repaired(wheel: Path, out: Path) -> Path:
-    """Return the wheel with a manylinux tag from auditwheel; else say why not, and return `wheel`."""
+    """Return the wheel with a manylinux tag from auditwheel, else `wheel`; say why not."""
     if wheel.name.endswith("-any.whl"):
         print("the wheel is pure: it needs no tag of a platform")
         return wheel
-    if shutil.which("auditwheel") is None or shutil.which("patchelf") is None:
+    if any(shutil.which(tool, path=TOOLS) is None for tool in ("auditwheel", "patchelf")):
         print("auditwheel or patchelf is missing: the wheel stays with the tag linux, for no index")
         return wheel
-    run("auditwheel", "repair", "--wheel-dir", out, wheel)
+    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", out, wheel)
     [made] = out.glob("*manylinux*.whl")
     wheel.unlink()
     return made
@@ -125,7 +133,8 @@ def release(version: str) -> None:
             (ROOT / path).write_text(text)
         raise
     used = sorted((ROOT / "changes").glob("*.*.md"))
-    run("git", "rm", "--quiet", "--ignore-unmatch", *used)
+    if used:
+        run("git", "rm", "--quiet", *used)
     run("git", "add", VERSION_FILE, CHANGELOG)
     run("git", "commit", "--quiet", "--message", f"Release {version}")
     run("git", "tag", "--annotate", f"v{version}", "--message", f"trio_wsendpoint {version}")
