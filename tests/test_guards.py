@@ -107,7 +107,10 @@ HANDLES: dict[str, str] = {
     "BlockNursery._nursery": "made by `enter`",
     # ---- transport/
     "TLSTransport._failure": "why the stage is FAILED",
-    "SocketTransport._made": "the stream, made when one is asked for what only it does",
+    "AcceptedSocket._made": "Trio's socket, made when one asks for it",
+    "AcceptedSocket._poller": "where it waits, until it is closed or its socket is asked for",
+    "AcceptedSocket._sending": "the guard of those that send, given up when our bytes have ended",
+    "Poller._leader": "the task that waits for all",
     "Waiter.task": "the task that waits here",
     "Waiters._lot": "made when the first task waits",
     "_Lazy.context": "the context, once it is made",

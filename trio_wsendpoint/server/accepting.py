@@ -28,7 +28,7 @@ from trio_wsendpoint.handshake import (
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http1 import parse_request
 from trio_wsendpoint.handshake.server import Agreement
-from trio_wsendpoint.http import HttpLimits
+from trio_wsendpoint.http import HttpLimits, RequestHead
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.asking import Asking
@@ -147,7 +147,7 @@ class ServerOpening(OpeningCourse):
         link.http.receive_data(data, trio.current_time())
         plain = PlainRequests(settings, self._rules, self._logger, self._finder, host)
         self._until = math.inf  # the link keeps the time
-        while (head := await self._wait(link.next_request)) is not None:
+        while (head := await self._next_request(link)) is not None:
             if head.is_opening:
                 self._until = trio.current_time() + settings.timeouts.open
                 return await self._accept_or_refuse(head.request, head.fields)
@@ -160,6 +160,11 @@ class ServerOpening(OpeningCourse):
                     link.stop()
             await plain.answer(link, head)
         raise self._end_of(link)
+
+    async def _next_request(self, link: HttpLink) -> RequestHead | None:
+        if self._stage is Stage.PLAIN:
+            return await link.next_request()  # which keeps the time, and knows when to stop
+        return await self._wait(link.next_request)
 
     def _end_of(self, link: HttpLink) -> HandshakeError:
         """Return what to raise when the link is over, and closed."""
