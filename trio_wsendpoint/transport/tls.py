@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, cast
 
 import trio
 
 from trio_wsendpoint.transport.one_task import OneTask
 from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.tls_stage import Stage, is_end
 from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["TLSTransport"]
@@ -28,24 +28,8 @@ CHUNK = 65536
 MAX_ANSWERS = 65536
 
 
-class _Stage(Enum):
-    """How far one end of TLS is; no stage leads back.
-
-    `HANDSHAKE`: the first one is not done.  `OPEN`: bytes go both ways.  `ENDED`: the peer's have
-    ended.  `FAILED`: nothing goes through any more.  `CLOSED`: we have closed it.
-    """
-
-    __hash__ = object.__hash__
-
-    HANDSHAKE = "in its handshake"
-    OPEN = "open"
-    ENDED = "ended by the peer"
-    FAILED = "failed"
-    CLOSED = "closed"
-
-
-_HANDSHAKE, _ENDED = _Stage.HANDSHAKE, _Stage.ENDED
-_FAILED, _CLOSED = _Stage.FAILED, _Stage.CLOSED
+_HANDSHAKE, _OPEN, _ENDED = Stage.HANDSHAKE, Stage.OPEN, Stage.ENDED
+_FAILED, _CLOSED = Stage.FAILED, Stage.CLOSED
 
 
 class TLSTransport(NonBlockingStream):
@@ -102,7 +86,7 @@ class TLSTransport(NonBlockingStream):
         self._waits_for_answer = False
         self._sending = OneTask("sending over this stream")
         # Moved by what meets it first: `do_handshake`, `receive_nowait`, `_fail`, `_end`.
-        self._stage = _Stage.HANDSHAKE
+        self._stage = Stage.HANDSHAKE
         self._failure: Exception | None = None  # why it is FAILED
 
     # ---- without waiting ---------------------------------------------------------------------
@@ -129,7 +113,7 @@ class TLSTransport(NonBlockingStream):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            if _is_end(error):
+            if is_end(error):
                 self._stage = _ENDED
             else:
                 self._fail(error)
@@ -274,7 +258,7 @@ class TLSTransport(NonBlockingStream):
         while self._is_in_handshake:
             try:
                 self._tls.do_handshake()
-                self._stage = _Stage.OPEN
+                self._stage = Stage.OPEN
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
@@ -356,10 +340,3 @@ class TLSTransport(NonBlockingStream):
         finally:
             self._stage = _CLOSED
             self._answers.wake()
-
-
-def _is_end(error: ssl.SSLError) -> bool:
-    """Tell whether the bytes have ended, with or without a word."""
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return True
-    return "UNEXPECTED_EOF_WHILE_READING" in str(error)  # older Pythons over OpenSSL 3
