@@ -50,6 +50,7 @@ class TLSTransport(NonBlockingStream):
         "_failure",
         "_held",
         "_incoming",
+        "_left",
         "_outgoing",
         "_sending",
         "_stage",
@@ -79,6 +80,7 @@ class TLSTransport(NonBlockingStream):
             server_hostname=server_hostname,
         )
         self._backlog = b""  # ciphertext that `transport` has not taken
+        self._left = 0  # bytes of plaintext of a record that was read in part
         self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
         self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
         # TLS takes nothing of ours before the peer goes on with a handshake: set by `send_nowait`,
@@ -93,48 +95,52 @@ class TLSTransport(NonBlockingStream):
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the peer has sent, decrypted; `b""` at the end, None if none is here."""
-        self._check()
-        if self._stage is _ENDED:
-            return b""
+        if self._stage is not _OPEN:
+            self._check()
+            if self._stage is _ENDED:
+                return b""
         incoming, tls = self._incoming, self._tls
-        if not incoming.pending and not tls.pending() and not self._feed():
+        if not incoming.pending and not self._left and not self._feed():
             return None
         pieces: list[bytes] = []
+        self._left = 0
         try:
             while max_bytes > 0:
-                piece = tls.read(min(max_bytes, RECORD))
+                asked = min(max_bytes, RECORD)
+                piece = tls.read(asked)
                 if not piece:
                     self._stage = _ENDED
                     break
                 pieces.append(piece)
-                max_bytes -= len(piece)
-                if not incoming.pending and not tls.pending():
+                size = len(piece)
+                # A record of which there is more fills what was asked for.
+                self._left = tls.pending() if size == asked else 0
+                if not incoming.pending and not self._left:
                     break
-        except ssl.SSLWantReadError:
-            pass
+                max_bytes -= size
         except ssl.SSLError as error:
-            if is_end(error):
-                self._stage = _ENDED
-            else:
-                self._fail(error)
+            self._note(error)
         if self._outgoing.pending or self._waits_for_answer:
             self._answer()
         if len(pieces) == 1:
             return pieces[0]
-        if not pieces and not self._has_ended:
+        if not pieces and not self._is_at(_ENDED):
             self._check()
             return None
         return b"".join(pieces)
 
-    @property
-    def _has_ended(self) -> bool:
-        """Whether the peer's bytes have ended."""
-        return self._stage is _ENDED
+    def _is_at(self, stage: Stage) -> bool:
+        # Another call has moved it perhaps, which a type checker does not see.
+        return self._stage is stage
 
-    @property
-    def _is_in_handshake(self) -> bool:
-        """Whether the first handshake is not done."""
-        return self._stage is _HANDSHAKE
+    def _note(self, error: ssl.SSLError) -> None:
+        """Note what TLS raised when it was read: there is no more for now, none at all, or ever."""
+        if isinstance(error, ssl.SSLWantReadError):
+            return
+        if is_end(error):
+            self._stage = _ENDED
+        else:
+            self._fail(error)
 
     def _feed(self) -> bool:
         """Give TLS what has come; return whether there was anything, the end included."""
@@ -162,7 +168,8 @@ class TLSTransport(NonBlockingStream):
 
         After less than all of `data`, what is given next must begin with the rest of it.
         """
-        self._check()
+        if self._stage is not _OPEN:
+            self._check()
         if self._backlog and not self._flush():
             return 0
         size = len(data)
@@ -216,7 +223,7 @@ class TLSTransport(NonBlockingStream):
     async def wait_readable(self) -> None:
         """Wait until there is something to read, at once if it is in here already."""
         self._check()
-        if self._incoming.pending or self._tls.pending() or self._has_ended:
+        if self._incoming.pending or self._left or self._is_at(_ENDED):
             await trio.lowlevel.checkpoint()
         else:
             await self._transport.wait_readable()
@@ -255,7 +262,7 @@ class TLSTransport(NonBlockingStream):
         """
         await trio.lowlevel.checkpoint()
         self._check()
-        while self._is_in_handshake:
+        while self._is_at(_HANDSHAKE):
             try:
                 self._tls.do_handshake()
                 self._stage = Stage.OPEN
@@ -264,12 +271,12 @@ class TLSTransport(NonBlockingStream):
             except ssl.SSLError as error:
                 self._fail(error)
                 self._check()
-            is_ready = not self._is_in_handshake
+            is_ready = not self._is_at(_HANDSHAKE)
             if is_ready and self._tls.server_side and self._tls.version() == "TLSv1.3":
                 break  # nothing waits but tickets for the next session, which go with the answer
             while not self._flush():
                 await self._transport.wait_writable()
-            while self._is_in_handshake and not self._feed():
+            while self._is_at(_HANDSHAKE) and not self._feed():
                 await self._transport.wait_readable()
 
     # ---- the other methods of a stream -------------------------------------------------------
