@@ -37,9 +37,9 @@ async def open_listeners(
     `ssl_context`: speak TLS with this one, where a `Listen` does not say otherwise.
     `backlog`: connections that the system lets wait until they are accepted.
 
-    Raises `ValueError` or `TypeError` for arguments; `OSError`, which names the address and the
-    cause, if one cannot be listened on.  If that is raised, or the call is cancelled, none is open:
-    what was opened is closed again, and inherited sockets are as they were.
+    If cancelled: none is open; inherited sockets are as they were.
+    Raises: `ValueError` or `TypeError` for arguments; `OSError`, which names the address and the
+        cause, if one cannot be listened on.  Then none is open.
     """
     used = logging.getLogger("trio_wsendpoint") if logger is None else logger
     return await open_all(as_listens(listen), ssl_context, backlog, used)
