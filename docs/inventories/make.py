@@ -20,8 +20,12 @@ import trio.lowlevel
 import trio.testing
 
 HERE = Path(__file__).parent
-HEAD = "# Sphinx inventory version 2\n# Project: {}\n# Version: {}\n"
-HEAD += "# The remainder of this file is compressed using zlib.\n"
+HEAD = """\
+# Sphinx inventory version 2
+# Project: {}
+# Version: {}
+# The remainder of this file is compressed using zlib.
+"""
 
 #: What of `trio` itself is described on the page of input and output; the rest is on the core's.
 ABOUT_IO = ("open_", "serve_", "Socket", "SSL", "Stapled", "aclose_", "socket", "Path", "Need")

@@ -230,7 +230,11 @@ class TLSTransport(NonBlockingStream):
     # ---- waiting -----------------------------------------------------------------------------
 
     async def wait_readable(self) -> None:
-        """Wait until there is something to read, at once if it is in here already."""
+        """Wait until there is something to read, at once if it is in here already.
+
+        If cancelled: nothing has changed.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`; as the stream below.
+        """
         self._check()
         if self._incoming.pending or self._tls.pending() or self._has_ended:
             await trio.lowlevel.checkpoint()
@@ -238,7 +242,11 @@ class TLSTransport(NonBlockingStream):
             await self._transport.wait_readable()
 
     async def wait_writable(self) -> None:
-        """Wait until the stream below takes more, or for the peer in the midst of a handshake."""
+        """Wait until the stream below takes more, or for the peer in the midst of a handshake.
+
+        If cancelled: nothing has changed.
+        Raises: as `wait_readable`.
+        """
         self._check()
         if self._waits_for_answer:
             await self._answers.wait()
@@ -267,7 +275,8 @@ class TLSTransport(NonBlockingStream):
     async def do_handshake(self) -> None:
         """Do the opening handshake; once it is done, nothing.
 
-        Raises `trio.BrokenResourceError` if there is no TLS to be had with this peer.
+        If cancelled: a further call goes on with it.
+        Raises: `trio.BrokenResourceError` if TLS with this peer is not possible.
         """
         await trio.lowlevel.checkpoint()
         self._check()
@@ -291,14 +300,22 @@ class TLSTransport(NonBlockingStream):
     # ---- the other methods of a stream -------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
+        """Return 1 to `max_bytes` bytes, `b""` at the end.
+
+        If cancelled: nothing was taken.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`.
+        """
         await trio.lowlevel.checkpoint()
         while (data := self.receive_nowait(max_bytes or CHUNK)) is None:
             await self.wait_readable()
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`; if cancelled, a part of it."""
+        """Send `data`.
+
+        If cancelled: a part of it was sent.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`, `trio.BusyResourceError`.
+        """
         with self._sending:
             await trio.lowlevel.checkpoint()
             view = memoryview(bytes(data))
@@ -309,7 +326,11 @@ class TLSTransport(NonBlockingStream):
                     await self.wait_writable()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the stream below takes more."""
+        """Wait until the stream below takes more.
+
+        If cancelled: nothing has changed.
+        Raises: as `send_all`.
+        """
         with self._sending:
             await self.wait_writable()
 
@@ -317,6 +338,9 @@ class TLSTransport(NonBlockingStream):
         """Say that nothing follows (close_notify), and wait until that is sent.
 
         The peer's bytes have not ended by that, but only the stream below can still read them.
+
+        If cancelled: a part of it was sent.
+        Raises: as the stream below.
         """
         self._write_end()
         while not self._flush():
@@ -331,6 +355,9 @@ class TLSTransport(NonBlockingStream):
         """Say that nothing follows (close_notify), if that takes no waiting, and close.
 
         The stream below is closed whatever it raises when it is written to.
+
+        If cancelled: it is closed as the stream below is.
+        Raises: as the stream below.
         """
         try:
             self._end()
