@@ -58,6 +58,7 @@ THIRD_PARTY = {
     "prometheus_client": lambda module: module == f"{PACKAGE}.metrics.prometheus",
     "opentelemetry": lambda module: module == f"{PACKAGE}.metrics.opentelemetry",
     "python_socks": lambda module: module == f"{PACKAGE}.client.socks_tunnel",
+    "coredis": lambda module: module.startswith(f"{PACKAGE}.hub.redis"),
     "click": lambda module: unit_of(module) == "cli",
     "prompt_toolkit": lambda module: module == f"{PACKAGE}.cli.prompt",
     "rich": lambda module: unit_of(module) == "cli",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from tests.cli.helpers import Memory
 from trio_wsendpoint import Response, serve_endpoint
@@ -42,7 +43,7 @@ async def test_it_goes_on_after_a_loss(autojump_clock):
         visits.append(connection)
         await connection.send(f"visit {len(visits)}")
         if len(visits) < 3:
-            await connection.abort()
+            await trio.aclose_forcefully(connection.tasks.stream)
         await connection.wait_closed()
 
     outcome, memory = await run(handler, manner=Manner(count=3))

@@ -21,6 +21,7 @@ from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.transport.poller import Poller
 
 from .helpers import MemoryListener, echo, loud, open_raw, serve_memory
 
@@ -136,11 +137,11 @@ async def test_a_socket_that_is_no_good_is_closed_and_passed_over(
     real = AcceptedSocket
     seen: list[socket.socket] = []
 
-    def first_fails(accepted: socket.socket) -> object:
+    def first_fails(accepted: socket.socket, poller: Poller | None) -> object:
         seen.append(accepted)
         if len(seen) == 1:
             raise OSError(errno.EINVAL, "Invalid argument")
-        return real(accepted)
+        return real(accepted, poller)
 
     monkeypatch.setattr(listening, "AcceptedSocket", first_fails)
     async with serve_endpoint(echo, 0, host="127.0.0.1") as server:

@@ -24,6 +24,7 @@ from trio_wsendpoint.errors import BadResponse, InvalidURL, TLSFailed
 from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import CloseFrame
+from trio_wsendpoint.workers import WorkersFailed
 
 __all__ = [
     "ENDS",
@@ -96,6 +97,7 @@ ERRORS: tuple[tuple[type[BaseException], Status, str], ...] = (
     (InvalidURL, Status.USAGE, "the URL: "),
     (CheckFailed, Status.CHECK, ""),
     (TimeOver, Status.TIME, ""),
+    (WorkersFailed, Status.FAULT, ""),
     (HandshakeTimeout, Status.TIME, "no answer in time: "),
     (BrokenPipeError, Status.PIPE, ""),
     (ProxyError, Status.TCP, "the proxy: "),

@@ -104,9 +104,10 @@ def socket_names(stream: trio.abc.Stream) -> tuple[object, object]:
             transport = cast("AnyTLSStream", transport).transport_stream
         if not isinstance(transport, (AcceptedSocket, trio.SocketStream)):
             return None, None
-    socket = transport.socket
     try:
-        return socket.getpeername(), socket.getsockname()
+        if isinstance(transport, AcceptedSocket):
+            return transport.names()
+        return transport.socket.getpeername(), transport.socket.getsockname()
     except OSError:
         return _GONE, None
 

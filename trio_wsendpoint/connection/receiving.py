@@ -119,8 +119,9 @@ class Receiving:
         return None if message is None else message.payload
 
     def _take_message(self) -> Message | None:
-        message = self._session.take(trio.current_time())
-        if self._session.wakes > Wake.RECEIVER:
+        session = self._session
+        message = session.take(trio.current_time()) if session.inbox.messages else None
+        if session.wakes > Wake.RECEIVER:
             self._tasks.act()
         return message
 

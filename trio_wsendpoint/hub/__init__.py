@@ -23,6 +23,7 @@ from trio_wsendpoint.hub.errors import (
     SubscriberTooSlow,
 )
 from trio_wsendpoint.hub.history import History
+from trio_wsendpoint.hub.memory import MemoryBackplane, MemoryServer
 from trio_wsendpoint.hub.positions import Position
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "History",
     "HubClosed",
     "InvalidPosition",
+    "MemoryBackplane",
+    "MemoryServer",
     "Position",
     "Publication",
     "PublishError",

@@ -156,7 +156,8 @@ class Receiver(Protocol):
 
         Each message that is published from now on, and each that is stored behind `position` (the
         end of the topic at that moment, None without history), is delivered or told as a gap.
-        Answers each `follow` once, at once or later, and again after a gap that moved the place.
+        Answers each `follow` once, at once or later.  After a gap it is told again if messages
+        behind the gap are not delivered, and then before the next one is.
         """
         ...
 

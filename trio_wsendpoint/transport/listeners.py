@@ -61,10 +61,14 @@ class TLSListener(trio.abc.Listener[AnyTLSStream]):
         """
         stream = await self.transport_listener.accept()
         try:
-            return over_tls(stream, self._context, server_side=True)
+            return self.over(stream)
         except BaseException:  # a context that is not a server's, for one
             await trio.aclose_forcefully(stream)
             raise
+
+    def over(self, stream: trio.abc.Stream) -> AnyTLSStream:
+        """Return the server's end of TLS over `stream`, that `transport_listener` has accepted."""
+        return over_tls(stream, self._context, server_side=True)
 
     async def aclose(self) -> None:
         """Close the listener.

@@ -20,12 +20,10 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
     from the number, which may be another file's by then.
     """
 
-    __slots__ = ("_descriptor", "_made", "_socket", "_waiting")
-
-    _made: trio.SocketStream | None
+    __slots__ = ("_descriptor", "_socket", "_stream", "_waiting")
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self._made = stream
+        self._stream = stream
         self._socket = stream.socket
         self._descriptor = self._socket.fileno()
         self._waiting = 0  # tasks that wait
@@ -109,12 +107,6 @@ class SocketTransport(NonBlockingStream, trio.abc.HalfCloseableStream):
             trio.lowlevel.notify_closing(self._descriptor)
 
     # What a stream is asked for beside.
-
-    @property
-    def _stream(self) -> trio.SocketStream:
-        if self._made is None:
-            self._made = trio.SocketStream(self._socket)
-        return self._made
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """As the stream's."""

@@ -4,6 +4,7 @@
 and calls `worker.serve(handler)`.  See docs/workers.md.
 """
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.workers.exposition import prometheus_text
 from trio_wsendpoint.workers.metrics import WorkerMetrics
 from trio_wsendpoint.workers.phases import ParentPhase, WorkerPhase
@@ -24,3 +25,5 @@ __all__ = [
     "prometheus_text",
     "serve_workers",
 ]
+
+publish(globals(), __all__)

@@ -13,7 +13,7 @@ from typing import Unpack
 import trio
 
 from trio_wsendpoint.connection.arguments import check_async_function
-from trio_wsendpoint.connection.option_texts import check_options
+from trio_wsendpoint.connection.option_texts import check_options, tell_options
 from trio_wsendpoint.server.listeners import open_each
 from trio_wsendpoint.server.listening import close_listeners, texts_of
 from trio_wsendpoint.workers.log import set_up_log
@@ -32,13 +32,13 @@ class WorkersFailed(Exception):
     """No worker became ready; the text says why the last one did not."""
 
 
+@tell_options(WorkersSettings, WorkersOptions)
 def serve_workers(main: WorkerMain | str, **options: Unpack[WorkersOptions]) -> signal.Signals:
     """Serve with several processes, until SIGTERM or SIGINT; return which it was.
 
     `main`: what each worker runs, `async def main(worker)`, which calls `worker.serve(handler)`.
     It is found again by its name in each worker's own process, so it stands at the top of a
-    module; or is a text, as `"app:main"`, and then the parent does not import the app.  The
-    options are those of `WorkersOptions`.
+    module; or is a text, as `"app:main"`, and then the parent does not import the app.
 
     The parent opens the sockets once; the workers share them.  SIGHUP replaces every worker by a
     new one, in which the app is imported anew.  SIGTERM and SIGINT drain and end all; a second one

@@ -6,6 +6,7 @@ grows, and what a dead worker has counted stays in it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -57,7 +58,9 @@ class Report:
             numbers = {name: int(message["statistics"][name]) for name in _NUMBERS}
             closes = {CloseCause(name): int(n) for name, n in message["closes"].items()}
             metrics = {
-                name: {str(label): _checked(name, value) for label, value in values.items()}
+                METRICS[name].name: {
+                    str(label): _checked(name, value) for label, value in values.items()
+                }
                 for name, values in message["metrics"].items()
             }
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -82,6 +85,8 @@ def _statistics(numbers: dict[str, int], closes: Mapping[CloseCause, int]) -> Se
 def _checked(name: str, values: Iterable[object]) -> tuple[float, ...]:
     size = len(SECONDS) + 2 if METRICS[name].kind == "histogram" else 1
     found = tuple(float(cast("float", value)) for value in values)
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"a report with a value of {name} that is no number")
     if len(found) != size:
         raise ValueError(f"a report with {len(found)} values for {name}")
     return found

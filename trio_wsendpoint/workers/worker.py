@@ -101,19 +101,24 @@ class Worker:
     async def run(self, main: WorkerMain, *arguments: str) -> None:
         """Run `main(self, *arguments)` to its end; SIGTERM tells it to stop.
 
-        A worker that is told to stop before it is ready is cancelled.  What `main` raises comes
-        out in a group.
+        A worker that is told to stop before it is ready is cancelled.  Raises what `main` raises.
         """
+        failure: BaseException | None = None
         try:
             with trio.open_signal_receiver(signal.SIGTERM) as signals:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._link.run)
                     nursery.start_soon(self._listen, signals)
-                    with self._scope:
-                        await main(self, *arguments)
+                    try:
+                        with self._scope:
+                            await main(self, *arguments)
+                    except (Exception, SystemExit) as error:  # noqa: BLE001 - raised below
+                        failure = error
                     nursery.cancel_scope.cancel()
         finally:
             await self._link.finish()
+        if failure is not None:
+            raise failure
 
     async def _listen(self, signals: AsyncIterator[int]) -> None:
         async for _ in signals:
