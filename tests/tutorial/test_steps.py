@@ -30,7 +30,8 @@ def folder(tmp_path: Path) -> Folder:
 def answer_to(url: str, data: bytes | None = None) -> str:
     """Return the body that a server gives to a plain request."""
     with urllib.request.urlopen(url, data, timeout=PATIENCE) as response:
-        return response.read().decode()
+        body: bytes = response.read()
+    return body.decode()
 
 
 def test_there_are_twelve_steps() -> None:
