@@ -37,10 +37,20 @@ class Exchange:
     or wait for, the client's end.  `phase` tells how far the answer is.  After it is complete
     the link may go on with the next request, whether or not the body was read: what is left of it
     is dropped.  `status` is the answer's, None before one has begun; `size` is how many bytes of
-    its body the app has given.
+    its body the app has given, `received` how many of the request's body it has read.
     """
 
-    __slots__ = ("_held", "_own_errors", "_scope", "head", "link", "phase", "size", "status")
+    __slots__ = (
+        "_held",
+        "_own_errors",
+        "_scope",
+        "head",
+        "link",
+        "phase",
+        "received",
+        "size",
+        "status",
+    )
 
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
@@ -48,6 +58,7 @@ class Exchange:
         self.phase = AnswerPhase.NOTHING
         self.status: int | None = None
         self.size = 0
+        self.received = 0
         self._held: tuple[Response, int | None] | None = None  # of the answer, while it is HELD
         self._own_errors: list[BadRequest] = []
         self._scope: trio.CancelScope | None = None  # whose deadline ends when the answer begins
@@ -123,6 +134,7 @@ class Exchange:
         data = link.http.read_body(trio.current_time())
         if data is None and link.lost is not None:
             raise link.lost
+        self.received += len(data or b"")
         if was_full:
             link.wake()  # a task that waits for the client's end reads on
         return data
