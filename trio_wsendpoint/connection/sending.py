@@ -77,7 +77,6 @@ class Sending:
 
     # ---- whole messages ----------------------------------------------------------------------
 
-    # Few calls: each message of a conversation passes here.
     def try_send(self, value: str | Buffer, *, compress: bool) -> bool:
         """Write a message at once if nothing is before it; False if that takes `send`.
 
