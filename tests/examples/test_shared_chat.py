@@ -23,12 +23,18 @@ def redis() -> Iterator[RedisServer]:
         yield server
 
 
-async def until(connection: Connection, condition: Callable[[Any], bool]) -> Any:
+async def until(connection: Connection, condition: Callable[[Any], object]) -> Any:
     """Return the first message that fits."""
     with trio.fail_after(PATIENCE):
         while not condition(message := json.loads(await connection.receive())):
             pass
         return message
+
+
+async def say(connection: Connection, text: str) -> None:
+    """Say something, and wait until it has come round."""
+    await connection.send(text)
+    await until(connection, lambda message: message.get("text") == text)
 
 
 async def test_two_processes_are_one_room(redis):
@@ -46,8 +52,7 @@ async def test_two_processes_are_one_room(redis):
                 assert heard["who"] == "bob"
             await until(ann, lambda message: message.get("here") == ["ann"])
             for text in "123":
-                await ann.send(text)
-                await until(ann, lambda message, text=text: message.get("text") == text)
+                await say(ann, text)
             # bob comes back with his place, to the other process
             async with connect_endpoint(f"{here}?name=bob&after={heard['place']}") as bob:
                 found = [
@@ -65,8 +70,7 @@ async def test_a_redis_that_was_killed_is_told(redis):
     async with running(EXAMPLES / NAME, "0", redis.url) as one:
         async with connect_endpoint(f"{await one.read_url()}?name=ann") as ann:
             for text in "abc":
-                await ann.send(text)
-                await until(ann, lambda message, text=text: message.get("text") == text)
+                await say(ann, text)
             await trio.to_thread.run_sync(redis.kill)
             await trio.to_thread.run_sync(redis.start)
             await ann.send("2")
