@@ -16,6 +16,7 @@ import trio.testing
 
 from tests.workers.test_state import STATE
 from trio_wsendpoint import ConnectionClosed, connect_endpoint, serve_endpoint
+from trio_wsendpoint.asgi import serve_asgi
 from trio_wsendpoint.workers import Worker, WorkersState
 from trio_wsendpoint.workers.messages import LineReader, Orders, encode
 
@@ -190,3 +191,25 @@ async def test_options_of_the_server_are_checked_as_ever() -> None:
     async with a_worker() as (worker, _):
         with pytest.raises(TypeError, match="serve_endpoint"):
             await worker.run(main)
+
+
+async def test_an_asgi_application_in_a_worker() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"from a worker"})
+
+    async def main(worker: Worker) -> None:
+        options: Any = {"listen": worker.listen, "instruments": [worker.metrics]}
+        async with serve_asgi(app, lifespan="off", **options) as server:
+            await worker.attend(server)
+
+    async with a_worker() as (worker, parent), trio.open_nursery() as nursery:
+        nursery.start_soon(worker.run, main)
+        await parent.hear("ready")
+        port = int(parent.url.rstrip("/").rpartition(":")[2])
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        async with stream:
+            await stream.send_all(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            answer = b"".join([data async for data in stream])
+        assert answer.endswith(b"from a worker")
+        signal.raise_signal(signal.SIGTERM)
