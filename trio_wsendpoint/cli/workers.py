@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -105,7 +105,7 @@ def _options(tls: str, grace: str, access: str) -> ServeOptions:
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
+def _telling() -> Generator[None]:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
