@@ -15,9 +15,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# What is done, as files: the run-time dependencies are installed; those of the developers too.
+# What is done, as files: the run-time dependencies are installed; those of the developers too; and
+# those of the site.
 RUN := $(VENV)/run.stamp
 DEV := $(VENV)/dev.stamp
+DOCS := $(VENV)/docs.stamp
 
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
@@ -36,7 +38,7 @@ ON_CODEC := tests/protocol tests/seed tests/extensions tests/state_machine tests
 # Whichever process is free takes tests from one that is not: no test needs another's process.
 SPREAD := -n $(JOBS) --dist worksteal
 
-.PHONY: help demo test figures check compile conformance proxies fuzz torture soak bench format \
+.PHONY: help demo test figures check compile docs links conformance proxies fuzz torture soak bench release format \
 	clean
 .DEFAULT_GOAL := help
 
@@ -45,6 +47,7 @@ help:
 	@echo "make test    all tests, with branch coverage, on JOBS=$(JOBS) cores"
 	@echo "make compile the codec, in place, if there is a C compiler; make test does it too"
 	@echo "make check   format, lint, types, layers"
+	@echo "make docs    the site, in docs/_build/html, without a network; make links: links to others"
 	@echo "make conformance  the Autobahn|Testsuite, both roles; FULL=1 all cases, DOCKER=1 its image"
 	@echo "make proxies  nginx, haproxy, Apache, Caddy, Varnish in front: docs/proxies-table.md"
 	@echo "make fuzz    the fuzz targets for MINUTES=$(MINUTES) each, two at a time"
@@ -54,6 +57,7 @@ help:
 	@echo "make figures times and CPU that are promised; make bench without BENCH does it too"
 	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES);"
 	@echo "             a Ctrl-C at every line; TALKS=$(TALKS) of two connections"
+	@echo "make release  a release, tagged: VERSION=0.2.0; nothing is uploaded"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -75,6 +79,15 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/test_layers.py
+
+# Without a network: what it links to of Python and Trio is in docs/inventories.
+docs: $(DOCS)
+	$(BIN)/python docs/generated.py --check
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+links: $(DOCS)
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/links
 
 # Needs a wstest: WSTEST=..., one on the PATH, or DOCKER=1.
 conformance: $(DEV)
@@ -106,13 +119,18 @@ torture: $(DEV)
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --schedules $(SCHEDULES) --lines \
 		--talks $(TALKS)
 
+# Uploads and pushes nothing.
+release: $(DEV)
+	$(PIP) install --quiet --editable '.[release]'
+	$(BIN)/python -m tests.packaging.release $(VERSION)
+
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
 	rm -f trio_wsendpoint/protocol/_codec.*.so trio_wsendpoint/protocol/_codec.pyd
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
+	rm -rf docs/_build $(VENV) .coverage .hypothesis .mypy_cache .ruff_cache build dist *.egg-info
 
 # pip comes last into a new .venv, so that one that was left half made is made again.
 $(RUN): pyproject.toml
@@ -129,3 +147,7 @@ $(DEV): pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(RUN)
+
+$(DOCS): $(DEV)
+	$(PIP) install --quiet --editable '.[docs]'
+	@touch $@

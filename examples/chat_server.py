@@ -5,6 +5,7 @@ Join it: python -m websockets "ws://localhost:8765/?name=ann"   (and once more a
 """
 
 import sys
+from collections.abc import AsyncIterable
 
 import trio
 
@@ -25,14 +26,16 @@ class Room:
             self.members.remove(slow)
             self._nursery.start_soon(slow.aclose, CloseCode.POLICY_VIOLATION, "too slow")
 
-    async def join(self, connection: Connection) -> None:
-        """Be the handler of one member."""
+    async def join(
+        self, connection: Connection, messages: AsyncIterable[str | bytes] | None = None
+    ) -> None:
+        """Be the handler of one member, who says `messages`: by default all that comes."""
         name = connection.request.query.get("name", "")
         name = name.strip(" *")[:20] or "somebody"
         self.members.add(connection)
         self.say(f"* {name} is here")
         try:
-            async for message in connection:
+            async for message in messages or connection:
                 if isinstance(message, str):
                     self.say(f"{name}: {message}")
         finally:

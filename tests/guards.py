@@ -204,6 +204,8 @@ def private_uses(source: Source) -> list[str]:
             if is_super or is_own or node.attr in _names_of(classes.get(node)):
                 continue
             used = f"{ast.unparse(owner)}.{node.attr}"
+            if used == "os._exit":  # is documented, whatever its name looks like
+                continue
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names if _is_private(alias.name)]
             parts = [part for part in (node.module or "").split(".") if _is_private(part)]

@@ -118,14 +118,27 @@ def states_in(all_sources: list[Source], enums: set[str]) -> dict[str, Class]:
     """Return the attributes that stand for a state, as "Class.name", with their classes.
 
     Such a one is assigned after its object was made, and is a truth value, a member of one of the
-    `enums`, or may be None: what is true of the object depends on it.
+    `enums`, or may be None: what is true of the object depends on it.  One that a subclass assigns
+    too is that of the base.
     """
-    return {
-        f"{one.name}.{name}": one
-        for one in classes_in(all_sources)
-        for name in one.changing
-        if _is_state(one.attributes[name], enums)
-    }
+    classes = classes_in(all_sources)
+    by_name = {one.name: one for one in classes}
+    found: dict[str, Class] = {}
+    for one in classes:
+        for name in one.changing:
+            maker = _maker_of(one, name, by_name)
+            if _is_state(maker.attributes[name], enums) or _is_state(one.attributes[name], enums):
+                found[f"{maker.name}.{name}"] = maker
+    return found
+
+
+def _maker_of(one: Class, name: str, by_name: dict[str, Class]) -> Class:
+    """Return the class that makes the attribute: `one`, or the base that has it first."""
+    for base in (by_name[base] for base in one.bases if base in by_name):
+        maker = _maker_of(base, name, by_name)
+        if name in maker.attributes:
+            return maker
+    return one
 
 
 def enums_in(all_sources: Iterable[Source]) -> set[str]:

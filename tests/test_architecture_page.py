@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -29,7 +30,7 @@ def classes() -> dict[str, set[type]]:
     paths = [str(ROOT / "trio_wsendpoint")]
     for module in pkgutil.walk_packages(paths, "trio_wsendpoint."):
         for name, value in vars(importlib.import_module(module.name)).items():
-            if inspect.isclass(value) and value.__module__.startswith("trio_wsendpoint."):
+            if inspect.isclass(value) and value.__module__.startswith("trio_wsendpoint"):
                 found.setdefault(name, set()).add(value)
     return found
 
@@ -40,16 +41,24 @@ CLASSES = classes()
 def attributes_set_by(cls: type) -> Iterator[str]:
     """Yield what the methods of a class, or of its bases of ours, assign to `self`."""
     for base in cls.__mro__:
-        if base.__module__.startswith("trio_wsendpoint."):
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-            for node in ast.walk(tree):
-                if (
-                    isinstance(node, ast.Attribute)
-                    and isinstance(node.ctx, ast.Store)
-                    and isinstance(node.value, ast.Name)
-                    and node.value.id == "self"
-                ):
-                    yield node.attr
+        if not base.__module__.startswith("trio_wsendpoint"):
+            continue
+        for method in vars(base).values():  # the class's own source is not in its public module
+            function = method.fget if isinstance(method, property) else inspect.unwrap(method)
+            if inspect.isfunction(function) and "<" not in function.__code__.co_filename:
+                yield from attributes_set_in(function)
+
+
+def attributes_set_in(function: FunctionType) -> Iterator[str]:
+    """Yield what one method assigns to `self`."""
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+        ):
+            yield node.attr
 
 
 def missing_from(page: str) -> list[str]:

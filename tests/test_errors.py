@@ -47,9 +47,9 @@ def all_exceptions():
             continue
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
-            is_ours = inspect.isclass(value) and value.__module__ == info.name
+            is_ours = inspect.isclass(value) and value.__module__.startswith("trio_wsendpoint")
             if is_ours and issubclass(value, BaseException):
-                found[f"{info.name}.{name}"] = value
+                found[f"{value.__module__}.{name}"] = value
     return found
 
 

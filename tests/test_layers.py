@@ -18,7 +18,7 @@ PACKAGE = "trio_wsendpoint"
 #: The layers, lowest first.  A module may import those of lower layers, and those of its own
 #: folder; not its neighbours in the same layer.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("_words", "_version"),
+    ("_words", "_version", "_public"),
     ("errors", "options"),
     ("protocol",),
     ("extensions", "handshake"),
@@ -26,17 +26,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("connection",),
     ("server", "client"),
     ("testing", "tls", "metrics", "asgi", "hub"),
+    ("workers",),
     ("__init__",),
     ("cli",),
     ("__main__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FILES = ("_words", "_version", "errors", "options", "tls", "__init__", "__main__")
+FILES = ("_words", "_version", "_public", "errors", "options", "tls", "__init__", "__main__")
 FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.
 SANS_IO = (
     "_words",
+    "_public",
     "errors",
     "options",
     "_version",
@@ -56,6 +58,7 @@ THIRD_PARTY = {
     "prometheus_client": lambda module: module == f"{PACKAGE}.metrics.prometheus",
     "opentelemetry": lambda module: module == f"{PACKAGE}.metrics.opentelemetry",
     "python_socks": lambda module: module == f"{PACKAGE}.client.socks_tunnel",
+    "coredis": lambda module: module.startswith(f"{PACKAGE}.hub.redis"),
     "click": lambda module: unit_of(module) == "cli",
     "prompt_toolkit": lambda module: module == f"{PACKAGE}.cli.prompt",
     "rich": lambda module: unit_of(module) == "cli",

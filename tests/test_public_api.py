@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import importlib
 import inspect
+import pickle
 import pkgutil
 import typing
 from collections.abc import Callable, Iterator
@@ -135,3 +136,22 @@ def test_the_library_neither_prints_nor_asserts(path: Path) -> None:
 
 def test_type_checkers_are_told_that_there_are_types() -> None:
     assert (LIBRARY / "py.typed").exists()
+
+
+#: The packages that an app imports from; `tests/test_layers.py` has the others.
+PACKAGES = ["", ".addressing", ".asgi", ".handshake", ".http", ".testing"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_class_says_where_it_is_imported_from(package: str) -> None:
+    loaded = importlib.import_module(f"trio_wsendpoint{package}")
+    told = {loaded.__name__, "trio_wsendpoint"}
+    for name in loaded.__all__:
+        value = getattr(loaded, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__module__ in told, f"{name}: publish() it in {loaded.__name__}"
+
+
+def test_a_class_of_a_public_package_can_still_be_pickled_by_its_name() -> None:
+    for value in (trio_wsendpoint.Limits, trio_wsendpoint.CloseCode, trio_wsendpoint.broadcast):
+        assert pickle.loads(pickle.dumps(value)) is value

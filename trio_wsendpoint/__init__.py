@@ -6,6 +6,7 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 `trio_wsendpoint.testing` has what tests need.
 """
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.client.attempts import (
@@ -241,3 +242,5 @@ __all__ = [
     "run_endpoint",
     "serve_endpoint",
 ]
+
+publish(globals(), __all__)

@@ -12,7 +12,6 @@ from trio_wsendpoint.asgi.websocket_course import (
     Accept,
     Close,
     Deny,
-    Message,
     WebSocketCourse,
     WebSocketPhase,
 )
@@ -37,9 +36,9 @@ def test_a_conversation() -> None:
     assert isinstance(action, Accept)
     assert action.subprotocol == "v2"
     assert action.headers.items() == (("set-cookie", "a=1"),)
-    assert made.send(SEND) == Message("a")
-    assert made.send({"type": "websocket.send", "bytes": b"", "text": None}) == Message(b"")
-    assert made.send({"type": "websocket.send", "text": ""}) == Message("")
+    assert made.send(SEND) == "a"
+    assert made.send({"type": "websocket.send", "bytes": b"", "text": None}) == b""
+    assert made.send({"type": "websocket.send", "text": ""}) == ""
     assert made.send({**CLOSE, "code": 4000, "reason": "bye"}) == Close(4000, "bye")
     assert made.phase is WebSocketPhase.CLOSED
 

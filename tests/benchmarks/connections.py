@@ -15,6 +15,7 @@ from tests.benchmarks.frames import (
     Walker,
     inflate,
     make_frame,
+    make_get,
     make_request,
     payloads,
 )
@@ -85,11 +86,13 @@ class Load:
     def __init__(self, work: dict[str, Any], port: int, raw: bool) -> None:
         self.work = work
         self.port = port
-        self.raw = raw
+        self.raw = raw or work["kind"] == "request"
         self.walks = bool(work["deflate"])
         opcode = TEXT if work["text"] else BINARY
         self.payloads = payloads(work["size"], text=work["text"], deflate=work["deflate"])
         self.frames = [make_frame(one, opcode, deflate=work["deflate"]) for one in self.payloads]
+        if work["kind"] == "request":
+            self.frames = [make_get(port)]
         self.request = make_request(port, deflate=work["deflate"])
         self.farewell = make_frame((1000).to_bytes(2, "big"), CLOSE)
         self.buffer = bytearray(CHUNK)
@@ -131,7 +134,9 @@ class Load:
         kind = self.work["kind"]
         for _ in range(count):
             connection = Connection(self, self.connect())
-            if kind == "echo" or self.work["used"]:
+            if kind == "request":
+                self.ask(connection.sock)
+            elif kind == "echo" or self.work["used"]:
                 self.check(connection)
             connection.sock.setblocking(False)
             self.connections[connection.sock.fileno()] = connection
@@ -139,6 +144,21 @@ class Load:
         if kind == "broadcast":
             self.echo = len(self.payloads[0]) + 2 if not self.raw else len(self.frames[0])
             self.settle()
+
+    def ask(self, sock: socket.socket) -> None:
+        """Send one request and check its answer; learn how long that is, which is always the same.
+
+        The application answers as many bytes `x` as a message has.
+        """
+        sock.sendall(self.frames[0])
+        body = b"\r\n\r\n" + b"x" * self.work["size"]
+        data = b""
+        while not data.endswith(body):
+            piece = sock.recv(CHUNK)
+            data += piece
+            if not piece or not b"HTTP/1.1 200 ".startswith(data[:13]):
+                raise ConnectionError(f"the server answered {data[:100]!r}")
+        self.echo = len(data)
 
     def settle(self) -> None:
         """Wait until all connections are served: until each gets what is sent to all."""

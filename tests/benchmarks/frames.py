@@ -79,6 +79,17 @@ def make_frame(payload: bytes, opcode: int, *, deflate: bool = False) -> bytes:
     return header + MASK + masked.to_bytes(size, "big")
 
 
+def make_get(port: int) -> bytes:
+    """Return a request for a page, as a simple client writes it."""
+    lines = [
+        "GET /page?number=1 HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "User-Agent: load",
+        "Accept: */*",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
 def make_request(port: int, *, deflate: bool) -> bytes:
     """Return the request that opens a connection."""
     key = base64.b64encode(random.Random(port).randbytes(16)).decode()

@@ -57,6 +57,8 @@ ECHOES = (
     *("in-flight-32", "1k", "16k", "1m"),
 )
 UVLOOP = ("--uvloop",)
+#: What the servers of ASGI applications are measured with.
+APPLICATIONS = ("asgi-get", "asgi-echo")
 
 PEERS = (
     Peer(key="ours", title="trio_wsendpoint", module="ours"),
@@ -69,6 +71,26 @@ PEERS = (
             *("pingpong", "connections-100", "in-flight-32", "1k", "16k", "1m"),
             *("deflate", "broadcast"),
         ),
+    ),
+    Peer(
+        key="ours_asgi",
+        title="trio_wsendpoint, ASGI",
+        module="ours_asgi",
+        works=APPLICATIONS,
+    ),
+    Peer(
+        key="hypercorn_trio",
+        title="Hypercorn, Trio",
+        module="hypercorn",
+        needs=("hypercorn",),
+        works=APPLICATIONS,
+    ),
+    Peer(
+        key="uvicorn_h11",
+        title="Uvicorn, asyncio, h11",
+        module="uvicorn",
+        needs=("uvicorn", "websockets"),
+        works=APPLICATIONS,
     ),
     Peer(
         key="websockets_trio",
@@ -137,5 +159,6 @@ FLOORS = tuple(peer.key for peer in PEERS if peer.raw)
 #: Distributions whose versions the page tells.
 TOLD = (
     *("trio", "trio-wsendpoint", "websockets", "trio-websocket", "wsproto"),
+    *("h11", "hypercorn", "uvicorn"),
     *("aiohttp", "picows", "aiofastnet", "uvloop"),
 )

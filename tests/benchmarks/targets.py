@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.benchmarks.figures import Quartiles
 from tests.benchmarks.peers import TITLES
 from tests.benchmarks.results import Results
-from tests.benchmarks.works import WORK_TITLES, Regime
+from tests.benchmarks.works import REGIMES, WORK_TITLES, Regime
 
 #: By work and regime: the CPU of ours in that of a peer, at most.
 RATIOS: Mapping[str, Mapping[Regime, Mapping[str, float]]] = {
@@ -38,6 +38,11 @@ RATIOS: Mapping[str, Mapping[Regime, Mapping[str, float]]] = {
     },
     "broadcast": {"one": {"raw_trio": 1.1, "websockets_uvloop": 0.6}},
     "handshakes": {"one": {"picows": 1.0, "websockets_trio": 0.5}},
+}
+#: The same for an ASGI application on our server; "ours" serves a handler of its own.
+ASGI_RATIOS: Mapping[str, Mapping[str, float]] = {
+    "asgi-get": {"hypercorn_trio": 0.333, "uvicorn_h11": 1.0},
+    "asgi-echo": {"ours": 1.25},
 }
 #: The CPU of the uncompiled form in that of the compiled one, at most, and where: up to 1 KiB.
 UNCOMPILED = 2.0
@@ -113,6 +118,10 @@ def _all() -> Iterator[Target]:
         for regime, peers in regimes.items():
             for other, most in peers.items():
                 yield Target(work=work, regime=regime, most=most, other=other)
+    for work, peers in ASGI_RATIOS.items():
+        for regime in REGIMES:
+            for other, most in peers.items():
+                yield Target(work=work, regime=regime, most=most, peer="ours_asgi", other=other)
     for work, where in UNCOMPILED_WORKS.items():
         for regime in where:
             yield Target(work=work, regime=regime, most=UNCOMPILED, peer="ours_pure", other="ours")

@@ -29,7 +29,7 @@ ANYWHERE = Cores(0, 0)
 #: One of each kind.
 KINDS = (
     *("pingpong", "in-flight-32", "1m-text", "deflate", "tls-50"),
-    *("broadcast", "handshakes", "idle", "idle-deflate-used", "growth"),
+    *("asgi-get", "broadcast", "handshakes", "idle", "idle-deflate-used", "growth"),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 KIB = 1024
 MIB = 1024 * KIB
 
-Kind = Literal["echo", "broadcast", "handshake", "idle", "growth"]
+Kind = Literal["echo", "request", "broadcast", "handshake", "idle", "growth"]
 
 #: Where the processes run: "one" is server and load on the same core, "two" each on its own.
 Regime = Literal["one", "two"]
@@ -20,7 +20,8 @@ class Work:
     """One kind of load.
 
     "echo": `connections` each keep `in_flight` messages of `size` bytes of payload under way, and
-    each message is written by a call of its own.  "broadcast": one of them sends a message, and
+    each message is written by a call of its own.  "request": the same with GETs, whose answers have
+    `size` bytes.  "broadcast": one of them sends a message, and
     all get it.  "handshake": each is opened and closed, one after another.  "idle": they are
     opened and left alone, after one message if `used`.  "growth": so many are opened, used and
     closed, again and again, and what stays of them is measured.
@@ -60,6 +61,8 @@ MANY = (
     *("ours", "websockets_trio", "websockets_uvloop", "aiohttp_uvloop"),
     *("picows", "picows_uvloop", "raw_trio", "c_echo"),
 )
+#: The servers of ASGI applications, and ours without an application.
+ASGI = ("ours", "ours_asgi", "hypercorn_trio", "uvicorn_h11")
 VERY_MANY = ("ours", "websockets_uvloop", "picows", "picows_uvloop", "raw_trio", "c_echo")
 
 WORKS = (
@@ -141,6 +144,20 @@ WORKS = (
         title="connections opened and closed",
         kind="handshake",
         unit="connections",
+    ),
+    Work(
+        key="asgi-get",
+        title="ASGI, GET, 1 connection",
+        kind="request",
+        unit="requests",
+        only=ASGI,
+        regimes=BOTH,
+    ),
+    Work(
+        key="asgi-echo",
+        title="ASGI, 1 connection, 125 B, ping-pong",
+        only=ASGI,
+        regimes=BOTH,
     ),
     Work(key="idle", title="2,000 idle connections", kind="idle", connections=2000),
     Work(

@@ -84,6 +84,12 @@ async def test_figures_that_disagree_are_told(autojump_clock):
     assert any("NOT consistent" in line for line in result.lines())
 
 
+async def test_connections_are_opened_over_a_time(autojump_clock):
+    result = await run(after_10_ms, connections=5, seconds=1.0, ramp=10.0)
+    assert result.opened == 5
+    assert result.opening_seconds == pytest.approx(8.0, abs=0.1)
+
+
 def test_percentiles():
     histogram = Histogram()
     for number in range(1, 1001):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import trio
 
 from tests.cli.helpers import command
-from trio_wsendpoint import Deflate, Limits, Response, ServerEndpoint, serve_endpoint
+from trio_wsendpoint import (
+    Deflate,
+    Limits,
+    Response,
+    ServerEndpoint,
+    ServerLimits,
+    run_endpoint,
+    serve_endpoint,
+)
 from trio_wsendpoint.cli.advice import advice_for_tls
 from trio_wsendpoint.cli.doctor import Doctor, Examination
 from trio_wsendpoint.cli.findings import Finding
@@ -16,7 +25,7 @@ from trio_wsendpoint.cli.opening import Plan, Target
 from trio_wsendpoint.cli.outcome import Status
 from trio_wsendpoint.cli.probes import tell_tls
 from trio_wsendpoint.cli.tls import TLSFacts
-from trio_wsendpoint.errors import TLSFailed
+from trio_wsendpoint.errors import PolicyViolation, TLSFailed
 from trio_wsendpoint.testing import MemoryNetwork
 
 
@@ -45,7 +54,7 @@ async def test_a_server_that_works(autojump_clock):
         "compression": "ok",
         "ping": "ok",
         "close": "ok",
-        "idle, size": "skip",
+        "the rest": "skip",
     }
     assert found["compression"].text.startswith("permessage-deflate")
 
@@ -128,7 +137,7 @@ async def test_idle_time_and_size(autojump_clock):
 
 async def test_only_what_is_asked(autojump_clock):
     _outcome, found = await examine(wanted={"only": ["ping"]})
-    assert set(found) == {"ping", "idle, size"}
+    assert set(found) == {"ping", "the rest"}
 
 
 def test_a_certificate_that_ends_soon():
@@ -162,7 +171,62 @@ async def test_in_a_process():
         assert done.returncode == 0
         done = await command("doctor", url, "--deep")
         assert (done.returncode, b"add --yes" in done.stderr) == (2, True)
-    assert subjects == ["name", "TCP", "opening", "compression", "ping", "close", "idle, size"]
+    assert subjects == ["name", "TCP", "opening", "compression", "ping", "close", "the rest"]
     done = await command("doctor", url)
     assert done.returncode == 4
     assert b"FAIL  TCP" in done.stdout
+
+
+async def test_rules_that_a_server_breaks(autojump_clock):
+    class Lenient(ServerEndpoint):
+        def fail(self, error):
+            """Close with a code that is wrong for all that the doctor sends."""
+            super().fail(PolicyViolation("no"))
+
+    wanted = {"is_deep": True, "only": ("rules",)}
+    outcome, found = await examine(wanted=wanted, endpoint_class=Lenient)
+    assert outcome.status == Status.DONE
+    assert found["rules"].grade == "warn"
+    assert "a text that is no UTF-8: 1008" in found["rules"].text
+    assert "RFC 6455 section 8.1 wants 1007" in found["rules"].text
+    assert "a reserved bit: 1008" in found["rules"].text
+
+
+async def test_a_server_that_keeps_the_rules(autojump_clock):
+    _, found = await examine(wanted={"is_deep": True, "only": ("rules",)})
+    assert found["rules"].grade == "ok"
+
+
+async def test_a_server_that_dies_of_a_probe(autojump_clock):
+    network = MemoryNetwork()
+    told: list[Finding] = []
+    plan = Plan.of(Target(url="ws://server/", proxy="none"))
+    plan.options["open_stream"] = network.open_stream
+    async with trio.open_nursery() as nursery:
+        run = partial(run_endpoint, echo, listeners=[network.listen()])
+        await nursery.start(run)
+
+        def tell(finding):
+            told.append(finding)
+            if finding.subject == "close":
+                nursery.cancel_scope.cancel()
+
+        examination = Examination(is_direct=False, is_deep=True, only=("close", "rules"))
+        with trio.CancelScope(shield=True):
+            outcome = await Doctor(plan, examination, tell).examine()
+    assert (told[-1].grade, told[-1].subject) == ("FAIL", "rules")
+    assert outcome.status != Status.DONE
+
+
+async def test_load(autojump_clock):
+    _, found = await examine(wanted={"is_deep": True, "only": ("load",)})
+    assert found["load"].grade == "ok"
+    assert found["load"].text.startswith("50 of 50 connections at once were answered")
+
+
+async def test_load_that_a_server_does_not_take(autojump_clock):
+    limits = ServerLimits(connections=20)
+    _, found = await examine(wanted={"is_deep": True, "only": ("load",)}, server_limits=limits)
+    assert found["load"].grade == "warn"
+    assert "20 of 50" in found["load"].text
+    assert "503" in found["load"].text

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.helpers import command, read_until, running_command
 from tests.examples.programs import ROOT
-from trio_wsendpoint import connect_endpoint
+from trio_wsendpoint import ConnectionClosed, connect_endpoint
 from trio_wsendpoint.cli.outcome import UsageFault
 from trio_wsendpoint.cli.serve import find_handler
 
@@ -84,3 +84,75 @@ async def test_an_address_that_is_taken():
         done = await command("serve", "--echo", "--listen", f"tcp:127.0.0.1:{port}")
     assert done.returncode == 4
     assert b"in use" in done.stderr
+
+
+# ---- several workers ---------------------------------------------------------------------------
+
+
+async def test_workers_are_told_and_closed_in_order_by_sigterm():
+    async with running_command("serve", "--echo", *ANY, "--workers", "2") as process:
+        notes = await read_until(process.stderr, b"with 2 workers\n")
+        [url] = re.findall(rb"\* serving (\S+) with", notes)
+        async with connect_endpoint(url.decode()) as connection:
+            await connection.send("hello")
+            assert await connection.receive() == "hello"
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as caught:
+                await connection.receive()
+            assert caught.value.code == 1012
+        assert await process.wait() == 143
+        assert b"* closing" in await read_until(process.stderr, b"* closed", notes)
+
+
+async def test_workers_find_the_handler_and_roll_to_the_new_one(tmp_path, ca):
+    app = tmp_path / "app_of_workers.py"
+    app.write_text(HANDLER.format(answer="old"))
+    made = ca.issue_cert("localhost", "127.0.0.1")
+    made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    options = ["--tls", f"{tmp_path}/both.pem", "--workers", "1", "--drain", "0"]
+
+    async def answer():
+        async with connect_endpoint(url, ssl_context=context) as connection:
+            await connection.send("app")
+            return await connection.receive()
+
+    arguments = ("serve", "app_of_workers:handle", *ANY, *options)
+    async with running_command(*arguments, env=env) as process:
+        notes = await read_until(process.stderr, b"with 1 workers\n")
+        url = re.findall(rb"serving (wss://\S+) with", notes)[0].decode()
+        assert await answer() == "old app"
+        app.write_text(HANDLER.format(answer="the new") + "\n")
+        process.send_signal(signal.SIGHUP)
+        await read_until(process.stderr, b"has ended: exited with status 0", notes)
+        assert await answer() == "the new app"
+
+
+async def test_workers_that_cannot_be():
+    done = await command("serve", "no_such_module:x", "--workers", "2", *ANY)
+    assert done.returncode == 1
+    assert b"! there is no module no_such_module here, nor installed\n" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(b"! no worker became ready: worker ")
+    for arguments in (
+        ["--echo", "--workers", "2", "--reload"],
+        ["--echo", "--workers", "2", "--max-time", "3"],
+        ["--echo", "--workers", "0"],
+        ["--echo", "--workers", "2", "--listen", "x"],
+        ["--echo", "--workers", "2", "--tls", "/nowhere"],
+        ["--echo", "--log", "x"],
+    ):
+        done = await command("serve", *arguments)
+        assert done.returncode == 2, (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+
+
+async def test_an_address_that_is_taken_is_one_line_of_the_parent():
+    async with running_command("serve", "--echo", *ANY) as process:
+        port = (await url_of(process)).rstrip("/").rpartition(":")[2]
+        taken = ("--listen", f"tcp:127.0.0.1:{port}")
+        done = await command("serve", "--echo", "--workers", "2", *taken)
+    assert done.returncode == 4
+    [line] = done.stderr.splitlines()
+    assert b"in use" in line

@@ -5,7 +5,12 @@ import trio_wsendpoint.handshake as package
 from trio_wsendpoint.handshake import http1
 
 FOLDER = Path(package.__file__).parent
-BELOW = ("trio_wsendpoint.errors", "trio_wsendpoint.options", "trio_wsendpoint.protocol.extension")
+BELOW = (
+    "trio_wsendpoint.errors",
+    "trio_wsendpoint.options",
+    "trio_wsendpoint.protocol.extension",
+    "trio_wsendpoint._public",
+)
 
 
 def imports():

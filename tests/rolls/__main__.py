@@ -1,4 +1,7 @@
-"""`python -m tests.rolls [rolls] [clients]`: rolls the processes, and prints what clients met."""
+"""`python -m tests.rolls [rolls] [clients]`: rolls the processes, and prints what clients met.
+
+`python -m tests.rolls --workers [rolls] [clients] [idle]` does so with `serve_workers`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from collections import Counter
 import trio
 
 from tests.examples.programs import ROOT
+from tests.rolls import workers
 from trio_wsendpoint import ConnectionClosed, HandshakeError, connect_endpoint
 
 
@@ -83,9 +87,19 @@ async def main(rolls: int, clients: int) -> Counter[str]:
     return counts
 
 
+def numbers(texts: list[str], *otherwise: int) -> list[int]:
+    """Return the arguments, completed."""
+    given = [int(text) for text in texts]
+    return (given + list(otherwise[len(given) :]))[: len(otherwise)]
+
+
 if __name__ == "__main__":
-    given = [int(text) for text in sys.argv[1:]]
-    how_often, how_many = (given + [10, 20][len(given) :])[:2]
-    met = trio.run(main, how_often, how_many)
+    if sys.argv[1:2] == ["--workers"]:
+        rolls, clients, idle = numbers(sys.argv[2:], 10, 20, 2000)
+        found = trio.run(workers.main, rolls, clients, idle)
+        print(json.dumps(found, indent=2))
+        sys.exit(workers.faults_of(found) > 0)
+    rolls, clients = numbers(sys.argv[1:], 10, 20)
+    met = trio.run(main, rolls, clients)
     print(json.dumps(met, indent=2))
     sys.exit(met["refused"] + met["lost"] + met["processes that failed"] > 0)

@@ -314,6 +314,11 @@ async def test_a_handler_that_answers_through_the_exchange(nonblocking, autojump
 # ---- streamed answers ----------------------------------------------------------------------------
 
 
+def without_date(head: bytes) -> list[bytes]:
+    """The lines of a head but its Date, which may be a second later."""
+    return [line for line in head.splitlines() if line and b"Date: " not in line]
+
+
 @both_forms
 async def test_a_streamed_answer(nonblocking, autojump_clock):
     closed: list[bool] = []
@@ -329,7 +334,7 @@ async def test_a_streamed_answer(nonblocking, autojump_clock):
         assert came.endswith(b"\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n")
         await client.send(HEAD)
         head = await client.read_until(b"\r\n\r\n")
-        assert head.split(b"\r\n\r\n")[0] == came.split(b"\r\n\r\n")[0]
+        assert without_date(head) == without_date(came.partition(b"\r\n\r\n")[0])
         await client.send(GET.replace(b"1.1", b"1.0"))
         assert (await client.read_all()).endswith(b"\r\n\r\nabcd")
     assert closed == [True, True]  # an unread generator has not begun

@@ -17,6 +17,7 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.transport import AcceptedSocket
 
 from .helpers import (
     MASK,
@@ -33,13 +34,6 @@ from .helpers import (
 )
 
 URL = "ws://example.test/"
-
-
-def socket_class(server):
-    """The class of Trio's sockets, which has no public name."""
-    (listener,) = server.listeners
-    assert isinstance(listener, trio.SocketListener)
-    return type(listener.socket)
 
 
 async def close_of(served, url=URL):
@@ -267,12 +261,13 @@ async def test_a_peer_whose_address_has_a_zone(caplog, monkeypatch):
     async def handler(connection):
         connection.logger.warning("hello %s", "there")
 
-    async with serve_endpoint(handler, 0, host="127.0.0.1") as server:
-        monkeypatch.setattr(
-            socket_class(server), "getpeername", lambda _: ("fe80::1%eth0", 5, 0, 2), raising=False
-        )
-        async with connect_endpoint(server.urls[0]) as client:
-            assert [message async for message in client] == []
+    name = ("fe80::1%eth0", 5, 0, 2)
+    monkeypatch.setattr(AcceptedSocket, "names", lambda _: (name, None))
+    async with (
+        serve_endpoint(handler, 0, host="127.0.0.1") as server,
+        connect_endpoint(server.urls[0]) as client,
+    ):
+        assert [message async for message in client] == []
     text = only_error(caplog).getMessage()
     assert text.startswith("[[fe80::1")
     assert text.endswith("]:5 #1] hello there")
@@ -298,16 +293,18 @@ async def test_the_name_of_a_peer(caplog, tmp_path):
 
 
 async def test_a_peer_that_has_gone_before_it_was_named(caplog, monkeypatch):
-    def getpeername(_):
+    def names(_):
         raise OSError(107, "Transport endpoint is not connected")
 
     async def handler(connection):
         connection.logger.warning("hello")
 
-    async with serve_endpoint(handler, 0, host="127.0.0.1") as server:
-        monkeypatch.setattr(socket_class(server), "getpeername", getpeername, raising=False)
-        async with connect_endpoint(server.urls[0]) as client:
-            assert [message async for message in client] == []
+    monkeypatch.setattr(AcceptedSocket, "names", names)
+    async with (
+        serve_endpoint(handler, 0, host="127.0.0.1") as server,
+        connect_endpoint(server.urls[0]) as client,
+    ):
+        assert [message async for message in client] == []
     assert only_error(caplog).getMessage() == "[unknown #1] hello"
 
 

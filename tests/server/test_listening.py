@@ -19,8 +19,10 @@ import trio.testing
 from trio_wsendpoint import connect_endpoint, serve_endpoint
 from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.listeners import TLSListener
-from trio_wsendpoint.transport.streams import AcceptedSocket
+from trio_wsendpoint.transport.poller import Poller
+from trio_wsendpoint.transport.tls import TLSTransport
 
 from .helpers import MemoryListener, echo, loud, open_raw, serve_memory
 
@@ -130,17 +132,44 @@ async def test_a_tls_context_that_makes_no_stream_ends_no_server(
 
 
 @needs_posix
+async def test_tls_goes_over_the_accepted_socket_itself(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    (inner,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    taken: list[trio.abc.Stream] = []
+    async with serve_endpoint(echo, listeners=[TLSListener(inner, server_context)]) as server:
+        url = f"wss://localhost:{server.port}"
+        async with connect_endpoint(url, ssl_context=client_context) as client:
+            await client.send("a")
+            assert await client.receive() == "a"
+            taken.extend(connection.tasks.stream for connection in server.connections)
+    (stream,) = taken
+    assert isinstance(stream, TLSTransport)
+    assert isinstance(stream.transport_stream, AcceptedSocket)
+
+
+@needs_posix
+async def test_a_tls_context_that_makes_no_stream_of_a_socket_closes_it() -> None:
+    (inner,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    context = RefusingContext(ssl.PROTOCOL_TLS_SERVER)
+    async with serve_endpoint(echo, listeners=[TLSListener(inner, context)]) as server:
+        for _ in range(2):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as refused:
+                assert await refused.receive_some() == b""
+
+
+@needs_posix
 async def test_a_socket_that_is_no_good_is_closed_and_passed_over(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real = AcceptedSocket
     seen: list[socket.socket] = []
 
-    def first_fails(accepted: socket.socket) -> object:
+    def first_fails(accepted: socket.socket, poller: Poller | None) -> object:
         seen.append(accepted)
         if len(seen) == 1:
             raise OSError(errno.EINVAL, "Invalid argument")
-        return real(accepted)
+        return real(accepted, poller)
 
     monkeypatch.setattr(listening, "AcceptedSocket", first_fails)
     async with serve_endpoint(echo, 0, host="127.0.0.1") as server:

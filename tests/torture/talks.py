@@ -125,6 +125,7 @@ class Talk:
                 nursery.start_soon(self.server.run, contexts[1], self.client)
         if scope.cancelled_caught:
             self.faults.append(f"no end after {DEADLINE:g} virtual s")
+        self.wire.close()
         left = self.wire.network.open_streams
         if left:
             self.faults.append(f"left open: {left}")

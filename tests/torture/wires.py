@@ -14,14 +14,16 @@ from tests.torture.opening import contexts
 from trio_wsendpoint.testing import Faults, MemoryNetwork
 from trio_wsendpoint.transport import AcceptedSocket
 from trio_wsendpoint.transport.any_tls import over_tls
+from trio_wsendpoint.transport.poller import Poller
 
 #: How the bytes go: streams in memory that need not wait, that have to, Trio's own, and sockets.
+#: With "poller" both ends wait there: one leads, and the other one follows.
 MEMORY = ("non-blocking", "waiting", "mixed", "unbounded")
-SOCKETS = ("tcp", "socket pair", "small tcp")
-FORMS = (*MEMORY, *MEMORY, *SOCKETS, "socket pair")
+SOCKETS = ("tcp", "socket pair", "small tcp", "poller")
+FORMS = (*MEMORY, *MEMORY, *SOCKETS)
 #: Real seconds in which nothing happens before the virtual time jumps.  Where TCP's buffers are
 #: small, the system itself waits at times.
-QUIET = {"tcp": 0.02, "socket pair": 0.02, "small tcp": 0.4}
+QUIET = {"tcp": 0.02, "socket pair": 0.02, "small tcp": 0.4, "poller": 0.02}
 #: What can happen to the stream of one side after so many bytes.
 BREAKS = ("reset_at", "tear_at", "half_close_at", "stall_at")
 
@@ -41,6 +43,7 @@ class Wire:
     own_tls: bool = False
     breaks: bool = False
     network: MemoryNetwork = field(default_factory=MemoryNetwork)
+    poller: Poller | None = None
 
     @classmethod
     def draw(cls, draw: random.Random, *, tls: bool) -> Wire:
@@ -89,6 +92,11 @@ class Wire:
             return client, over_tls(server, context, server_side=True)
         return client, trio.SSLStream(server, context, server_side=True, https_compatible=True)
 
+    def close(self) -> None:
+        """Free what both streams had in common, when both are closed."""
+        if self.poller is not None:
+            self.poller.close()
+
     def _make(self) -> tuple[trio.abc.Stream, trio.abc.Stream]:
         if self.form == "unbounded":
             return trio.testing.memory_stream_pair()
@@ -106,9 +114,12 @@ class Wire:
         one, other = _tcp_pair() if "tcp" in self.form else socket.socketpair()
         for each in (one, other):
             each.setblocking(False)
-            if self.form != "tcp":
+            if self.form not in {"tcp", "poller"}:
                 for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     each.setsockopt(socket.SOL_SOCKET, option, 1)  # the system takes its least
+        if self.form == "poller":
+            self.poller = Poller(few=0)
+            return AcceptedSocket(one, self.poller), AcceptedSocket(other, self.poller)
         return trio.SocketStream(trio.socket.from_stdlib_socket(one)), AcceptedSocket(other)
 
 

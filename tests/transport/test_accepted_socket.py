@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
 import trio
+import trio.testing
 
 from trio_wsendpoint.transport import AcceptedSocket, non_blocking
+from trio_wsendpoint.transport.poller import Poller
 
 
 @pytest.fixture
@@ -49,6 +52,25 @@ async def test_bytes_go_both_ways(ends: tuple[socket.socket, socket.socket]) -> 
     await stream.wait_readable()
     assert stream.receive_nowait(10) == b""
     await stream.aclose()
+
+
+@pytest.mark.parametrize("few", [0, 100])
+async def test_it_does_what_trio_asks_of_a_stream(few: int) -> None:
+    """Waiting with a poller, and with Trio."""
+    with contextlib.closing(Poller(few=few)) as poller:
+
+        async def make() -> tuple[AcceptedSocket, AcceptedSocket]:
+            ends = socket.socketpair()
+            return AcceptedSocket(ends[0], poller), AcceptedSocket(ends[1], poller)
+
+        async def make_full() -> tuple[AcceptedSocket, AcceptedSocket]:
+            ends = await make()
+            for end in ends:
+                while end.send_nowait(bytes(65536)):
+                    pass
+            return ends
+
+        await trio.testing.check_half_closeable_stream(make, make_full)
 
 
 async def test_no_more_is_taken_than_there_is_room_for(

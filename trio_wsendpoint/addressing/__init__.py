@@ -6,6 +6,7 @@ proxies; `parse_listen` and `parse_listen_fds` read the addresses of listeners.
 
 from __future__ import annotations
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.addressing.forwarding import BadForwarding, Client, Forwarding
 from trio_wsendpoint.addressing.inherited import (
     LISTEN_VARIABLES,
@@ -53,3 +54,5 @@ __all__ = [
     "parse_listen",
     "parse_listen_fds",
 ]
+
+publish(globals(), __all__)

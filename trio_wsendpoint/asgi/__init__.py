@@ -4,6 +4,7 @@
 handlers of one to a server that has handlers of its own in addition.
 """
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.asgi.application import AsgiApp
 from trio_wsendpoint.asgi.errors import ClientDisconnected, LifespanError
 from trio_wsendpoint.asgi.lifespan import Application, LifespanMode
@@ -21,3 +22,5 @@ __all__ = [
     "run_asgi",
     "serve_asgi",
 ]
+
+publish(globals(), __all__)

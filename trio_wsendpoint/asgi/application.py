@@ -128,7 +128,8 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
     async def http(self, request: HttpRequest) -> Response | None:
         """Answer a plain request, as a server's `http_handler`.
 
-        Raises what the application has raised, which the server logs and answers with 500.
+        If cancelled: the application goes on, and is told that its client has gone.
+        Raises: what the application has raised, which the server logs and answers with 500.
         """
         call = HttpCall(request.exchange, self._settings)
         scope = http_scope(
@@ -147,8 +148,11 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
     async def opening(self, opening: Opening) -> Response | None:
         """Let the application accept or refuse an opening, as a server's `process_request`.
 
-        Returns when the application has refused it, or has returned.  `Timeouts.process` bounds
-        its decision.
+        Return when the application has refused it, or has returned.  `Timeouts.process` bounds its
+        decision.
+
+        If cancelled: the application goes on, and is told that its client has gone.
+        Raises: what the application has raised, which the server logs.
         """
         if not opening.request.is_upgrade:
             return None
@@ -164,7 +168,11 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         return await call.serve() if self._start(call, scope) else _BUSY
 
     async def websocket(self, connection: Connection) -> None:
-        """Return at once, as a server's handler: `opening` has served the connection."""
+        """Return at once, as a server's handler: `opening` has served the connection.
+
+        If cancelled: nothing has changed.
+        Raises: nothing of its own.
+        """
         del connection
         await trio.lowlevel.checkpoint()
 

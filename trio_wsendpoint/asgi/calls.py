@@ -41,6 +41,7 @@ class Call(ABC):
         self.settings = settings
         self._scope = trio.CancelScope()  # what the application runs in
         self._own_errors: list[Exception] = []
+        self._is_in_grace = False  # the scope has a deadline
         self._turns = 0
         #: Why the application has failed; the handler that waits for it raises that.
         self.failure: Exception | None = None
@@ -97,10 +98,6 @@ class Call(ABC):
         if self._is_in_grace:
             self._scope.cancel()
 
-    @property
-    def _is_in_grace(self) -> bool:
-        return self._scope.deadline != math.inf
-
     # ---- for the calls of each kind ------------------------------------------------------------
 
     def own(self, error: _E) -> _E:
@@ -111,6 +108,7 @@ class Call(ABC):
     def begin_grace(self) -> None:
         """Cancel the application `cancel_after` seconds from now, unless that has begun."""
         if not self._is_in_grace:
+            self._is_in_grace = True
             self._scope.deadline = trio.current_time() + self.settings.cancel_after
 
     def renew_grace(self) -> None:
@@ -120,7 +118,9 @@ class Call(ABC):
 
     def end_grace(self) -> None:
         """Let the application take its time: its answer is complete."""
-        self._scope.deadline = math.inf
+        if self._is_in_grace:
+            self._is_in_grace = False
+            self._scope.deadline = math.inf
 
     async def take_turn(self) -> None:
         """Let other tasks run once in 64 calls; else be no checkpoint."""

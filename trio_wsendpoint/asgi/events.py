@@ -7,6 +7,7 @@ error.  No error shows a value, which may be a message or a cookie.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
@@ -19,13 +20,18 @@ __all__ = ["Event", "bytes_of", "flag_of", "headers_of", "status_of", "text_of",
 Event: TypeAlias = Mapping[str, Any]
 
 _MISSING = object()
+#: What nearly every field matches; the others are looked at more closely.
+_FIELD_NAME = re.compile(rb"[0-9A-Za-z-]+").fullmatch
+_FIELD_VALUE = re.compile(
+    rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?"
+).fullmatch
 
 
 def type_of(event: object) -> str:
     """Return the `type` of `event`; raises `TypeError` if it is no mapping that has one."""
-    if not isinstance(event, Mapping):
+    if not isinstance(event, (dict, Mapping)):  # a dict is seen at once
         raise TypeError(f"an event is a dict with a type, not {type(event).__name__}")
-    kind = cast("Mapping[object, object]", event).get("type")
+    kind: object = cast("Mapping[object, object]", event).get("type")
     if not isinstance(kind, str):
         raise TypeError(f'the "type" of an event is a str, not {type(kind).__name__}')
     return kind
@@ -50,9 +56,24 @@ def headers_of(event: Event) -> Headers:
     given: object = event.get("headers", ())
     if not _is_list(given):
         raise _wrong(event, "headers", "an iterable of pairs of bytes", given)
-    pairs = [_pair(event, pair) for pair in cast("Iterable[object]", given)]
+    pairs = list(cast("Iterable[object]", given))
     try:
-        return Headers(pairs)
+        return Headers.of_checked([_field(*cast("tuple[bytes, bytes]", pair)) for pair in pairs])
+    except (TypeError, ValueError):
+        return _headers_of(event, pairs)  # which says what is wrong, if anything is
+
+
+def _field(name: bytes, value: bytes) -> tuple[str, str]:
+    """Return a field that is fit for the wire; raises for any other, and for a few that are."""
+    if _FIELD_NAME(name) is None or _FIELD_VALUE(value) is None:
+        raise ValueError
+    return str(name, "ascii").lower(), str(value, "latin-1")
+
+
+def _headers_of(event: Event, pairs: Iterable[object]) -> Headers:
+    checked = [_pair(event, pair) for pair in pairs]
+    try:
+        return Headers(checked)
     except ValueError as error:
         raise ValueError(f"{_name(event)}: {error}") from None
 

@@ -119,19 +119,20 @@ class HttpCall(Call):
 
         Raises `RuntimeError`, `TypeError` or `ValueError` for an event that is wrong.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         before = self._course.phase
         step = self._course.send(event)
-        if isinstance(step, Head):
-            self._start(step, before)
-        elif isinstance(step, Piece):
+        if isinstance(step, Piece):
             await self._write(step, before)
+        elif isinstance(step, Head):
+            await self._start(step, before)
         else:
+            await trio.lowlevel.checkpoint_if_cancelled()
             await trio.lowlevel.cancel_shielded_checkpoint()
             self._check_client()
 
-    def _start(self, head: Head, before: HttpPhase) -> None:
+    async def _start(self, head: Head, before: HttpPhase) -> None:
         try:
+            await trio.lowlevel.checkpoint_if_cancelled()
             self._exchange.start(head.status, head.headers)
         except BaseException:
             self._course.take_back(before)

@@ -55,8 +55,10 @@ async def run_asgi(
 ) -> None:
     """Serve `app` until cancelled: `server = await nursery.start(run_asgi, app, 8000)`.
 
-    Takes and raises what `serve_asgi` does.  When cancelled it still closes the connections in
-    order, and runs the application's shutdown.  Returns if the server is closed.
+    Takes what `serve_asgi` takes.  Returns if the server is closed.
+
+    If cancelled: the connections are closed in order, and the application's shutdown runs.
+    Raises: as `serve_asgi`.
     """
     async with serve_asgi(app, port, **options) as server:
         task_status.started(server)

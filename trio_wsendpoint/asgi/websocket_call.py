@@ -18,7 +18,6 @@ from trio_wsendpoint.asgi.websocket_course import (
     Accept,
     Close,
     Deny,
-    Message,
     WebSocketCourse,
     WebSocketPhase,
 )
@@ -27,6 +26,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["WebSocketCall"]
 
@@ -48,7 +48,8 @@ class WebSocketCall(Call):
         self._decided = trio.Event()  # accepted, or refused, or the client has gone
         self._refusal: Response | None = None
         self._denial = bytearray()
-        self._receiving = trio.Lock()
+        self._is_receiving = False  # a task waits in the connection's `receive`
+        self._turn = Waiters()  # where others wait meanwhile
         # What the application is told at the end, once that is known.
         self._disconnect: dict[str, Any] | None = None
 
@@ -95,30 +96,34 @@ class WebSocketCall(Call):
             return {"type": "websocket.connect"}
         if self._connection is None and self._disconnect is None:
             await self._decided.wait()
-        if self._connection is None or self._disconnect is not None:
+        if self._connection is None or self._has_ended():
             await self.take_turn()
             return dict(self._disconnect or _disconnect(_LOST))
-        if self._receiving.locked():
-            async with self._receiving:
-                return await self._receive(self._connection)
-        # Without waiting: a lock that is free is taken before any other task runs.
-        self._receiving.acquire_nowait()
-        try:
-            return await self._receive(self._connection)
-        finally:
-            self._receiving.release()
-
-    async def _receive(self, connection: Connection) -> dict[str, Any]:
-        if self._disconnect is None:
+        if self._is_receiving or self._turn.count:
+            await self._turn.wait()
+            while self._is_receiving:
+                await self._turn.wait()
+        if not self._has_ended():
+            self._is_receiving = True
             try:
-                value = await connection.receive()
+                value = await self._connection.receive()
             except ConnectionClosed as error:
                 self._end(_disconnect_of(error))
             else:
                 self.renew_grace()
-                key = "text" if isinstance(value, str) else "bytes"
-                return {"type": "websocket.receive", key: value}
+                if isinstance(value, str):
+                    return {"type": "websocket.receive", "text": value}
+                return {"type": "websocket.receive", "bytes": value}
+            finally:
+                self._is_receiving = False
+                if self._turn.count:
+                    self._turn.wake_one()
+        elif self._turn.count:
+            self._turn.wake_one()
         return dict(self._disconnect or _disconnect(_LOST))
+
+    def _has_ended(self) -> bool:
+        return self._disconnect is not None
 
     @trio.lowlevel.enable_ki_protection
     async def send(self, event: Event) -> None:
@@ -128,15 +133,27 @@ class WebSocketCall(Call):
         `ClientDisconnected` once the client has gone; `RuntimeError`, `TypeError` or `ValueError`
         for an event that is wrong.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
         before = self._course.phase
         try:
             action = self._course.send(event)
         except ClientDisconnected as error:
+            await trio.lowlevel.checkpoint()
             raise self.own(error) from None
-        if isinstance(action, Message):
-            await self._send(action.value)
-        elif isinstance(action, Accept):
+        if isinstance(action, (str, bytes)):
+            connection = self._connection
+            if connection is None:
+                raise RuntimeError('"websocket.send" comes while "websocket.accept" is sent')
+            try:
+                await connection.send(action)
+            except ConnectionClosed as error:
+                raise self._lost() from error
+            return
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            self._course.take_back(before)
+            raise
+        if isinstance(action, Accept):
             await self._accept(action, before)
         elif isinstance(action, Close):
             await self._close(action)
@@ -144,14 +161,6 @@ class WebSocketCall(Call):
             if isinstance(action, Deny):
                 self._deny(action)
             await trio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _send(self, value: str | bytes) -> None:
-        if self._connection is None:
-            raise RuntimeError('"websocket.send" comes while "websocket.accept" is sent')
-        try:
-            await self._connection.send(value)
-        except ConnectionClosed as error:
-            raise self._lost() from error
 
     async def _accept(self, action: Accept, before: WebSocketPhase) -> None:
         opening = self._opening

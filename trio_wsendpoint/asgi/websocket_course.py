@@ -20,7 +20,7 @@ from trio_wsendpoint.asgi.http_course import HttpCourse, HttpPhase, Step
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.quoting import quoted
 
-__all__ = ["Accept", "Action", "Close", "Deny", "Message", "WebSocketCourse", "WebSocketPhase"]
+__all__ = ["Accept", "Action", "Close", "Deny", "WebSocketCourse", "WebSocketPhase"]
 
 _DENIAL = "websocket.http.response"
 _MOST_REASON = 123  # bytes: RFC 6455 section 5.5
@@ -51,13 +51,6 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """Send a message."""
-
-    value: str | bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Close:
     """Close an open WebSocket with `code`; None for a Close frame without one.
 
@@ -76,7 +69,8 @@ class Deny:
     step: Step | None = None
 
 
-Action: TypeAlias = Accept | Message | Close | Deny | None
+#: A `str` or bytes: send that as a message.
+Action: TypeAlias = Accept | str | bytes | Close | Deny | None
 
 
 class WebSocketCourse:
@@ -109,15 +103,15 @@ class WebSocketCourse:
         an event out of order, `TypeError` and `ValueError` for what is wrong in it.
         """
         kind = type_of(event)
-        if kind.startswith(_DENIAL):
-            return self._deny(event)
         match kind:
-            case "websocket.accept":
-                return self._accept(event)
             case "websocket.send":
                 return self._message(event)
+            case "websocket.accept":
+                return self._accept(event)
             case "websocket.close":
                 return self._close(event)
+            case _ if kind.startswith(_DENIAL):
+                return self._deny(event)
             case _:
                 raise RuntimeError(f"{quoted(kind)} is no event of a WebSocket")
 
@@ -141,19 +135,22 @@ class WebSocketCourse:
         self.phase = WebSocketPhase.OPEN
         return Accept(subprotocol, headers)
 
-    def _message(self, event: Event) -> Message:
-        if self.phase is WebSocketPhase.GONE:
-            raise ClientDisconnected(WebSocketPhase.GONE.value)
-        self._expect(event, WebSocketPhase.OPEN)
+    def _message(self, event: Event) -> str | bytes:
+        if self.phase is not WebSocketPhase.OPEN:
+            if self.phase is WebSocketPhase.GONE:
+                raise ClientDisconnected(WebSocketPhase.GONE.value)
+            self._expect(event, WebSocketPhase.OPEN)
         data: object = event.get("bytes")
         text: object = event.get("text")
         if (data is None) is (text is None):
             has = "neither" if data is None else "both"
             raise ValueError(f'"websocket.send": one of "text" and "bytes" is set, not {has}')
         if isinstance(text, str):
-            return Message(text)
+            return text
+        if type(data) is bytes:
+            return data
         if isinstance(data, (bytes, bytearray, memoryview)):
-            return Message(bytes(cast("bytes | bytearray | memoryview", data)))
+            return bytes(cast("bytes | bytearray | memoryview", data))
         key, wanted = ("text", "a str") if data is None else ("bytes", "bytes")
         found = type(text if data is None else data).__name__
         raise TypeError(f'"websocket.send": "{key}" must be {wanted}, not {found}')

@@ -82,6 +82,8 @@ _OPENING: tuple[Callable[[Any], Any], ...] = (
     click.option("--cacert", metavar="FILE", help="Trust these instead of the system's."),
     click.option("--servername", metavar="NAME", help="The name to expect in the certificate."),
     click.option("-k", "--insecure", is_flag=True, help="Accept any certificate."),
+    click.option("-4", "family", flag_value="4", help="Over IPv4 alone."),
+    click.option("-6", "family", flag_value="6", help="Over IPv6 alone."),
     click.option("--resolve", metavar="HOST:PORT:IP", help="Connect there for that host."),
     click.option("--unix", metavar="PATH", help="Connect to a Unix socket; @NAME is abstract."),
     click.option("-L", "--location", "redirects", is_flag=True, help="Follow redirects."),

@@ -32,7 +32,8 @@ class Load:
 
     `connections`, each with `in_flight` messages of `size` bytes out; for `seconds` (after
     `warmup` seconds that do not count), or until `messages` are answered in all.  `rate`: messages
-    that are due in a second in all, None for as many as go.
+    that are due in a second in all, None for as many as go.  `ramp`: seconds over which the
+    openings are spread evenly, before all else.
     """
 
     connections: int = 10
@@ -42,6 +43,7 @@ class Load:
     messages: int | None = None
     rate: float | None = None
     warmup: float = 1.0
+    ramp: float = 0.0
     is_binary: bool = False
 
 
@@ -139,6 +141,7 @@ class Bench:
             async with trio.open_nursery() as nursery:
                 limiter = trio.CapacityLimiter(OPENINGS)
                 for number in range(self._load.connections):
+                    await trio.sleep_until(began + self._load.ramp * number / len(ready))
                     nursery.start_soon(self._connection, number, limiter, ready[number], go)
                 for event in ready:
                     await event.wait()

@@ -18,6 +18,10 @@ from trio_wsendpoint.connection.connection import Connection
 __all__ = ["MakePrompt", "converse"]
 
 
+#: What a command that needs a connection tells while there is none.
+AWAY = "there is no connection now"
+
+
 class Asks(Protocol):
     """Asks for lines until it ends."""
 
@@ -66,15 +70,18 @@ async def _do_all(
             case Close(code, reason):
                 conversation.stop(code, reason)
             case Ping():
-                await _ping(conversation.connection, output)
+                await _ping(conversation.current, output)
             case Stats():
-                _tell_statistics(conversation.connection, output)
+                _tell_statistics(conversation.current, output)
             case Help():
                 for text in HELP:
                     output.note(text)
 
 
-async def _ping(connection: Connection, output: Output) -> None:
+async def _ping(connection: Connection | None, output: Output) -> None:
+    if connection is None:
+        output.warn(AWAY)
+        return
     try:
         output.note(f"pong after {milliseconds(await connection.ping())}")
     except PingTimeout as error:
@@ -83,7 +90,10 @@ async def _ping(connection: Connection, output: Output) -> None:
         return  # which is told where it is received
 
 
-def _tell_statistics(connection: Connection, output: Output) -> None:
+def _tell_statistics(connection: Connection | None, output: Output) -> None:
+    if connection is None:
+        output.warn(AWAY)
+        return
     facts = connection.statistics()
     for direction in ("sent", "received"):
         messages = getattr(facts, f"messages_{direction}")

@@ -6,19 +6,19 @@ repeated with one thing changed, so that what is refused is known and not guesse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import socket
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from trio_wsendpoint.cli.deep_probes import probe_idle, probe_load, probe_rules, probe_size
 from trio_wsendpoint.cli.findings import SUBJECTS, Finding, Grade
 from trio_wsendpoint.cli.opening import Plan
 from trio_wsendpoint.cli.outcome import Outcome, Status
 from trio_wsendpoint.cli.probes import (
     look_up,
     probe_close,
-    probe_idle,
     probe_ping,
-    probe_size,
     probe_tcp,
     tell_error,
     tell_tls,
@@ -35,10 +35,10 @@ __all__ = ["Doctor", "Examination", "page_origin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What to look at: the subjects in `only`, and with `is_deep` idle time and message size.
+    """What to look at: the subjects in `only`, those that may harm a server only if `is_deep`.
 
     `idle`: seconds of silence; `most`: bytes of the largest message.  `is_direct`: the way leads
-    to the URL's own host, so that its name and its addresses are looked at.
+    to the URL's own host, so that its name and its addresses, those of `family`, are looked at.
     """
 
     only: Collection[str] = SUBJECTS
@@ -46,6 +46,7 @@ class Examination:
     idle: float = 120.0
     most: int = 64 * 1024 * 1024
     is_direct: bool = True
+    family: socket.AddressFamily = socket.AF_UNSPEC
 
 
 class Doctor:
@@ -93,7 +94,7 @@ class Doctor:
     async def _reach(self, limit: float) -> bool:
         """Look at the name and the port; return whether there is one to go on with."""
         url = self._plan.parsed
-        finding, addresses = await look_up(url.host, url.port)
+        finding, addresses = await look_up(url.host, url.port, self._examination.family)
         self._note(finding)
         if addresses:
             self._note(await probe_tcp(addresses, url.port, limit))
@@ -167,8 +168,8 @@ class Doctor:
     async def _look_deeper(self, changes: dict[str, Any]) -> None:
         wanted = self._examination
         if not wanted.is_deep:
-            text = "only with --deep: they take time, or much memory of the server"
-            self._note(Finding(Grade.SKIP, "idle, size", text))
+            text = "only with --deep: they take time, or may harm a server that is not careful"
+            self._note(Finding(Grade.SKIP, "the rest", f"rules, idle, size, load: {text}"))
             return
         plan = Plan(
             url=self._plan.url,
@@ -176,10 +177,21 @@ class Doctor:
             context=self._plan.context,
             options={**self._plan.options, **changes},  # type: ignore[typeddict-item]
         )
-        if "idle" in wanted.only:
-            self._note(await probe_idle(plan, wanted.idle))
-        if "size" in wanted.only:
-            self._note(await probe_size(plan, wanted.most))
+        probes: dict[str, Callable[[], Awaitable[Finding]]] = {
+            "idle": lambda: probe_idle(plan, wanted.idle),
+            "size": lambda: probe_size(plan, wanted.most),
+            "load": lambda: probe_load(plan),
+            "rules": lambda: probe_rules(plan),
+        }
+        for subject, probe in probes.items():
+            if subject not in wanted.only:
+                continue
+            try:
+                self._note(await probe())
+            except Exception as error:  # noqa: BLE001 - the server may have ended meanwhile
+                found = tell_error(error)
+                self._note(Finding(Grade.FAIL, subject, found.text, status=found.status))
+                return
 
     def _note(self, finding: Finding) -> None:
         if finding.grade is Grade.FAIL:

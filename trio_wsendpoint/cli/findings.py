@@ -22,6 +22,8 @@ SUBJECTS = (
     "close",
     "idle",
     "size",
+    "load",
+    "rules",
 )
 
 

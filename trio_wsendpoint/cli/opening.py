@@ -7,14 +7,19 @@ anything is connected.
 from __future__ import annotations
 
 import math
+import socket
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import cast
 
+from trio_wsendpoint.cli.family import over_family
 from trio_wsendpoint.cli.outcome import UsageFault
 from trio_wsendpoint.cli.secrets import basic, bearer, parse_header
 from trio_wsendpoint.cli.tls import WatchedContext, make_context
 from trio_wsendpoint.client.connecting import connect_endpoint
+from trio_wsendpoint.client.reconnect_settings import ConnectHook, RetryHook
+from trio_wsendpoint.client.reconnecting import reconnecting_endpoint
+from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import Instrument
@@ -22,7 +27,10 @@ from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import WebSocketURL
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 
-__all__ = ["Plan", "Target", "whole_url"]
+__all__ = ["FAMILIES", "Plan", "Target", "whole_url"]
+
+#: What `-4` and `-6` stand for.
+FAMILIES = {"4": socket.AF_INET, "6": socket.AF_INET6}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,7 @@ class Target:
     cacert: str | None = None
     servername: str | None = None
     insecure: bool = False
+    family: str | None = None
     resolve: str | None = None
     unix: str | None = None
     redirects: bool = False
@@ -94,6 +103,19 @@ class Plan:
             return connect_endpoint(self.url, ssl_context=self.context, **options)
         except (ValueError, TypeError, ModuleNotFoundError) as error:
             raise UsageFault(str(error)) from error
+
+    def stay_connected(
+        self, *instruments: Instrument, on_connect: ConnectHook, on_retry: RetryHook
+    ) -> AbstractAsyncContextManager[ReconnectingConnection]:
+        """Return a channel to enter, which outlives its connections."""
+        options = cast("ConnectOptions", {**self.options, "instruments": instruments})
+        return reconnecting_endpoint(
+            self.url,
+            ssl_context=self.context,
+            on_connect=on_connect,
+            on_retry=on_retry,
+            **options,
+        )
 
 
 def whole_url(text: str) -> str:
@@ -152,7 +174,13 @@ def _choose_way(target: Target, parsed: WebSocketURL, options: ConnectOptions) -
     if target.unix is not None and target.resolve is not None:
         raise UsageFault("--unix and --resolve both say where to connect: leave one out")
     if target.unix is None and target.resolve is None:
+        if target.family is not None:
+            if target.servername is not None:
+                raise UsageFault("-4 and -6 do not go with --servername: use --resolve")
+            options["open_stream"] = over_family(FAMILIES[target.family])
         return
+    if target.family is not None:
+        raise UsageFault("-4 and -6 go with neither --unix nor --resolve")
     if target.proxy not in {None, "none"}:
         raise UsageFault("--proxy goes with neither --unix nor --resolve")
     options["proxy"] = None

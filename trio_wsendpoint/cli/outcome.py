@@ -15,6 +15,7 @@ from typing import cast
 import trio
 
 from trio_wsendpoint.cli.escaping import escaped
+from trio_wsendpoint.client.attempts import GaveUp
 from trio_wsendpoint.client.opening import HandshakeTimeout
 from trio_wsendpoint.client.proxy_errors import ProxyError
 from trio_wsendpoint.connection.closed import ConnectionClosed
@@ -23,6 +24,7 @@ from trio_wsendpoint.errors import BadResponse, InvalidURL, TLSFailed
 from trio_wsendpoint.handshake.errors import HandshakeRefused
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import CloseFrame
+from trio_wsendpoint.workers import WorkersFailed
 
 __all__ = [
     "ENDS",
@@ -95,6 +97,7 @@ ERRORS: tuple[tuple[type[BaseException], Status, str], ...] = (
     (InvalidURL, Status.USAGE, "the URL: "),
     (CheckFailed, Status.CHECK, ""),
     (TimeOver, Status.TIME, ""),
+    (WorkersFailed, Status.FAULT, ""),
     (HandshakeTimeout, Status.TIME, "no answer in time: "),
     (BrokenPipeError, Status.PIPE, ""),
     (ProxyError, Status.TCP, "the proxy: "),
@@ -135,6 +138,8 @@ def first_error(error: BaseException) -> BaseException:
 def outcome_of_error(error: BaseException) -> Outcome:
     """Return what the table says of `error`; what is not in it is a fault of ours."""
     error = first_error(error)
+    if isinstance(error, GaveUp):
+        return _outcome_of_giving_up(error)
     if isinstance(error, Interrupted):
         return Outcome(error.status, error.line)
     for kind, status, begins in ERRORS:
@@ -146,6 +151,13 @@ def outcome_of_error(error: BaseException) -> Outcome:
     return Outcome(
         Status.FAULT, f"a fault of this command, please report it: {text} (--debug tells more)"
     )
+
+
+def _outcome_of_giving_up(error: GaveUp) -> Outcome:
+    """Return the outcome of the last error, which is worth no further try."""
+    last = outcome_of_error(error.error)
+    status = Status.CLOSED if error.code not in {None, 1006} else last.status
+    return Outcome(status, f"{last.line}; no further try after {error.attempts}")
 
 
 def _text(error: BaseException) -> str:

@@ -1,15 +1,16 @@
-"""Single probes of a server: each looks at one thing and returns what it finds."""
+"""Single probes of a server: each looks at one thing and returns what it finds.
+
+Those that open connections of their own are in `deep_probes`.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 
 import trio
 
 from trio_wsendpoint.cli.advice import advice_for_status, advice_for_tls
 from trio_wsendpoint.cli.findings import Finding, Grade
-from trio_wsendpoint.cli.opening import Plan
 from trio_wsendpoint.cli.outcome import Status, first_error, outcome_of_end, outcome_of_error
 from trio_wsendpoint.cli.telling import milliseconds
 from trio_wsendpoint.cli.tls import TLSFacts
@@ -17,14 +18,11 @@ from trio_wsendpoint.connection.closed import ConnectionClosed, PingTimeout
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake.errors import HandshakeRefused
-from trio_wsendpoint.options import Limits
 
 __all__ = [
     "look_up",
     "probe_close",
-    "probe_idle",
     "probe_ping",
-    "probe_size",
     "probe_tcp",
     "tell_error",
     "tell_tls",
@@ -36,11 +34,13 @@ LEAST_DAYS = 14
 MOST_ADDRESSES = 8
 
 
-async def look_up(host: str, port: int) -> tuple[Finding, list[str]]:
-    """Look up a name: return the finding and its addresses."""
+async def look_up(
+    host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
+) -> tuple[Finding, list[str]]:
+    """Look up a name: return the finding and its addresses, of one family if it is given."""
     began = trio.current_time()
     try:
-        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await trio.socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
     except OSError as error:
         change = "check its spelling, and the DNS of this machine"
         text = f"{host}: {error.strerror or error}"
@@ -147,61 +147,3 @@ async def probe_close(connection: Connection) -> Finding:
             Grade.WARN, "close", f"our 1000 was answered with {closing.received} after {taken}"
         )
     return Finding(Grade.OK, "close", f"answered after {taken}")
-
-
-async def probe_idle(plan: Plan, seconds: float) -> Finding:
-    """Say nothing for `seconds`, and look whether the connection survives."""
-    async with plan.open(heartbeat=None) as connection:
-        began = trio.current_time()
-        with trio.move_on_after(seconds):
-            await connection.wait_closed()
-            taken = trio.current_time() - began
-            outcome = outcome_of_end(connection)
-            return Finding(
-                Grade.WARN,
-                "idle",
-                f"ended after {taken:.0f} s of silence: {outcome.line}",
-                change=f"ping more often than every {taken:.0f} s: Heartbeat(interval=...)",
-            )
-        return Finding(Grade.OK, "idle", f"open after {seconds:.0f} s of silence")
-
-
-async def probe_size(plan: Plan, most: int) -> Finding:
-    """Send messages of doubled size, up to `most` bytes, until one ends the connection."""
-    taken, size = 0, 1024
-    limits = Limits(message_size=2 * most)  # of what comes back from a server that echoes
-    while size <= most:
-        async with plan.open(heartbeat=None, limits=limits) as connection:
-            if not await _takes(connection, size):
-                await connection.wait_closed()
-                line = outcome_of_end(connection).line
-                text = f"{taken:,} B were taken, {size:,} B were not: {line}"
-                return Finding(Grade.OK, "size", text)
-        taken, size = size, size * 2
-    return Finding(Grade.OK, "size", f"{taken:,} B were taken")
-
-
-async def _takes(connection: Connection, size: int) -> bool:
-    """Send a message of `size` bytes; return whether the connection survives it."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_discard, connection)
-        try:
-            await connection.send(bytes(size), compress=False)
-            # A ping passes between the fragments of a large message: the last one follows it.
-            while connection.statistics().write_queue_bytes:
-                await connection.ping()
-            await connection.ping()
-        except PingTimeout:
-            pass  # it is busy with the message
-        except ConnectionClosed:
-            return False
-        finally:
-            nursery.cancel_scope.cancel()
-    return True
-
-
-async def _discard(connection: Connection) -> None:
-    """Take what comes, so that the peer can go on."""
-    with contextlib.suppress(ConnectionClosed):
-        while True:
-            await connection.receive()

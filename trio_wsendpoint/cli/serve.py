@@ -18,6 +18,7 @@ from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.stopping import Stop
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.options import Timeouts
+from trio_wsendpoint.server.access_log import AccessLog
 from trio_wsendpoint.server.server import Handler
 from trio_wsendpoint.server.serving import serve_endpoint
 from trio_wsendpoint.server.settings import ServeOptions
@@ -47,6 +48,7 @@ class Serving:
     context: ssl.SSLContext | None = None
     grace: float = 10.0
     is_reloading: bool = False
+    access_log: AccessLog | None = None
 
 
 async def echo(connection: Connection) -> None:
@@ -123,6 +125,7 @@ def _options(serving: Serving) -> ServeOptions:
     options: ServeOptions = {
         "listen": list(serving.listen),
         "timeouts": Timeouts(grace=serving.grace),
+        "access_log": serving.access_log,
     }
     if serving.context is not None:
         options["ssl_context"] = serving.context

@@ -24,7 +24,7 @@ from trio_wsendpoint.cli.output import Form, Output
 from trio_wsendpoint.cli.screen import Color, Screen, make_output
 from trio_wsendpoint.cli.stopping import Program, Stop, run_program
 
-__all__ = ["Telling", "close_stdout", "execute", "guarded", "make_plan", "write_line"]
+__all__ = ["Telling", "close_stdout", "ending", "execute", "guarded", "make_plan", "write_line"]
 
 #: How a run may end without anything having gone wrong.
 QUIET = frozenset({Status.DONE, Status.INTERRUPTED, Status.TERMINATED})
@@ -52,8 +52,13 @@ def execute(
             return await within(max_time, run)
         return await with_output(output, lambda: within(max_time, run))
 
+    return ending(lambda: trio.run(run_program, whole), output, debug=debug)
+
+
+def ending(run: Callable[[], Outcome], output: Output | None, *, debug: bool = False) -> int:
+    """Call `run`, write how that ended, and return the exit status."""
     try:
-        outcome = trio.run(run_program, whole)
+        outcome = run()
         if outcome.line is not None and output is not None:
             tell = output.note if outcome.status in QUIET else output.warn
             tell(outcome.line)

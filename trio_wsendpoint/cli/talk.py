@@ -14,6 +14,7 @@ import trio
 
 from trio_wsendpoint.cli.output import Output, json_message
 from trio_wsendpoint.cli.telling import milliseconds
+from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 
@@ -36,14 +37,14 @@ class Manner:
 
 
 class Conversation:
-    """One connection in conversation.
+    """A connection in conversation, or a channel that outlives its connections.
 
     `on_message` is told of each message, with "sent" or "received", for a record.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | ReconnectingConnection,
         output: Output,
         manner: Manner,
         on_message: Callable[[str, str | bytes], object] | None = None,
@@ -58,6 +59,13 @@ class Conversation:
         self._sent_at: float | None = None
         self._is_input_over = False
 
+    @property
+    def current(self) -> Connection | None:
+        """The connection over which messages go now; None while a channel has none."""
+        if isinstance(self.connection, ReconnectingConnection):
+            return self.connection.connection
+        return self.connection
+
     def stop(self, code: int | None = None, reason: str = "") -> None:
         """End the conversation: close with `code`, by default that of the manner."""
         if code is not None:
@@ -68,7 +76,7 @@ class Conversation:
         """Talk until the peer closes, the manner says so, or `stop` does; then close.
 
         Returns when the connection has ended.  Raises `ConnectionLost` if messages that were
-        committed could not be sent.
+        committed could not be sent; `GaveUp` if a channel ends by itself.
         """
         with self._scope:
             async with trio.open_nursery() as nursery:

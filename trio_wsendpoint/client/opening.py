@@ -27,7 +27,7 @@ from trio_wsendpoint.handshake import (
 )
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
 from trio_wsendpoint.session.session import Logger
-from trio_wsendpoint.transport.streams import non_blocking
+from trio_wsendpoint.transport.sockets import non_blocking
 
 __all__ = ["HandshakeTimeout", "Redirected", "open_as_client"]
 

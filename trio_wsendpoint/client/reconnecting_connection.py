@@ -48,10 +48,12 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
     async def receive(self) -> str | bytes:
         """Return the next message, over whichever connection it comes.
 
-        Waits through the ends of connections.  If cancelled, nothing was taken.  Raises `GaveUp`
-        when there will be no further connection and all that was received has been taken;
-        `trio.ClosedResourceError` after `aclose()`; `trio.BusyResourceError` if another task is
-        receiving.
+        Wait through the ends of connections.
+
+        If cancelled: nothing was taken.
+        Raises: `GaveUp` when there will be no further connection and all that was received has
+            been taken; `trio.ClosedResourceError` after `aclose()`; `trio.BusyResourceError` if
+            another task is receiving.
         """
         with self._receiving:
             while True:
@@ -64,14 +66,14 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
                     return message
 
     async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
-        """Send a message over the connection that there is, as `Connection.send`.
+        """Send a message over the connection that is in use, as `Connection.send`.
 
-        Without one, waits for it, in order, or raises `NotConnected`, as `when_away` says.  If it
-        raises, or is cancelled, nothing of the message was or will be sent.  When it has
-        returned, the message is that connection's, and may be lost with it.
+        Without a connection, wait for one, in order, or raise `NotConnected`, as `when_away` says.
+        When this has returned, the message belongs to one connection, and may be lost with it.
 
-        Raises `TypeError`, `UnicodeEncodeError` as `Connection.send`; `GaveUp`;
-        `trio.ClosedResourceError`.
+        If cancelled: nothing of the message was or will be sent.
+        Raises: `NotConnected`, `GaveUp`, `trio.ClosedResourceError` after `aclose()`, and
+            `TypeError` and `UnicodeEncodeError` as `Connection.send`.  Then too, nothing was sent.
         """
         if not isinstance(value, (str, bytes, bytearray, memoryview)):
             raise TypeError(
@@ -128,7 +130,8 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
     async def wait_connected(self) -> None:
         """Wait until there is a connection over which messages flow.
 
-        Raises `GaveUp`, and `trio.ClosedResourceError` after `aclose()`.
+        If cancelled: nothing has changed.
+        Raises: `GaveUp`; `trio.ClosedResourceError` after `aclose()`.
         """
         await trio.lowlevel.checkpoint()
         while self._keeper.line_to_send is None:
@@ -165,8 +168,11 @@ class ReconnectingConnection(trio.abc.Channel[str | bytes]):
     async def aclose(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
         """Close the connection in order, as `Connection.aclose`, and open no other.
 
-        Calls that wait raise `trio.ClosedResourceError`; what was not received is discarded.
-        Returns when the stream is closed.  If cancelled, it is closed at once.
+        Return when the stream is closed.  Calls that wait raise `trio.ClosedResourceError`; what
+        was not received is discarded.
+
+        If cancelled: the stream is closed at once.
+        Raises: as `Connection.aclose`.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._keeper.close(code, reason)

@@ -147,17 +147,18 @@ class MessageChannel(trio.abc.Channel[T], Generic[T]):
         self._closes = on_undecodable == "close"
 
     async def send(self, value: T) -> None:
-        """Send a value; raises what the codec raises, before anything is sent.
+        """Encode a value and send it.
 
-        Waits, is cancelled and raises as the connection's `send`.
+        If cancelled: nothing of the message was or will be sent.
+        Raises: what the codec raises, before anything is sent; as the connection's `send`.
         """
         await self.connection.send(self._codec.encode(value))
 
     async def receive(self) -> T:
         """Return the next value.
 
-        Raises `UndecodableMessage`, for which that message is gone, and what the connection's
-        `receive` raises.  If cancelled, nothing was taken.
+        If cancelled: nothing was taken.
+        Raises: `UndecodableMessage`, and then that message is gone; as the connection's `receive`.
         """
         message = await self.connection.receive()
         try:
@@ -168,7 +169,11 @@ class MessageChannel(trio.abc.Channel[T], Generic[T]):
             raise UndecodableMessage(message, error) from error
 
     async def aclose(self) -> None:
-        """Close the connection in order."""
+        """Close the connection in order.
+
+        If cancelled: the stream is closed at once.
+        Raises: as the connection's `aclose`.
+        """
         await self.connection.aclose()
 
 
@@ -187,10 +192,11 @@ class MessageByteStream(trio.abc.Stream):
         self._receiving = OneTask("receiving from this stream")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`, in messages of at most 64 KiB; if cancelled, a part of it.
+        """Send `data`, in messages of at most 64 KiB.
 
-        Raises `trio.BrokenResourceError`, `trio.ClosedResourceError` and, if another task is
-        sending, `trio.BusyResourceError`.
+        If cancelled: some whole messages of it may have been sent.
+        Raises: `trio.BrokenResourceError` after another end; `trio.ClosedResourceError` after our
+            `aclose()`; `trio.BusyResourceError` if another task is sending.
         """
         with self._sending, memoryview(data) as view, view.cast("B") as octets:
             await trio.lowlevel.checkpoint()
@@ -199,9 +205,10 @@ class MessageByteStream(trio.abc.Stream):
                 await self.connection.send(bytes(octets[start : start + CHUNK]))
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Return: a message is taken whole, so a connection has no better guess.
+        """Return at once: a message is taken whole, so a connection has no better guess.
 
-        Raises as `send_all`.
+        If cancelled: nothing has changed.
+        Raises: as `send_all`.
         """
         with self._sending:
             await trio.lowlevel.checkpoint()
@@ -210,8 +217,10 @@ class MessageByteStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return 1 to `max_bytes` bytes, `b""` after the peer's orderly close.
 
-        If cancelled, nothing was taken.  Raises `trio.BrokenResourceError` (`UnexpectedText` for
-        a text message), `trio.ClosedResourceError` and `trio.BusyResourceError`.
+        If cancelled: nothing was taken.
+        Raises: `trio.BrokenResourceError` after another end, which is `UnexpectedText` for a text
+            message; `trio.ClosedResourceError` after our `aclose()`; `trio.BusyResourceError` if
+            another task is receiving; `TypeError` and `ValueError` for `max_bytes`.
         """
         if max_bytes is not None:
             if isinstance(max_bytes, bool) or not isinstance(max_bytes, int):
@@ -242,7 +251,11 @@ class MessageByteStream(trio.abc.Stream):
         return message
 
     async def aclose(self) -> None:
-        """Close the connection in order; if cancelled, at once."""
+        """Close the connection in order.
+
+        If cancelled: the stream below is closed at once.
+        Raises: as the connection's `aclose`.
+        """
         self._is_closed = True
         self._rest = b""
         await self.connection.aclose()

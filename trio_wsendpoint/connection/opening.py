@@ -15,7 +15,8 @@ from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.session.session import Session
-from trio_wsendpoint.transport.streams import NonBlockingStream, non_blocking
+from trio_wsendpoint.transport.sockets import non_blocking
+from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = [

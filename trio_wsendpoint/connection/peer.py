@@ -15,8 +15,8 @@ import trio
 
 from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.streams import AcceptedSocket
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["ConnectionLogger", "Ends", "make_logger", "socket_names"]
@@ -53,6 +53,11 @@ class Ends:
         if local is not None and not isinstance(local, SocketAddress):
             local = self._local = _address_named(local)
         return local
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether something has told that the other end came over TLS."""
+        return isinstance(self._peer, Peer) and self._peer.tls is not None
 
     def find(self, peer: Peer, local: SocketAddress | None = None) -> None:
         """Take `peer` for the other end from now on, and `local`, unless it is None, for ours."""
@@ -104,9 +109,10 @@ def socket_names(stream: trio.abc.Stream) -> tuple[object, object]:
             transport = cast("AnyTLSStream", transport).transport_stream
         if not isinstance(transport, (AcceptedSocket, trio.SocketStream)):
             return None, None
-    socket = transport.socket
     try:
-        return socket.getpeername(), socket.getsockname()
+        if isinstance(transport, AcceptedSocket):
+            return transport.names()
+        return transport.socket.getpeername(), transport.socket.getsockname()
     except OSError:
         return _GONE, None
 

@@ -51,11 +51,11 @@ class SendStream:
     async def send(self, chunk: str | Buffer) -> None:
         """Send the next chunk: `str` of a text, bytes of a binary message, of any size.
 
-        Waits while `Limits.send_buffer` bytes or more are queued.  If cancelled, nothing of the
-        chunk was or will be sent, and the stream can go on.
+        Wait while `Limits.send_buffer` bytes or more are queued.
 
-        Raises `TypeError`, what `Connection.send` raises when the connection ends, and
-        `RuntimeError` outside of the block, also if another task leaves it meanwhile.
+        If cancelled: nothing of the chunk was or will be sent, and the stream can go on.
+        Raises: `TypeError` for another type; as `Connection.send` when the connection ends;
+            `RuntimeError` outside of the block, also if another task leaves it meanwhile.
         """
         self._block.check_open("this stream cannot send")
         await self._sending.send_chunk(self, chunk)

@@ -8,6 +8,7 @@ and the `serialize_` functions put them on the wire as HTTP/1.1.  What goes wron
 
 from __future__ import annotations
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.handshake.client import ClientHandshake
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.http import Request, Response
@@ -38,3 +39,5 @@ __all__ = [
     "serialize_request",
     "serialize_response",
 ]
+
+publish(globals(), __all__)

@@ -59,13 +59,15 @@ class Request:
         _set(self, "http_version", http_version)
 
     @classmethod
-    def of_checked(cls, target: str, headers: Headers) -> Request:
-        """Return a GET of parts that the caller knows to be fit; nothing is checked."""
+    def of_checked(
+        cls, target: str, headers: Headers, method: str = "GET", http_version: str = "1.1"
+    ) -> Request:
+        """Return a request of parts that the caller knows to be fit; nothing is checked."""
         request = cls.__new__(cls)
         _set(request, "target", target)
         _set(request, "headers", headers)
-        _set(request, "method", "GET")
-        _set(request, "http_version", "1.1")
+        _set(request, "method", method)
+        _set(request, "http_version", http_version)
         return request
 
     def __repr__(self) -> str:

@@ -5,8 +5,8 @@ or raises `BadResponse`; `None` means "more, please".  No other error leaves the
 peer sends, and how its bytes were cut makes no difference.  What follows a complete head is never
 looked at here: it waits in `trailing`, for it may be WebSocket frames.
 
-The only module that imports h11, which sees a head when it is whole, within its limits, and free
-of everything on which HTTP readers differ (`head.py`).
+h11 sees a head when it is whole, within its limits, and free of everything on which HTTP readers
+differ (`head.py`); and not at all if it is that of a usual request (`usual_head.py`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from trio_wsendpoint.handshake.refusal import (
 )
 from trio_wsendpoint.handshake.secrecy import hide_in_line, hide_in_url
 from trio_wsendpoint.handshake.strangers import is_tls
+from trio_wsendpoint.handshake.usual_head import read_usual
 from trio_wsendpoint.handshake.writing import serialize_request, serialize_response
 from trio_wsendpoint.options import Limits
 
@@ -104,6 +105,24 @@ def parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
     line = head[: head.index(b"\r\n")]
     if not (line.startswith(b"GET ") and line.endswith(b" HTTP/1.1") and line.count(b" ") == 2):
         _check_line(line)
+    usual = read_usual(head)
+    if usual is None:
+        target, headers = _read_by_h11(head, line)
+        fields = headers.values_by_name()
+    else:
+        target, items, fields = usual
+        headers = Headers.of_checked(items)
+    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
+    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
+    if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
+        raise _malformed("a GET with a body")
+    request = Request.of_checked(target, headers)
+    _check_target(request, fields["host"][0])
+    return request, fields
+
+
+def _read_by_h11(head: bytes, line: bytes) -> tuple[str, Headers]:
+    """Return the target and the headers; raises `BadRequest` for what is no good HTTP."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(head)
     try:
@@ -111,16 +130,8 @@ def parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
         event = cast("h11.Request", connection.next_event())
     except h11.RemoteProtocolError as error:
         raise _malformed(text_of(error, line)) from None
-    headers = _decode(event.headers.raw_items())
-    fields = headers.values_by_name()
-    # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
-    # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
-    if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:
-        raise _malformed("a GET with a body")
     # h11 has checked that the target is visible ASCII, and not empty.
-    request = Request.of_checked(event.target.decode("ascii"), headers)
-    _check_target(request, fields["host"][0])
-    return request, fields
+    return event.target.decode("ascii"), _decode(event.headers.raw_items())
 
 
 def _check_line(line: bytes) -> None:
@@ -142,7 +153,7 @@ def text_of(error: Exception, line: bytes) -> str:
 
 def _check_target(request: Request, host: str) -> None:
     try:
-        # There is exactly one: h11 has checked that (RFC 9112 section 3.2).
+        # There is exactly one: that has been checked (RFC 9112 section 3.2).
         parse_authority(host)
         # The same for the authority of an absolute target, which goes before the header's.
         if not request.target.startswith("/"):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.http.answers import HttpDate, answer_without_handler
 from trio_wsendpoint.http.authentication import (
     Unauthorized,
@@ -49,3 +50,5 @@ __all__ = [
     "basic_credentials",
     "bearer_token",
 ]
+
+publish(globals(), __all__)

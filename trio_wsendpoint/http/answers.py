@@ -83,8 +83,8 @@ class Answer:
         response = Response(status, headers)
         if response.status < 200:
             raise ValueError(f"status {response.status} is no final one (200 to 599)")
-        fields = response.headers
-        declared = _declared_length(fields)
+        items, ours, is_dated = _sort(response.headers)
+        declared = _declared_length(ours)
         self._has_body = has_body(status, method)
         if declared is not None:
             if self._has_body and length not in {None, declared}:
@@ -97,15 +97,14 @@ class Answer:
         self._left = length
         #: Whether the body leaves in chunks; or would, to another method than HEAD.
         self.is_chunked = length is None and version != "1.0" and status not in {204, 304}
-        options = _options(fields)
+        options = _options(ours)
         #: Whether the connection ends with this answer.
         self.closes = (
             close
             or "close" in map(str.lower, options)
             or (self._has_body and length is None and not self.is_chunked)
         )
-        items = [(name, value) for name, value in fields.items() if name.lower() not in _OURS]
-        if date is not None and "Date" not in fields:
+        if date is not None and not is_dated:
             items.append(("Date", str(date)))
         # RFC 9110 section 8.6: no Content-Length in a 204.
         if length is not None and status != 204:
@@ -164,8 +163,23 @@ def answer_without_handler(method: str, target: str) -> Response:
     return Response(405, {"Allow": "GET, HEAD"}, text)
 
 
-def _declared_length(headers: Headers) -> int | None:
-    value, *more = headers.get_all("Content-Length") or (None,)
+def _sort(headers: Headers) -> tuple[list[tuple[str, str]], list[tuple[str, str]], bool]:
+    """Return the app's own headers, those that are ours to say, and whether there is a Date."""
+    items: list[tuple[str, str]] = []
+    ours: list[tuple[str, str]] = []
+    is_dated = False
+    for item in headers.items():
+        name = item[0].lower()
+        if name in _OURS:
+            ours.append((name, item[1]))
+        else:
+            items.append(item)
+            is_dated = is_dated or name == "date"
+    return items, ours, is_dated
+
+
+def _declared_length(ours: list[tuple[str, str]]) -> int | None:
+    value, *more = [value for name, value in ours if name == "content-length"] or (None,)
     if value is None:
         return None
     if more or not (value.isascii() and value.isdigit()):
@@ -176,9 +190,9 @@ def _declared_length(headers: Headers) -> int | None:
     return int(value)
 
 
-def _options(headers: Headers) -> list[str]:
+def _options(ours: list[tuple[str, str]]) -> list[str]:
     """Return the options of the app's Connection header."""
-    listed = ",".join(headers.get_all("Connection")).split(",")
+    listed = ",".join([value for name, value in ours if name == "connection"]).split(",")
     return [option for part in listed if (option := part.strip(OWS))]
 
 

@@ -2,12 +2,12 @@
 
 `HeadReader` has delivered the head: whole, within its limits, and free of everything on which
 HTTP readers differ byte by byte.  Here follows what they differ on as a whole, for every request
-of a connection; only then h11 sees it.
+of a connection.  h11 sees only the heads that have no Host, or several: it takes 30 us for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,6 +38,7 @@ ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 # RFC 9110 sections 9.3.6 and 9.3.8: a tunnel is no business of an origin server, and an echo of
 # the request shows its cookies to scripts.
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
+_NO_OPTIONS: frozenset[str] = frozenset()
 _SCHEMES = ("http://", "https://", "ws://", "wss://")
 
 
@@ -73,6 +74,9 @@ class RequestHead:
 
         With another method it is an ordinary request, whose Upgrade may be ignored.
         """
+        fields = self.fields
+        if "upgrade" not in fields and "sec-websocket-key" not in fields:
+            return False
         return self.request.method == "GET" and self.request.is_upgrade
 
 
@@ -83,16 +87,24 @@ def parse_head(head: bytes, *, body_limit: int | None, list_limit: int) -> Reque
     `BadRequest`: 400 (malformed, ambiguous), 405 (CONNECT, TRACE), 413 (Content-Length), 417
     (another expectation than 100-continue), 431 (Connection), 501 (Transfer-Encoding) or 505.
     """
-    first, *lines = head[:-4].split(b"\r\n")
-    method, target, version = _check_line(first.decode("ascii"))
+    # ISO-8859-1 maps each byte to one character and cannot fail.
+    first, *lines = head[:-4].decode("iso-8859-1").split("\r\n")
+    method, target, version = _check_line(first)
     _check_target(target, method)
+    items: list[tuple[str, str]] = []
     fields: dict[str, list[str]] = {}
     for line in lines:
-        name, _, value = line.decode("iso-8859-1").partition(":")
-        fields.setdefault(name.lower(), []).append(value.strip(OWS))
+        name, _, value = line.partition(":")
+        value = value.strip(OWS)
+        items.append((name, value))
+        fields.setdefault(name.lower(), []).append(value)
     framing = framing_of(fields, version, body_limit)
-    request = _parse(head)
-    _check_hosts(request)
+    if len(fields.get("host", ())) == 1:
+        # What h11 looks at has been checked, here and by `HeadReader`.
+        request = Request.of_checked(target, Headers.of_checked(items), method, version)
+    else:
+        request = _parse(head)
+    _check_hosts(request, fields)
     return RequestHead(
         request,
         fields,
@@ -162,9 +174,9 @@ def _parse(head: bytes) -> Request:
     )
 
 
-def _check_hosts(request: Request) -> None:
-    # h11 has checked how many there are: one, or in HTTP/1.0 none.
-    hosts = [*request.headers.get_all("Host")]
+def _check_hosts(request: Request, fields: dict[str, list[str]]) -> None:
+    # There is one, or in HTTP/1.0 none.
+    hosts = [*fields.get("host", ())]
     if not request.target.startswith(("/", "*")):
         hosts.append(request.host or "")  # of the target, which goes before the header's
     try:
@@ -174,7 +186,9 @@ def _check_hosts(request: Request) -> None:
         raise malformed(str(error)) from None
 
 
-def _options(values: Iterable[str], limit: int) -> frozenset[str]:
+def _options(values: Sequence[str], limit: int) -> frozenset[str]:
+    if not values:
+        return _NO_OPTIONS
     try:
         return frozenset(option.lower() for option in parse_tokens(values, limit=limit))
     except TooManyItems as error:
@@ -183,7 +197,9 @@ def _options(values: Iterable[str], limit: int) -> frozenset[str]:
         raise malformed(f"Connection: {error}") from None
 
 
-def _expects_continue(values: Iterable[str], version: str) -> bool:
+def _expects_continue(values: Sequence[str], version: str) -> bool:
+    if not values:
+        return False
     expectations = [part.strip(OWS) for value in values for part in value.split(",")]
     for expectation in filter(None, expectations):
         if expectation.lower() != "100-continue":

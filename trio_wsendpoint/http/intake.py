@@ -81,6 +81,8 @@ class Intake:
 
         Raises `BadRequest`, as `parse_head` and for what `HeadReader` refuses.
         """
+        if not self._buffer:
+            return None
         data = bytes(self._buffer)
         self._buffer.clear()
         try:

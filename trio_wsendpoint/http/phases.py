@@ -33,6 +33,9 @@ class Phase(Enum):
     UPGRADED = "upgraded"  # the connection speaks another protocol
     CLOSED = "closed"
 
+    # By identity, as they compare: that of an Enum costs a request 14 calls of Python.
+    __hash__ = object.__hash__
+
 
 class Event(Enum):
     """What moves the exchange on."""
@@ -47,6 +50,8 @@ class Event(Enum):
     WE_REFUSE = "we refuse and close"
     WE_SWITCH = "we switch protocols"
     WE_CLOSE = "we close"
+
+    __hash__ = object.__hash__
 
 
 _OURS = frozenset(

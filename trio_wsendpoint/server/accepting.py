@@ -9,16 +9,13 @@ option or a callback raises comes out as it is, and the stream is closed then to
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 import trio
 
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.opening import do_tls, lost, make_endpoint, make_tasks
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.errors import HandshakeError
@@ -28,26 +25,27 @@ from trio_wsendpoint.handshake import (
     Response,
     serialize_response,
 )
-from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http1 import parse_request
 from trio_wsendpoint.handshake.server import Agreement
-from trio_wsendpoint.http import HttpLimits
+from trio_wsendpoint.http import HttpLimits, RequestHead
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
-from trio_wsendpoint.server.first_bytes import FirstBytes, Over
-from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.first_bytes import Over
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.server.opening import Opening
+from trio_wsendpoint.server.opening_course import OpeningCourse
 from trio_wsendpoint.server.plain import PlainRequests
 from trio_wsendpoint.server.proxy_header import read_proxy_header
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
-from trio_wsendpoint.server.stages import Stage, too_late
-from trio_wsendpoint.server.turning_away import is_tls, retry_after_of, turn_away, unavailable
+from trio_wsendpoint.server.stages import Stage
+from trio_wsendpoint.server.turning_away import is_tls, retry_after_of
 from trio_wsendpoint.transport.lingering import close_layers
 
 __all__ = ["ServerOpening"]
@@ -58,7 +56,7 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
-class ServerOpening:
+class ServerOpening(OpeningCourse):
     """One accepted `stream`, until it is a connection: `run` it once.
 
     It knows how far it has come when its time is up, or when the server drops it.  What takes no
@@ -67,27 +65,7 @@ class ServerOpening:
     whatever else comes is an `HttpLink`'s.
     """
 
-    __slots__ = (
-        "_asking",
-        "_drop_reason",
-        "_finder",
-        "_first",
-        "_hooks",
-        "_is_over_limit",
-        "_link",
-        "_logger",
-        "_refusal",
-        "_refusals",
-        "_request",
-        "_rules",
-        "_scope",
-        "_settings",
-        "_since",
-        "_stage",
-        "_until",
-        "is_handled",
-        "stream",
-    )
+    __slots__ = ("_finder",)
 
     def __init__(
         self,
@@ -97,62 +75,13 @@ class ServerOpening:
         *,
         rules: Rules,
         refusals: RefusalLog,
-        hooks: Hooks,
+        host: Host,
+        since: float,
     ) -> None:
-        self.stream = stream
-        self._settings = settings
-        self._rules = rules
-        self._logger = logger
-        self._refusals = refusals
-        self._hooks = hooks
-        self._finder = ClientFinder(logger, rules, hooks.count, retry_after_of(settings))
-        self._first = FirstBytes(stream, settings.limits)
-        self._link: HttpLink | None = None  # once something else has come than a whole opening
-        # How far it is; moved by its own steps, read when time is up and when the server drops it.
-        self._stage = Stage.BEFORE_PROXY
-        self._drop_reason: str | None = None  # once the server has dropped it
-        self._is_over_limit = False  # the reason is a limit, not the end of the server
-        self._refusal: BadRequest | None = None  # that the link has told already
-        self._request: Request | None = None  # for a WebSocket, once it is complete
-        self._since = trio.current_time()
-        self._until = self._since + settings.timeouts.open
-        self._scope: trio.CancelScope | None = None  # while it waits
-        self._asking: Asking | None = None  # while the app looks at the request
-        #: Whether the app has accepted and closed it: there is nothing left to do for a handler.
-        self.is_handled = False
-
-    @property
-    def request(self) -> Request | None:
-        """What is asked, once it is complete."""
-        return self._request
-
-    @property
-    def has_request(self) -> bool:
-        """Whether its request is complete and not refused: it waits for us, not for the client."""
-        return self._stage in {Stage.PROCESS, Stage.ANSWER}
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether it is a connection: what fails now is no failure of the opening."""
-        return self._stage is Stage.ACCEPTED
-
-    def drop(self, reason: str = "the server stops", *, is_over_limit: bool = False) -> None:
-        """End it with a refusal, unless its answer has left: the server cannot go on with it.
-
-        A plain request in work is answered first.
-        """
-        if self.is_accepted or self._stage is Stage.REFUSED:
-            return
-        if self._drop_reason is None:
-            self._drop_reason = reason
-            self._is_over_limit = is_over_limit
-        if self._stage is Stage.PLAIN and self._link is not None:
-            self._link.stop()
-            return
-        if self._scope is not None:
-            self._scope.cancel()
-        if self._asking is not None:
-            self._asking.cancel()
+        super().__init__(
+            stream, settings, logger, rules=rules, refusals=refusals, host=host, since=since
+        )
+        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
 
     async def run(self) -> Connection:
         """Take requests, and accept one or answer it otherwise; or raise, as the module says."""
@@ -162,42 +91,11 @@ class ServerOpening:
             if self.is_accepted:
                 raise  # the connection is closed by what has begun it
             try:
-                if isinstance(error, HandshakeError) and error is not self._refusal:
+                if isinstance(error, HandshakeError) and self._stage is not Stage.REFUSED:
                     await self._refuse(error)
             finally:
                 await close_layers(self.stream)
             raise
-
-    async def _refuse(self, error: HandshakeError) -> None:
-        """Tell the log, the instruments and the client why there will be no connection."""
-        # Over TLS, an answer would cost a handshake first.
-        is_late = isinstance(error, BadRequest) and not is_tls(self.stream)
-        is_silent = self._stage is Stage.BEFORE_PROXY and not is_late
-        self._stage = Stage.REFUSED
-        self._tell(error)
-        if is_silent:
-            return  # it has not begun as agreed
-        if self._link is None:
-            await turn_away(self.stream, error, self._settings, self._logger)
-        elif isinstance(error, (BadRequest, RequestAnswered)):
-            with contextlib.suppress(ClientGone):
-                await self._link.end_with(error.response)
-                await self._link.next_request()  # which lingers until the client has read it
-
-    def _tell(self, error: HandshakeError) -> None:
-        """Tell the log and the instruments."""
-        is_ours = None if self._drop_reason is None else self._is_over_limit
-        if not isinstance(error, Over):
-            peer = self._logger.ends.peer
-            self._refusals.write(error, self._logger, self._request, is_ours=is_ours)
-            tell_refusal(self._settings.instruments, error, peer, self._logger)
-
-    def _note_refusal(self, error: BadRequest) -> None:
-        """Hear that the link refuses a request."""
-        if self._stage is not Stage.REFUSED:
-            self._refusal = error
-            self._stage = Stage.REFUSED
-            self._tell(error)
 
     # ---- what comes ----------------------------------------------------------------------------
 
@@ -214,7 +112,7 @@ class ServerOpening:
             await self._wait(do_tls, self.stream, _WITHOUT_TLS)
             self._finder.find_by_tls(self.stream)
         self._stage = Stage.REQUEST
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             raise self._too_late()
         head = self._first.head_nowait()
         if head is None:
@@ -225,7 +123,8 @@ class ServerOpening:
             pass  # the link says what is wrong with it, if anything is
         else:
             # A length, if only of 0, is looked at more closely.
-            if request.is_upgrade and "content-length" not in fields:
+            is_upgrade = fields.get("upgrade") == ["websocket"] or request.is_upgrade
+            if is_upgrade and "content-length" not in fields:
                 self._first.check_behind()
                 return await self._accept_or_refuse(request, fields)
         data = head + self._first.trailing
@@ -234,7 +133,7 @@ class ServerOpening:
 
     async def _open_by_link(self, data: bytes) -> Connection:
         """Take requests, of which `data` has come, until one opens a WebSocket."""
-        settings, hooks = self._settings, self._hooks
+        settings, host = self._settings, self._host
         link = self._link = HttpLink(
             self.stream,
             limits=settings.limits,
@@ -242,25 +141,30 @@ class ServerOpening:
             timeouts=settings.timeouts,
             date=self._rules.date,
             since=self._since,
-            nursery=hooks.nursery,
+            nursery=host.nursery,
             on_refusal=self._note_refusal,
         )
         link.http.receive_data(data, trio.current_time())
-        plain = PlainRequests(settings, self._rules, self._logger, self._finder, hooks)
+        plain = PlainRequests(settings, self._rules, self._logger, self._finder, host)
         self._until = math.inf  # the link keeps the time
-        while (head := await self._wait(link.next_request)) is not None:
+        while (head := await self._next_request(link)) is not None:
             if head.is_opening:
                 self._until = trio.current_time() + settings.timeouts.open
                 return await self._accept_or_refuse(head.request, head.fields)
-            if not hooks.answers_plain:
+            if not host.answers_plain:
                 raise await plain.refuse(head)
             if self._stage is Stage.REQUEST:
                 self._stage = Stage.PLAIN
-                hooks.keep()
-                if self._drop_reason is not None:
+                host.keep()
+                if self._dropped is not None:
                     link.stop()
             await plain.answer(link, head)
         raise self._end_of(link)
+
+    async def _next_request(self, link: HttpLink) -> RequestHead | None:
+        if self._stage is Stage.PLAIN:
+            return await link.next_request()  # which keeps the time, and knows when to stop
+        return await self._wait(link.next_request)
 
     def _end_of(self, link: HttpLink) -> HandshakeError:
         """Return what to raise when the link is over, and closed."""
@@ -302,25 +206,16 @@ class ServerOpening:
         return handshake.agree(request, fields, is_secure=is_secure, host=client.host)
 
     async def _ask(self, process_request: ProcessRequest, opening: Opening) -> None:
-        timeouts, hooks = self._settings.timeouts, self._hooks
+        timeouts, host = self._settings.timeouts, self._host
         asking = self._asking = Asking(
-            timeouts.process, self._too_late, self._logger, hooks, self._read_on
+            timeouts.process, self._too_late, self._logger, host, self._read_on
         )
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             asking.cancel()
         await asking.ask(process_request, opening)
         self._until += asking.elapsed
-        self.is_handled = opening.connection is not None and not opening.connection.is_open
 
     # ---- bytes in ------------------------------------------------------------------------------
-
-    async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
-        """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
-        with trio.CancelScope(deadline=self._until) as self._scope:
-            if self._drop_reason is not None and self._stage is not Stage.PLAIN:
-                self._scope.cancel()
-            return await wait(*args)
-        raise self._too_late()
 
     async def _read_on(self) -> None:
         """Take in what the client sends ahead of its answer; raise if it has gone."""
@@ -341,7 +236,7 @@ class ServerOpening:
         asking = self._asking
         if asking is None:
             raise RuntimeError("the request is not the app's to accept")
-        if self._hooks.begin is None and asking.is_running:
+        if not self._host.begins and asking.is_running:
             raise RuntimeError("connection_pair() starts connections itself: return None instead")
         await asking.stop()
         try:
@@ -358,7 +253,7 @@ class ServerOpening:
         response, subprotocol, extension = agreed
         endpoint = self._make_endpoint(extension)
         request = cast("Request", self._request)
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             raise self._too_late()
         self._stage = Stage.ANSWER
         if self._link is None:
@@ -375,8 +270,8 @@ class ServerOpening:
             tasks, request=request, response=response, subprotocol=subprotocol, state=state
         )
         self._stage = Stage.ACCEPTED
-        if self._hooks.begin is not None:
-            self._hooks.begin(connection)
+        if self._host.begins:
+            self._host.begin(connection)
         return connection
 
     def _make_endpoint(self, extension: MessageExtension | None) -> Endpoint:
@@ -397,8 +292,3 @@ class ServerOpening:
         sent = self._first.send_nowait(data)
         if sent < len(data):
             await self._wait(self._first.send, data[sent:])
-
-    def _too_late(self) -> HandshakeError:
-        """Return what to raise when time is up, or when the server has dropped the opening."""
-        seconds = self._settings.timeouts.open
-        return too_late(self._stage, self._drop_reason, seconds, unavailable(self._settings))

@@ -11,7 +11,7 @@ from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
-from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.settings import ProcessRequest
 from trio_wsendpoint.server.watch import Watch
@@ -23,23 +23,23 @@ class Asking:
     """One call of `process_request`: `ask` once.
 
     `seconds`: how long it may take; `too_late` makes what is raised then, or after `cancel`.
-    `read_on` is called meanwhile, in a task of the nursery of `hooks`; None for a page, which may
+    `read_on` is called meanwhile, in a task of the nursery of `host`; None for a page, which may
     be asked for with the end of the client's bytes behind it.
     """
 
-    __slots__ = ("_failure", "_hooks", "_logger", "_scope", "_too_late", "_watch", "elapsed")
+    __slots__ = ("_failure", "_host", "_logger", "_scope", "_too_late", "_watch", "elapsed")
 
     def __init__(
         self,
         seconds: float,
         too_late: Callable[[], HandshakeError],
         logger: Logger,
-        hooks: Hooks,
+        host: Host,
         read_on: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._too_late = too_late
         self._logger = logger
-        self._hooks = hooks
+        self._host = host
         self._scope: trio.CancelScope | None = trio.CancelScope(
             deadline=trio.current_time() + seconds
         )
@@ -55,7 +55,7 @@ class Asking:
         for one that makes no sense, and what the watch raised.  What the app raises after it has
         accepted is its own, as a handler's.
         """
-        back_off = self._hooks.back_off
+        back_off = self._host.back_off
         peer, has_credentials = opening.peer, bool(opening.request.headers.get_all("Authorization"))
         if back_off is None or not has_credentials:
             await self._ask(process_request, opening)
@@ -76,7 +76,7 @@ class Asking:
         began = trio.current_time()
         scope = self._scope or trio.CancelScope()
         if self._watch is not None:
-            self._hooks.nursery.start_soon(self._watch.run)
+            self._host.nursery.start_soon(self._watch.run)
         try:
             with scope:
                 answer = await process_request(opening)

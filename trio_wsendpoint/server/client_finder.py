@@ -10,7 +10,7 @@ from trio_wsendpoint.addressing import BadProxyHeader, Client, Peer, ProxyHeader
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.handshake.errors import BadRequest
-from trio_wsendpoint.server.hooks import Count
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.rules import Rules
 
 __all__ = ["ClientFinder"]
@@ -19,22 +19,27 @@ __all__ = ["ClientFinder"]
 class ClientFinder:
     """What is known of the other end of one stream; `logger` names it.
 
-    `rules` say whom to believe; `count` lets limits count the client.  `retry_after`: of the
+    `rules` say whom to believe; `host` lets limits count the client.  `retry_after`: of the
     answer to one that limits have no room for.
     """
 
-    __slots__ = ("_count", "_hop", "_logger", "_retry_after", "_rules", "is_secure")
+    __slots__ = ("_hop", "_host", "_logger", "_retry_after", "_rules")
 
     def __init__(
-        self, logger: ConnectionLogger, rules: Rules, count: Count, retry_after: int | None
+        self, logger: ConnectionLogger, rules: Rules, host: Host, retry_after: int | None
     ) -> None:
         self._logger = logger
         self._rules = rules
-        self._count = count
+        self._host = host
         self._retry_after = retry_after
         self._hop: Peer | None = None  # of which requests have told other clients
-        #: Whether the client came over TLS, of ours or of a proxy in front.
-        self.is_secure = False
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the client came over TLS, of ours or of a proxy in front."""
+        if self._hop is not None:
+            return self._hop.tls is not None
+        return self._logger.ends.is_secure
 
     def check_proxy(self) -> None:
         """Raise `BadProxyHeader` unless the peer is a proxy that may send a PROXY header."""
@@ -45,13 +50,11 @@ class ClientFinder:
         """Take the client from a PROXY header; raises `BadRequest` (503) as limits demand."""
         ends = self._logger.ends
         ends.find(header.peer_behind(ends.peer), header.destination)
-        self.is_secure = header.tls is not None
         self._let_count(ends.peer, is_opening=True)
 
     def find_by_tls(self, stream: trio.abc.Stream) -> None:
         """Take from TLS what it tells of the peer."""
         self._logger.ends.find_tls(stream)
-        self.is_secure = True
 
     def client_of(self, request: Request, *, is_opening: bool = True) -> Client | None:
         """Return the client of `request`; None if no proxy is trusted, so that it is the peer.
@@ -83,7 +86,7 @@ class ClientFinder:
             self._let_count(self._hop, is_opening=False)
 
     def _let_count(self, peer: Peer, *, is_opening: bool) -> None:
-        why = self._count(self._rules.counted_as(peer), is_opening=is_opening)
+        why = self._host.count(self._rules.counted_as(peer), is_opening=is_opening)
         if why is not None:
             headers = {} if self._retry_after is None else {"Retry-After": str(self._retry_after)}
             raise BadRequest(why, Response(503, headers, f"{why}\n"))

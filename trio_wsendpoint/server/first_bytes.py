@@ -13,7 +13,7 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake.head import BadHead, HeadReader
 from trio_wsendpoint.handshake.refusal import refuse, refuse_head
 from trio_wsendpoint.options import Limits
-from trio_wsendpoint.transport.streams import non_blocking
+from trio_wsendpoint.transport.sockets import non_blocking
 
 __all__ = ["FirstBytes", "Over"]
 

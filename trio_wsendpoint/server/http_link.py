@@ -23,7 +23,7 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
 from trio_wsendpoint.transport.lingering import close_layers, end_bytes
-from trio_wsendpoint.transport.streams import non_blocking
+from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["HttpLink"]

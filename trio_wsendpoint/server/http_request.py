@@ -48,7 +48,8 @@ class HttpRequest(Request):
         `limit`: bytes; None leaves it at `HttpLimits.body_size`.  A client that waits for a 100
         gets it now, unless its body is over the limit.
 
-        Raises as `read_some`, and `BodyTooLarge` over `limit`.
+        If cancelled: what was read so far is gone.
+        Raises: as `read_some`; `BodyTooLarge` over `limit`.
         """
         exchange = self.exchange
         pieces: list[bytes] = []
@@ -67,8 +68,9 @@ class HttpRequest(Request):
     async def read_some(self) -> bytes:
         """Return the next bytes of the body; empty at its end.
 
-        Raises a `BadRequest` for what is wrong with the body, and `ClientGone`: see
-        `Exchange.read_some`.  A handler that lets them pass need not answer: the client is told.
+        If cancelled: nothing was taken.
+        Raises: `BodyTooLarge`, `BodyCutShort`, `OutOfTime` or another `BadRequest` for what is
+            wrong with the body; `ClientGone`.  A handler may let them pass: the client is told.
         """
         return await self.exchange.read_some()
 

@@ -18,7 +18,7 @@ from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.contexts import has_certificate
 from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 
-__all__ = ["open_all", "open_listeners", "warn_of_missing_certificates"]
+__all__ = ["open_all", "open_each", "open_listeners", "warn_of_missing_certificates"]
 
 _Listener = trio.abc.Listener[trio.abc.Stream]
 _Socket = trio.SocketListener | SocketWrapper
@@ -37,9 +37,9 @@ async def open_listeners(
     `ssl_context`: speak TLS with this one, where a `Listen` does not say otherwise.
     `backlog`: connections that the system lets wait until they are accepted.
 
-    Raises `ValueError` or `TypeError` for arguments; `OSError`, which names the address and the
-    cause, if one cannot be listened on.  If that is raised, or the call is cancelled, none is open:
-    what was opened is closed again, and inherited sockets are as they were.
+    If cancelled: none is open; inherited sockets are as they were.
+    Raises: `ValueError` or `TypeError` for arguments; `OSError`, which names the address and the
+        cause, if one cannot be listened on.  Then none is open.
     """
     used = logging.getLogger("trio_wsendpoint") if logger is None else logger
     return await open_all(as_listens(listen), ssl_context, backlog, used)
@@ -55,6 +55,20 @@ async def open_all(
     """Open the addresses of `listens`, in their order, as `open_listeners` does."""
     contexts = [_context_of(listen, ssl_context) for listen in listens]
     warn_of_missing_certificates(contexts, logger)
+    found: list[_Listener] = []
+    for context, ours in zip(contexts, await open_each(listens, backlog, logger), strict=True):
+        found += ours if context is None else [TLSListener(one, context) for one in ours]
+    return found
+
+
+@trio.lowlevel.enable_ki_protection
+async def open_each(
+    listens: Sequence[Listen], backlog: int | None, logger: Logger
+) -> list[Sequence[_Socket]]:
+    """Open the addresses of `listens`; return the listeners of each, without TLS.
+
+    Raises as `open_listeners`.
+    """
     claims = claim_sockets([listen.parsed for listen in listens], os.environ)
     opened: list[Sequence[_Socket]] = []
     try:
@@ -69,11 +83,8 @@ async def open_all(
                 listener.socket.close()  # not `aclose`, which can be cancelled between two
         raise
     inherited = take_over(claims, os.environ)
-    found: list[_Listener] = []
-    for listen, context, opened_here in zip(listens, contexts, opened, strict=True):
-        ours = opened_here or inherited[listen.parsed]
-        found += ours if context is None else [TLSListener(one, context) for one in ours]
-    return found
+    pairs = zip(listens, opened, strict=True)
+    return [ours or inherited[listen.parsed] for listen, ours in pairs]
 
 
 async def _open(listen: Listen, backlog: int | None, logger: Logger) -> Sequence[_Socket]:

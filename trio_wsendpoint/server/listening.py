@@ -14,8 +14,9 @@ import trio
 
 from trio_wsendpoint.addressing import SocketAddress, UnixAddress
 from trio_wsendpoint.session.session import Logger
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
-from trio_wsendpoint.transport.streams import AcceptedSocket
+from trio_wsendpoint.transport.poller import Poller
 
 __all__ = ["accept_streams", "addresses", "close_listeners", "texts_of", "urls_of", "without_tls"]
 
@@ -124,16 +125,20 @@ class _Accepter:
     """Accepts from a listener; from a `trio.SocketListener` in fewer steps than that takes itself.
 
     Most connections come one by one, and have to be waited for: the first try of its `accept`
-    nearly always fails.
+    nearly always fails.  The sockets wait with `poller`, if there is one.
     """
 
-    def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+    def __init__(
+        self, listener: trio.abc.Listener[trio.abc.Stream], poller: Poller | None = None
+    ) -> None:
         self._listener = listener
+        self._poller = poller
+        self._tls = listener if type(listener) is TLSListener else None
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
-        inner: object = listener
-        if isinstance(listener, SocketWrapper):
-            inner = listener.transport_listener
+        inner: object = listener if self._tls is None else self._tls.transport_listener
+        if isinstance(inner, SocketWrapper):
+            inner = inner.transport_listener
         if type(inner) is trio.SocketListener and os.name == "posix":
             number = inner.socket.fileno()
             if number >= 0:  # else it is closed already, which its own `accept` tells
@@ -154,24 +159,28 @@ class _Accepter:
             except OSError:  # which is for Trio to judge, and not to be raised for every client
                 accepted = None
             if accepted is not None:
-                return _stream_of(accepted)
+                return self._stream_of(accepted)
         return await self._listener.accept()
+
+    def _stream_of(self, accepted: socket.socket) -> trio.abc.Stream:
+        """Return the stream of an accepted socket; raises `trio.BrokenResourceError`."""
+        stream: AcceptedSocket | None = None
+        try:
+            stream = AcceptedSocket(accepted, self._poller)
+            return stream if self._tls is None else self._tls.over(stream)
+        except BaseException as error:
+            if stream is None:
+                accepted.close()
+            else:
+                stream.close_nowait()
+            if isinstance(error, OSError):
+                raise trio.BrokenResourceError(f"an accepted socket is no good: {error}") from error
+            raise
 
     def let_go(self) -> None:
         """Leave the descriptor to the listener."""
         if self._socket is not None:
             self._socket.detach()
-
-
-def _stream_of(accepted: socket.socket) -> AcceptedSocket:
-    """Return the stream of an accepted socket; raises `trio.BrokenResourceError`."""
-    try:
-        return AcceptedSocket(accepted)
-    except BaseException as error:
-        accepted.close()
-        if isinstance(error, OSError):
-            raise trio.BrokenResourceError(f"an accepted socket is no good: {error}") from error
-        raise
 
 
 class _Accepting:
@@ -182,6 +191,7 @@ class _Accepting:
         listener: trio.abc.Listener[trio.abc.Stream],
         take: Callable[[trio.abc.Stream], object],
         logger: Logger,
+        poller: Poller | None,
     ) -> None:
         self._listener = listener
         self._take = take
@@ -189,7 +199,7 @@ class _Accepting:
         self._logged = -_LOG_INTERVAL  # when a line was written last
         self._failures = 0  # in a row
         self._spare = _SpareDescriptor()
-        self._accepter = _Accepter(listener)
+        self._accepter = _Accepter(listener, poller)
 
     async def run(self) -> None:
         """Accept until cancelled or the listener is closed; raises what tells of the listener."""
@@ -254,6 +264,7 @@ async def accept_streams(
     listener: trio.abc.Listener[trio.abc.Stream],
     take: Callable[[trio.abc.Stream], object],
     logger: Logger,
+    poller: Poller | None = None,
 ) -> None:
     """Accept streams and give each to `take`, until cancelled or `listener` is closed.
 
@@ -261,5 +272,6 @@ async def accept_streams(
     times a second, and says so in the log once a second.  Any other `OSError` tells of the
     listener, and is raised, except those of a connection and of TLS.  Those, and whatever else
     `accept` or `take` raises, are the failure of one stream: it is closed, and the log says so.
+    Sockets that are accepted here wait with `poller`, if there is one.
     """
-    await _Accepting(listener, take, logger).run()
+    await _Accepting(listener, take, logger, poller).run()

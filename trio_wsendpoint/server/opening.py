@@ -121,10 +121,10 @@ class Opening:
     async def accept(self) -> Connection:
         """Write the 101 and return the connection, which is open.
 
-        Raises `HandshakeError` if the request can no longer be accepted: the client has gone, or
-        the server stops; the app then lets it pass.  Raises `RuntimeError` for a request that
-        asks for no WebSocket, and when it has been accepted before.  If cancelled, there is no
-        connection.
+        If cancelled: there is no connection.
+        Raises: `HandshakeError` if the request can no longer be accepted, because the client has
+            gone or the server stops: let it pass.  `RuntimeError` for a request that asks for no
+            WebSocket, and for a second call.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_unanswered()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from enum import Enum
 
 import trio
 
@@ -16,32 +17,29 @@ from trio_wsendpoint.server.accepting import ServerOpening
 from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.back_off import BackOff
-from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.server.turning_away import refuse_stream
+from trio_wsendpoint.server.visit import Served, Visit
 
-__all__ = ["NotOpened", "Openings", "Visit"]
+__all__ = ["NotOpened", "Openings"]
 
 
 class NotOpened(Exception):
     """An opening that came to nothing, of which the log has been told."""
 
 
-class Visit:
-    """One stream that was accepted: what limits count it as; its connection, once there is one."""
+class Taking(Enum):
+    """What becomes of the streams that come.
 
-    __slots__ = ("address", "connection", "is_handled", "logger", "stream")
+    `ALL`: they are taken.  `NO_PLAIN`: those of plain requests are not kept.  `NONE`: each is
+    refused, for the server stops.
+    """
 
-    def __init__(
-        self, stream: trio.abc.Stream, logger: ConnectionLogger, address: str | None
-    ) -> None:
-        self.stream = stream
-        self.logger = logger
-        self.address = address
-        self.connection: Connection | None = None
-        self.is_handled = False  # `process_request` has done what a handler would
+    ALL = "all"
+    NO_PLAIN = "no plain requests"
+    NONE = "none"
 
 
 class Openings:
@@ -54,14 +52,16 @@ class Openings:
     def __init__(self, settings: ServeSettings, rules: Rules) -> None:
         self._settings = settings
         self._rules = rules
-        self._present: dict[ServerOpening, None] = {}  # the oldest first
-        self._kept: dict[ServerOpening, None] = {}  # which have brought plain requests
+        self._present: dict[Visit, ServerOpening] = {}  # the oldest first
+        self._kept: dict[Visit, ServerOpening] = {}  # which have brought plain requests
         self._admission = Admission(settings.server_limits)
-        self._back_off = BackOff(settings.server_limits)
+        #: The delays of addresses whose credentials were wrong too often.
+        self.back_off = BackOff(settings.server_limits)
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
-        self._is_draining = False  # streams of plain requests are not kept any more
+        # What becomes of those that come; moved by `stop_plain` and `drop_all`.
+        self._taking = Taking.ALL
 
     def __len__(self) -> int:
         return len(self._present)
@@ -69,17 +69,18 @@ class Openings:
     def take(
         self,
         stream: trio.abc.Stream,
-        nursery: trio.Nursery,
+        served: Served,
         serve: Callable[[Visit], Awaitable[object]],
     ) -> None:
-        """Start `serve` for `stream` in `nursery`, or refuse it."""
+        """Start `serve` for `stream` in the nursery of `served`, or refuse it."""
         self.accepted += 1
+        now, nursery = trio.current_time(), served.nursery
         logger = ConnectionLogger(self._settings.logger, Ends(stream), str(self.accepted))
-        counts = self._admission.counts_addresses
-        address = self._rules.counted_as(logger.ends.peer) if counts else None
-        why = self._admission.admit(address, trio.current_time())
+        address = self._rules.counted_as(logger.ends.peer) if self.counts_addresses else None
+        why = self._admission.admit(address, now)
         if why is None:
-            nursery.start_soon(serve, Visit(stream, logger, address))
+            visit = Visit(stream, logger, address, now, openings=self, served=served)
+            nursery.start_soon(serve, visit)
             return
         self._note_refusal()
         error = HandshakeError(why)
@@ -91,125 +92,114 @@ class Openings:
         """Count a stream that was served no longer."""
         self._admission.release(visit.address)
 
-    async def open(
-        self,
-        visit: Visit,
-        hooks: Hooks,
-        *,
-        is_closing: bool,
-    ) -> Connection:
+    async def open(self, visit: Visit) -> Connection:
         """Open a connection; raises `NotOpened`, which the log knows by then.
 
-        `hooks` are the server's.  Once the 101 has left `visit` has the connection, and what is
-        raised after that is raised as it is.  `is_closing`: the server stops, and refuses it.
+        Once the 101 has left `visit` has the connection, and what is raised after that is raised
+        as it is.
         """
         opening: ServerOpening | None = None
-        began = trio.current_time()
         try:
-            opening = self._make(visit, hooks)
-            self._present[opening] = None
-            if is_closing:
-                opening.drop()
-            elif len(self._present) > self._settings.server_limits.openings:
-                self._drop_one(opening, hooks.nursery)
-            connection = await opening.run()
-            visit.is_handled = opening.is_handled
-            return connection
+            opening = self._begin(visit)
+            return await opening.run()
         except Exception as error:
             if visit.connection is not None:
                 raise
-            if not isinstance(error, HandshakeError):
-                with contextlib.suppress(Exception):
-                    visit.logger.error("the opening failed", exc_info=error)
-            elif opening is not None:
-                seconds = trio.current_time() - began
-                peer = visit.logger.ends.peer
-                write_refusal(error, opening.request, peer, seconds, self._settings)
+            self._tell(error, visit, opening)
             raise NotOpened from error
         finally:
             if opening is None:
                 await trio.aclose_forcefully(visit.stream)
             elif visit.connection is None:
-                self._forget(opening)
+                self._forget(visit)
 
-    def _make(self, visit: Visit, hooks: Hooks) -> ServerOpening:
-        def begin(connection: Connection) -> None:
-            visit.connection = connection
-            self._forget(opening)
-            self.opened += 1
-            if hooks.begin is not None:
-                hooks.begin(connection)
-
-        def keep() -> None:
-            self._forget(opening)
-            self._kept[opening] = None
-            if self._is_draining:
-                opening.drop()
-
-        def count(address: str | None, *, is_opening: bool) -> str | None:
-            return self._count(visit, address, is_opening=is_opening)
-
+    def _begin(self, visit: Visit) -> ServerOpening:
         opening = ServerOpening(
             visit.stream,
             self._settings,
             visit.logger,
             rules=self._rules,
             refusals=self._refusals,
-            hooks=Hooks(
-                hooks.nursery,
-                begin,
-                count=count,
-                keep=keep,
-                fail=hooks.fail,
-                answers_plain=hooks.answers_plain,
-                heartbeat=hooks.heartbeat,
-                back_off=self._back_off,
-            ),
+            host=visit,
+            since=visit.since,
         )
+        self._present[visit] = opening
+        if self._taking is Taking.NONE:
+            opening.drop()
+        elif len(self._present) > self._settings.server_limits.openings:
+            self._drop_one(visit)
         return opening
 
-    def _forget(self, opening: ServerOpening) -> None:
-        if opening in self._kept:
-            del self._kept[opening]
-        elif self._present.pop(opening, self) is self:
+    def _tell(self, error: Exception, visit: Visit, opening: ServerOpening | None) -> None:
+        """Tell the logs why there is no connection."""
+        if not isinstance(error, HandshakeError):
+            with contextlib.suppress(Exception):
+                visit.logger.error("the opening failed", exc_info=error)
+        elif opening is not None:
+            seconds = trio.current_time() - visit.since
+            peer = visit.logger.ends.peer
+            write_refusal(error, opening.request, peer, seconds, self._settings)
+
+    def _forget(self, visit: Visit) -> None:
+        if self._present.pop(visit, None) is None and self._kept.pop(visit, None) is None:
             self._refusing -= 1  # it was dropped
 
-    def _count(self, visit: Visit, address: str | None, *, is_opening: bool) -> str | None:
+    # ---- what a visit tells --------------------------------------------------------------------
+
+    def note_opened(self, visit: Visit) -> None:
+        """Note that an opening has become a connection."""
+        self._forget(visit)
+        self.opened += 1
+
+    def keep(self, visit: Visit) -> None:
+        """Keep a stream, which is no opening any more: a first plain request has come."""
+        opening = self._present.pop(visit, None)
+        if opening is not None:  # else it was dropped
+            self._kept[visit] = opening
+            if self._taking is not Taking.ALL:
+                opening.drop()
+
+    @property
+    def counts_addresses(self) -> bool:
+        """Whether limits tell addresses apart."""
+        return self._admission.counts_addresses
+
+    def move(self, visit: Visit, address: str | None, *, is_opening: bool) -> str | None:
         """Let limits count a stream as `address` from now on; return why not."""
-        if not self._admission.counts_addresses:
-            return None
-        why = self._admission.move(
-            visit.address, address, trio.current_time(), is_opening=is_opening
-        )
-        if why is None:
-            visit.address = address
-        else:
+        now = trio.current_time()
+        why = self._admission.move(visit.address, address, now, is_opening=is_opening)
+        if why is not None:
             self.refused += 1
         return why
 
+    # ---- the end -------------------------------------------------------------------------------
+
     def stop_plain(self) -> None:
         """End the streams of plain requests when what is asked is answered, now and from now on."""
-        self._is_draining = True
-        for opening in self._kept:
+        if self._taking is Taking.ALL:
+            self._taking = Taking.NO_PLAIN
+        for opening in self._kept.values():
             opening.drop()
 
     def drop_all(self) -> None:
-        """Refuse all of them: the server stops."""
-        for opening in (*self._present, *self._kept):
+        """Refuse all of them, now and from now on: the server stops."""
+        self._taking = Taking.NONE
+        for opening in (*self._present.values(), *self._kept.values()):
             opening.drop()
 
-    def _drop_one(self, newest: ServerOpening, nursery: trio.Nursery) -> None:
+    def _drop_one(self, newest: Visit) -> None:
         """Refuse an opening for `newest`: of those without a request, the oldest.
 
         So a flood of silent ones ends up dropping itself.  One whose request is complete waits
         for us, not for its client; if all are like that, `newest` itself is refused.
         """
-        opening = next((one for one in self._present if not one.has_request), newest)
-        del self._present[opening]
+        present = self._present.items()
+        visit = next((visit for visit, opening in present if not opening.has_request), newest)
+        opening = self._present.pop(visit)
         self._note_refusal()
         opening.drop("the server has too many openings", is_over_limit=True)
         if not self._can_say_no:
-            nursery.start_soon(trio.aclose_forcefully, opening.stream)
+            visit.nursery.start_soon(trio.aclose_forcefully, opening.stream)
 
     # ---- refusals ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.exchange import Exchange
-from trio_wsendpoint.server.hooks import Hooks
+from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.server.opening import Opening
@@ -44,13 +44,13 @@ class PlainRequests:
         rules: Rules,
         logger: ConnectionLogger,
         finder: ClientFinder,
-        hooks: Hooks,
+        host: Host,
     ) -> None:
         self._settings = settings
         self._rules = rules
         self._logger = logger
         self._finder = finder
-        self._hooks = hooks
+        self._host = host
         self._client: Client | None = None
 
     async def answer(self, link: HttpLink, head: RequestHead) -> None:
@@ -74,11 +74,11 @@ class PlainRequests:
             local=ends.local,
             is_secure=client.scheme == "https" if client else self._finder.is_secure,
             logger=self._logger,
-            heartbeat=self._hooks.heartbeat,
+            heartbeat=self._host.heartbeat,
             log_errors=is_logged,
         )
         if failure is not None:
-            self._hooks.fail(failure)
+            self._host.fail(failure)
         write_request(exchange, ends.peer, None, trio.current_time() - began, settings)
         self._finder.forget()
 
@@ -121,7 +121,7 @@ class PlainRequests:
             accept=_accept_nothing,
         )
         seconds = self._settings.timeouts.process
-        asking = Asking(seconds, self._too_late, self._logger, self._hooks, None)
+        asking = Asking(seconds, self._too_late, self._logger, self._host, None)
         await asking.ask(process_request, opening)
 
     def _too_late(self) -> HandshakeError:

@@ -82,7 +82,11 @@ class Routes:
             await connection.aclose(CloseCode.POLICY_VIOLATION, "there is no WebSocket here")
 
     async def answer(self, request: HttpRequest) -> Response | StreamedResponse | None:
-        """Answer a plain request with the handler of its path, as an `http_handler`."""
+        """Answer a plain request with the handler of its path, as an `http_handler`.
+
+        If cancelled: the handler is cancelled.
+        Raises: what the handler raises.
+        """
         found = self._table.match_http(request)
         if isinstance(found, Response):
             return found

@@ -26,13 +26,14 @@ from trio_wsendpoint.server.access_records import write_connection
 from trio_wsendpoint.server.bound import Bound
 from trio_wsendpoint.server.goodbyes import Drain, check_seconds, say_goodbye, wait_for_rest
 from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
-from trio_wsendpoint.server.hooks import Hooks
 from trio_wsendpoint.server.inherited import is_inherited
 from trio_wsendpoint.server.listening import accept_streams, close_listeners
-from trio_wsendpoint.server.openings import NotOpened, Openings, Visit
+from trio_wsendpoint.server.openings import NotOpened, Openings
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.server.visit import Served, Visit
 from trio_wsendpoint.session.statistics import ServerStatistics, Totals
+from trio_wsendpoint.transport.poller import Poller, polling
 
 __all__ = ["EndpointServer", "Handler"]
 
@@ -65,7 +66,7 @@ class EndpointServer(Bound):
         self._drain: Drain | None = None  # once it drains
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self._heartbeat: HeartbeatTask | None = None
+        self._served: Served | None = None  # what it is to its visits, while it runs
         self._failed = self._listening = 0
 
     # ---- what it tells -----------------------------------------------------------------------
@@ -103,7 +104,11 @@ class EndpointServer(Bound):
     # ---- its end -----------------------------------------------------------------------------
 
     async def wait_closed(self) -> None:
-        """Wait until the server has stopped: no listener, no connection, no handler."""
+        """Wait until the server has stopped: no listener, no connection, no handler.
+
+        If cancelled: the server goes on.
+        Raises: nothing of its own.
+        """
         await self._closed.wait()
 
     async def aclose(
@@ -114,18 +119,16 @@ class EndpointServer(Bound):
     ) -> None:
         """Stop: accept no more, close every connection with `code` and `reason`, wait, cancel.
 
-        Handlers have `grace` seconds to return (by default `Timeouts.grace`; 0 is none), then
-        they are cancelled.  Openings under way are refused with 503.  Calling it again waits for
-        the end, and may shorten the grace.  If cancelled, the handlers are cancelled at once.
-        From inside a handler it does not wait, for that would be to wait for itself.
+        Handlers have `grace` seconds to return (by default `Timeouts.grace`; 0 is none), then they
+        are cancelled.  Openings under way are refused with 503.  A further call waits for the end,
+        and may shorten the grace.  A call from inside a handler does not wait.
 
-        A handler that waits in `receive()` is told first: that raises `ConnectionClosedLocally`,
-        and the connection stays open for sending until the handler returns, or closes it with a
-        code of its own, `Timeouts.goodbye` seconds at most.  So its `finally` can send.  Every
-        other connection is closed at once, after which nothing can be sent (RFC 6455 section
-        5.5.1): a handler that is busy otherwise finds that out when it uses the connection.
+        A handler that waits in `receive()` is told first: `receive()` raises
+        `ConnectionClosedLocally`, and the connection stays open for sending until the handler
+        returns or closes it, `Timeouts.goodbye` seconds at most.  The others are closed at once.
 
-        Raises `InvalidCloseCode` or `ValueError` before anything is done.
+        If cancelled: the handlers are cancelled at once.
+        Raises: `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
         check_seconds(grace=grace)
@@ -158,23 +161,20 @@ class EndpointServer(Bound):
     ) -> None:
         """Stop without a crowd: as `aclose`, but say goodbye over `over` seconds.
 
-        Its listeners are closed; an inherited one stays open, for another process that shares it.
-        Openings under way are finished.  Each connection is closed at a moment that `random_bytes`
-        draws; when the last was told, handlers have `grace` seconds more.  1012 as `code` tells
-        clients that they may come back at once.
+        The listeners are closed, except inherited ones, which another process may share.  Openings
+        under way are finished.  Each connection is closed at a moment that `random_bytes` draws;
+        after the last one, handlers have `grace` seconds more.  1012 as `code` says: come back.
+        A further call waits for the end; `aclose` tells the rest at once.
 
-        Calling it again waits for the end.  `aclose` tells the rest at once.  If cancelled, the
-        server goes on draining.  From inside a handler it does not wait.
-
-        Raises `InvalidCloseCode` or `ValueError` before anything is done.
+        If cancelled: the server goes on draining.
+        Raises: `InvalidCloseCode` or `ValueError` before anything is done.
         """
         CloseFrame(code, reason)
         check_seconds(over=over, grace=grace)
         while self._nursery is None and not self._closed.is_set():  # it begins just now
             await trio.lowlevel.checkpoint()
         if self._drain is None and self._farewell is None and self._nursery is not None:
-            draw = self._settings.random_bytes
-            self._drain = Drain(over, code, reason, draw, self._say_goodbye)
+            self._drain = Drain(over, code, reason, self._settings.random_bytes, self._say_goodbye)
             self._nursery.start_soon(self._run_drain, self._drain, grace)
         await trio.lowlevel.checkpoint()
         if not is_within(self._nursery):
@@ -184,9 +184,8 @@ class EndpointServer(Bound):
         for scope in self._accepting:
             scope.cancel()
         self._openings.drop_all()
-        if self._nursery is not None:
-            for connection in self.connections:
-                self._say_goodbye(connection, code, reason)
+        for connection in self.connections:
+            self._say_goodbye(connection, code, reason)
         if self._drain is not None:
             self._drain.stop()
         await close_listeners(self.listeners, self._settings.logger)
@@ -218,21 +217,24 @@ class EndpointServer(Bound):
     async def run(self, around: trio.CancelScope) -> None:
         """Accept and serve until closed; `serve_endpoint` starts it, `around` whose block it is.
 
-        Raises what handlers raised, if it is not to be logged: one error as it is, more in a
-        group.
+        If cancelled: the connections are closed in order first.
+        Raises: what handlers raised, with `on_handler_error="raise"`; two or more in a group.
         """
         self._block = around
         try:
-            with self._scope:
+            with self._scope, polling() as poller:
                 block = BlockNursery()
                 self._nursery = await block.enter()
-                self._heartbeat = HeartbeatTask(self._nursery, stays=bool(self.listeners))
+                heartbeat = HeartbeatTask(self._nursery, stays=bool(self.listeners))
+                self._served = Served(
+                    self._nursery, heartbeat, self._begin, self._note_plain_failure
+                )
                 self._listening = len(self.listeners)
                 for listener in self.listeners:
-                    self._nursery.start_soon(self._accept, listener)
+                    self._nursery.start_soon(self._accept, listener, poller)
                 raise_beside(None, await block.leave(shield=False))
         finally:
-            self._nursery = None
+            self._nursery = self._served = None
             self._closed.set()
         if len(self._errors) > 1:
             raise ExceptionGroup("handlers failed", self._errors)
@@ -240,22 +242,24 @@ class EndpointServer(Bound):
             raise self._errors[0]
 
     @trio.lowlevel.enable_ki_protection
-    async def _accept(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+    async def _accept(
+        self, listener: trio.abc.Listener[trio.abc.Stream], poller: Poller | None
+    ) -> None:
         try:
             with trio.CancelScope() as scope:
                 self._accepting.append(scope)
                 if self._farewell is None:
-                    await accept_streams(listener, self._take, self._settings.logger)
+                    await accept_streams(listener, self._take, self._settings.logger, poller)
         finally:
             self._listening -= 1
-            if self._heartbeat is not None and not self._listening:
-                self._heartbeat.let_go()  # there will be no more connections
+            if self._served is not None and not self._listening:
+                self._served.heartbeat.let_go()  # there will be no more connections
 
     def _take(self, stream: trio.abc.Stream) -> None:
         """Serve `stream`, or refuse it."""
-        if self._nursery is None:
+        if self._served is None:
             raise RuntimeError("a stream was accepted by a server that does not run")
-        self._openings.take(stream, self._nursery, self._serve)
+        self._openings.take(stream, self._served, self._serve)
 
     @trio.lowlevel.enable_ki_protection
     async def _serve(self, visit: Visit) -> None:
@@ -263,13 +267,13 @@ class EndpointServer(Bound):
         context = ConnectionContext(
             lambda context: self._open(visit, context),
             self._settings.instruments,
-            self._nursery,
-            self._heartbeat,
+            visit.nursery,
+            visit.heartbeat,
         )
         try:
             async with context as connection:
                 try:
-                    if not visit.is_handled:
+                    if connection.is_open:  # else `process_request` has done all
                         await call_handler(self._handler, connection)
                 except Exception as error:
                     self._give_up_for(error, connection)
@@ -317,16 +321,9 @@ class EndpointServer(Bound):
 
     async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
         """Open a connection; what `process_request` raises after it has accepted is a handler's."""
-        is_closing = self._farewell is not None
-        hooks = Hooks(
-            context.nursery,
-            lambda connection: self._begin(connection, context),
-            fail=self._note_plain_failure,
-            answers_plain=True,
-            heartbeat=self._heartbeat,
-        )
+        visit.enter(context)
         try:
-            return await self._openings.open(visit, hooks, is_closing=is_closing)
+            return await self._openings.open(visit)
         except BaseException as error:
             if visit.connection is not None:
                 if isinstance(error, Exception):
@@ -334,10 +331,10 @@ class EndpointServer(Bound):
                 self._note_handled(visit.connection)
             raise
 
-    def _begin(self, connection: Connection, context: ConnectionContext) -> None:
+    def _begin(self, visit: Visit, connection: Connection) -> None:
         """Start a connection whose 101 has left."""
         self._connections[connection] = None
-        context.begin(connection)
+        visit.context.begin(connection)
         if self._farewell is not None and self._nursery is not None:
             # Its 101 had left when the others were told.
             say_goodbye(self._nursery, connection, *self._farewell, 0)

@@ -97,8 +97,10 @@ async def run_endpoint(
 ) -> None:
     """Serve `handler` until cancelled: `server = await nursery.start(run_endpoint, echo, 8765)`.
 
-    Takes and raises what `serve_endpoint` does.  When cancelled it still takes up to
-    `Timeouts.grace` seconds to close the connections in order.  Returns if the server is closed.
+    Takes what `serve_endpoint` takes.  Returns if the server is closed.
+
+    If cancelled: the connections are closed in order, within `Timeouts.grace` seconds.
+    Raises: as `serve_endpoint`.
     """
     async with _make_server("run_endpoint", handler, port, options) as server:
         task_status.started(server)

@@ -56,25 +56,21 @@ class Deadlines:
     def set(self, due: Due, when: float) -> bool:
         """Plan `due` for `when`; return whether the earliest of all is earlier now."""
         running, before = self._running, self.earliest
-        self._running = {**running, due: when}
-        if due not in running:
-            self.earliest = min(before, when)
-        else:
-            self.earliest = min(self._running.values())
+        if running is _NONE:
+            running = self._running = {}
+        is_later = running.get(due, _NEVER) < when
+        running[due] = when
+        self.earliest = min(running.values()) if is_later else min(before, when)
         return self.earliest < before
 
     def drop(self, due: Due) -> None:
         """Forget `due`, if it runs."""
-        if due in self._running:
-            self._keep({one: when for one, when in self._running.items() if one is not due})
+        if self._running.pop(due, None) is not None:
+            self.earliest = min(self._running.values(), default=_NEVER)
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._keep(_NONE)
-
-    def _keep(self, running: dict[Due, float]) -> None:
-        self._running = running
-        self.earliest = min(running.values()) if running else _NEVER
+        self._running, self.earliest = _NONE, _NEVER
 
     def passed(self, now: float) -> list[Due]:
         """Return those that have passed at `now`."""

@@ -38,6 +38,7 @@ _FAILED, _DRAIN, _CLOSE, _READ = State.FAILED, Due.DRAIN, Due.CLOSE, Ending.READ
 _NEVER = float("inf")
 #: What may go on, or has to end, in another phase.
 _MOVED = Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
+_WRITER = Wake.WRITER
 
 
 class Lifecycle:
@@ -116,8 +117,8 @@ class Lifecycle:
         return wakes
 
     def notice(self, now: float) -> None:
-        """Look at what the app has done to `endpoint` itself: queued a frame, or closed."""
-        if not self._is_in_step:
+        """Look at what the app has done to an open `endpoint` itself: queued a frame, or closed."""
+        if self.phase is _OPEN and not self._is_in_step:
             self._settle(now)
 
     @property
@@ -241,14 +242,15 @@ class Lifecycle:
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""
         endpoint, outbox = self.endpoint, self.outbox
-        if endpoint.has_frames and not outbox.is_failed:
-            self.wakes |= Wake.WRITER
+        has_frames = endpoint.has_frames and not outbox.is_failed
+        if has_frames:
+            self.wakes |= _WRITER
         if self.phase is _OPEN:
             if endpoint.closing.is_open and not outbox.is_failed:
                 return
             self._move(Change.CLOSE_BEGINS, now)
         if self.phase is _CLOSING:
-            is_done = outbox.is_done
+            is_done = not has_frames and outbox.is_done
             if is_done and not endpoint.closing.expects_frames:
                 self._move(Change.FRAMES_END, now)
             else:

@@ -4,6 +4,7 @@ Everything here works under `trio.testing.MockClock(autojump_threshold=0)`, and 
 waits for the real clock, opens a socket, or draws randomness that was not given to it.
 """
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.testing.checkpoints import (
     KINDS,
     CheckpointFailure,
@@ -62,3 +63,5 @@ __all__ = [
     "seeded_bytes",
     "serve_in_memory",
 ]
+
+publish(globals(), __all__)

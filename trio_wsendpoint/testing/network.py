@@ -118,10 +118,12 @@ class MemoryNetwork:
         server: Faults | None = None,
         nonblocking: bool | None = None,
     ) -> MemoryStream:
-        """Connect to who listens at `address`, and return the client's end.
+        """Connect to the listener at `address`, and return the client's end.
 
-        Waits while the backlog is full.  Raises `ConnectionRefusedError` if nobody listens there,
-        or no longer does, or if a `Flaky` refuses it.  If cancelled, there is no connection.
+        Wait while the backlog is full.
+
+        If cancelled: there is no connection.
+        Raises: `ConnectionRefusedError` without a listener there, or if a `Flaky` refuses it.
         """
         await trio.lowlevel.checkpoint()
         while True:
@@ -137,8 +139,10 @@ class MemoryNetwork:
     async def open_stream(self, host: str, port: int) -> MemoryStream:
         """Connect to the listener at `host:port`, else to that at `host`, else to "server".
 
-        For `open_stream=` of `connect_endpoint` and `reconnecting_endpoint`.  Raises and is
-        cancelled as `connect`.
+        For `open_stream=` of `connect_endpoint` and `reconnecting_endpoint`.
+
+        If cancelled: there is no connection.
+        Raises: as `connect`.
         """
         names = (f"{host}:{port}", host)
         return await self.connect(next((n for n in names if n in self._listeners), DEFAULT))
@@ -202,7 +206,11 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
         self._arrivals = ParkingLot()
 
     async def accept(self) -> MemoryStream:
-        """Wait for a connection and return the server's end; if cancelled, none was accepted."""
+        """Wait for a connection and return the server's end.
+
+        If cancelled: none was accepted.
+        Raises: `trio.ClosedResourceError` after `aclose()`.
+        """
         await trio.lowlevel.checkpoint()
         while True:
             if self.is_closed:
@@ -218,7 +226,11 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
         self._arrivals.unpark()
 
     async def aclose(self) -> None:
-        """Stop listening, at once even if cancelled."""
+        """Stop listening.
+
+        If cancelled: the listener is closed all the same.
+        Raises: nothing of its own.
+        """
         self.close()
         await trio.lowlevel.checkpoint()
 

@@ -85,9 +85,11 @@ class Run:
         """Run `async_fn(*args)`, in the current task, so that it may be struck; say how it ended.
 
         What is counted for a cancellation and a `KeyboardInterrupt` is how often this task has
-        yielded meanwhile; with `children`, also those tasks that `async_fn` starts.  Of what is
-        raised, only what was injected stays here.  One victim at a time; for a
-        `KeyboardInterrupt`, it has to be in the task that runs the scenario.
+        yielded meanwhile; with `children`, also those tasks that `async_fn` starts.  One victim at
+        a time; for a `KeyboardInterrupt`, it has to be in the task that runs the scenario.
+
+        If cancelled: by the harness, this is told in what is returned; by an outer scope, it ends.
+        Raises: what `async_fn` raises, except what was injected; `RuntimeError` in another task.
         """
         if self.injection.kind == "interrupt" and trio.lowlevel.current_task() is not self._main:
             raise RuntimeError(
@@ -154,7 +156,11 @@ class Run:
         return self._fault
 
     async def supervise(self, scenario: Scenario, deadline: float) -> None:
-        """Run `scenario`; raises what it raises, and `Fault`."""
+        """Run `scenario`, and check what it has left.
+
+        If cancelled: the scenario is cancelled.
+        Raises: what `scenario` raises, and `Fault`.
+        """
         self._main = trio.lowlevel.current_task()
         tasks = trio.lowlevel.current_statistics().tasks_living
         error: BaseException | None = None

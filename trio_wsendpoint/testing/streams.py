@@ -97,7 +97,11 @@ class MemoryStream(trio.abc.HalfCloseableStream):
     # ---- trio.abc.HalfCloseableStream --------------------------------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of `data`; if cancelled, an unknown part of it was sent."""
+        """Send all of `data`.
+
+        If cancelled: an unknown part of it was sent.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`, `trio.BusyResourceError`.
+        """
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._begin_operation()
@@ -114,7 +118,11 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                     await trio.lowlevel.checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until there is room for a byte, or sending fails."""
+        """Wait until there is room for a byte, or sending fails.
+
+        If cancelled: nothing has changed.
+        Raises: as `send_all`.
+        """
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._begin_operation()
@@ -124,7 +132,12 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             self._check_sendable()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return some bytes, `b""` at their end; if cancelled, none are taken."""
+        """Return some bytes, `b""` at their end.
+
+        If cancelled: none are taken.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`, `trio.BusyResourceError`;
+            `TypeError` and `ValueError` for `max_bytes`.
+        """
         if max_bytes is None:
             max_bytes = RECEIVE_SIZE
         elif not isinstance(max_bytes, int):
@@ -143,16 +156,23 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 await self._incoming.readers.park()
 
     async def send_eof(self) -> None:
-        """End our bytes; the other side's still come.  Again, it does nothing."""
+        """End our bytes; the other side's still come.  A further call does nothing.
+
+        If cancelled: the bytes have not ended.
+        Raises: as `send_all`.
+        """
         with self._sending:
             await trio.lowlevel.checkpoint()
             self._end()
 
     async def aclose(self) -> None:
-        """Close this end, at once even if cancelled.
+        """Close this end.
 
         The other side reads the end after what was sent; if we leave bytes of its own unread, it
         finds the connection reset instead, as with TCP.
+
+        If cancelled: this end is closed all the same.
+        Raises: nothing of its own.
         """
         self.close()
         await trio.lowlevel.checkpoint()
@@ -287,7 +307,11 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
         return self._put(memoryview(data).cast("B"))
 
     async def wait_readable(self) -> None:
-        """Wait until there is something to receive, or receiving fails."""
+        """Wait until there is something to receive, or receiving fails.
+
+        If cancelled: nothing has changed.
+        Raises: as `receive_some`.
+        """
         with self._receiving:
             seen = self._interruptions
             await trio.lowlevel.checkpoint()
@@ -299,7 +323,11 @@ class NonBlockingMemoryStream(MemoryStream, NonBlockingStream):
             self._may_receive = True
 
     async def wait_writable(self) -> None:
-        """Wait until there is room to send, or sending fails."""
+        """Wait until there is room to send, or sending fails.
+
+        If cancelled: nothing has changed.
+        Raises: as `send_all`.
+        """
         with self._sending:
             seen = self._interruptions
             await trio.lowlevel.checkpoint()

@@ -4,11 +4,8 @@
 switch a message.
 """
 
-from trio_wsendpoint.transport.streams import (
-    AcceptedSocket,
-    NonBlockingStream,
-    SocketTransport,
-    non_blocking,
-)
+from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
+from trio_wsendpoint.transport.sockets import SocketTransport, non_blocking
+from trio_wsendpoint.transport.streams import NonBlockingStream
 
 __all__ = ["AcceptedSocket", "NonBlockingStream", "SocketTransport", "non_blocking"]

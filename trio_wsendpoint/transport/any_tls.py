@@ -6,7 +6,7 @@ import ssl
 
 import trio
 
-from trio_wsendpoint.transport.streams import non_blocking
+from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["AnyTLSStream", "over_tls"]

@@ -54,16 +54,28 @@ class TLSListener(trio.abc.Listener[AnyTLSStream]):
         self._context = context
 
     async def accept(self) -> AnyTLSStream:
-        """Accept a stream; its TLS handshake is the caller's to do."""
+        """Accept a stream; its TLS handshake is the caller's to do.
+
+        If cancelled: none was accepted.
+        Raises: as the listener below; what making TLS of the stream raises, and then it is closed.
+        """
         stream = await self.transport_listener.accept()
         try:
-            return over_tls(stream, self._context, server_side=True)
+            return self.over(stream)
         except BaseException:  # a context that is not a server's, for one
             await trio.aclose_forcefully(stream)
             raise
 
+    def over(self, stream: trio.abc.Stream) -> AnyTLSStream:
+        """Return the server's end of TLS over `stream`, that `transport_listener` has accepted."""
+        return over_tls(stream, self._context, server_side=True)
+
     async def aclose(self) -> None:
-        """Close the listener."""
+        """Close the listener.
+
+        If cancelled: as the listener below.
+        Raises: as the listener below.
+        """
         await self.transport_listener.aclose()
 
     def __repr__(self) -> str:

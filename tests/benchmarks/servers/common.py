@@ -13,6 +13,7 @@ import ctypes
 import gc
 import json
 import os
+import socket
 import ssl
 import sys
 import threading
@@ -25,6 +26,10 @@ HOST = "127.0.0.1"
 MESSAGE_SIZE = 2 * 1024 * 1024
 #: Seconds: those that keep connections alive by default keep doing it, but never in a measurement.
 NEVER = 3600
+#: Requests that a connection may bring, for every library.
+REQUESTS = 1_000_000_000
+#: What answers a request for a page.
+PAGE = b"x" * 125
 #: Connections that the system holds until they are accepted.
 BACKLOG = 1024
 
@@ -69,6 +74,17 @@ def compiled_modules() -> list[str]:
         if name.startswith("trio_wsendpoint.")
         and (getattr(module, "__file__", None) or "").endswith((".so", ".pyd"))
     )
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens, for libraries that do not tell their port."""
+    # Only for what says that it is TCP asyncio sets TCP_NODELAY.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HOST, port))
+    sock.listen(BACKLOG)
+    sock.setblocking(False)
+    return sock
 
 
 def _say(answer: object) -> None:

@@ -11,16 +11,31 @@ from tests.benchmarks.servers.common import (
     BACKLOG,
     MESSAGE_SIZE,
     NEVER,
+    PAGE,
+    REQUESTS,
     Options,
     announce,
     read_options,
 )
-from trio_wsendpoint import Connection, Deflate, Heartbeat, Limits, ServerLimits, serve_endpoint
+from trio_wsendpoint import (
+    Connection,
+    Deflate,
+    Heartbeat,
+    HttpLimits,
+    Limits,
+    Response,
+    ServerLimits,
+    serve_endpoint,
+)
 
 
 async def echo(connection: Connection) -> None:
     async for message in connection:
         await connection.send(message)
+
+
+async def page(request) -> Response:
+    return Response(200, {"Content-Type": "text/plain"}, PAGE)
 
 
 def broadcaster():
@@ -56,6 +71,8 @@ async def main(options: Options) -> None:
         deflate=Deflate() if options.deflate else None,
         limits=Limits(message_size=MESSAGE_SIZE),
         heartbeat=Heartbeat(interval=NEVER),
+        http=HttpLimits(requests=REQUESTS, idle=NEVER),
+        http_handler=page,
         server_limits=ServerLimits(connections=20_000),
     ) as server:
         announce(server.port)

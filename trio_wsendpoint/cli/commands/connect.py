@@ -15,7 +15,7 @@ from trio_wsendpoint.cli.arguments import (
     target_of,
     telling_options,
 )
-from trio_wsendpoint.cli.connect import Feed, MessageSender, connect
+from trio_wsendpoint.cli.connect import Feed, MessageSender, connect, stay_connected
 from trio_wsendpoint.cli.dialogue import converse
 from trio_wsendpoint.cli.lines import descriptor_source, read_messages, to_message
 from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
@@ -58,6 +58,9 @@ __all__ = ["connect_command"]
     help="After the end of the input, wait so long for another message.",
 )
 @click.option("--close", "closing", metavar="CODE[:REASON]", help="Close with it, not with 1000.")
+@click.option(
+    "--reconnect", "is_staying", is_flag=True, help="Connect again when the connection ends."
+)
 @click.option("--history/--no-history", default=True, help="Keep what is typed, mode 0600.")
 @click.option("--null", "is_null", is_flag=True, help="NUL ends a message, in and out.")
 def connect_command(url: str, **given: Any) -> int:
@@ -85,7 +88,7 @@ def _connect(url: str, given: dict[str, Any]) -> int:
     is_interactive = screen.is_interactive and not telling.is_json
 
     async def program(stop: Stop) -> Outcome:
-        return await connect(
+        return await (stay_connected if given["is_staying"] else connect)(
             plan,
             output,
             stop,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from trio_wsendpoint.cli.arguments import (
 )
 from trio_wsendpoint.cli.doctor import Doctor, Examination
 from trio_wsendpoint.cli.findings import SUBJECTS, Finding
+from trio_wsendpoint.cli.opening import FAMILIES
 from trio_wsendpoint.cli.outcome import Outcome, UsageFault
 from trio_wsendpoint.cli.screen import Screen
 from trio_wsendpoint.cli.shell import Telling, execute, guarded, make_plan
@@ -37,7 +39,9 @@ __all__ = ["doctor_command"]
     type=click.Choice(SUBJECTS, case_sensitive=False),
     help="Tell of this alone, and of failures.",
 )
-@click.option("--deep", "is_deep", is_flag=True, help="Probe idle time and message size; asks.")
+@click.option(
+    "--deep", "is_deep", is_flag=True, help="Probe idle time, size, load and rules; asks."
+)
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 @click.option("--idle", type=seconds(), default=120.0, show_default=True, help="Of silence.")
 @click.option("--most", type=click.IntRange(1024), default=64 * 1024 * 1024, show_default=True)
@@ -59,6 +63,7 @@ def _doctor(url: str, given: dict[str, Any]) -> int:
         is_deep=given["is_deep"],
         idle=given["idle"],
         most=given["most"],
+        family=socket.AF_UNSPEC if target.family is None else FAMILIES[target.family],
         is_direct=is_direct or target.proxy == "none",
     )
 
@@ -78,4 +83,6 @@ def _doctor(url: str, given: dict[str, Any]) -> int:
 def _ask(screen: Screen, host: str) -> None:
     if not screen.is_interactive:
         raise UsageFault("--deep asks first, and nobody is there to answer: add --yes")
-    click.confirm(f"Send large messages to {host}, and hold connections open?", abort=True)
+    click.confirm(
+        f"Send {host} large messages and wrong frames, over many connections?", abort=True
+    )

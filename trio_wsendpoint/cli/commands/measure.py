@@ -86,6 +86,13 @@ def _ping(url: str, given: dict[str, Any]) -> int:
 @click.option("-n", "--messages", type=click.IntRange(1), help="End after so many answers.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Messages a second, in all.")
 @click.option("--size", type=click.IntRange(0), default=125, show_default=True, help="Bytes.")
+@click.option(
+    "--ramp",
+    type=seconds(zero=True),
+    default=0.0,
+    show_default=True,
+    help="Open the connections spread over so many seconds.",
+)
 @click.option("--warmup", type=seconds(zero=True), default=1.0, show_default=True)
 @click.option("--binary", "is_binary", is_flag=True, help="Send binary messages.")
 @click.option("--output", "form", type=click.Choice(["text", "json", "csv"]), default="text")

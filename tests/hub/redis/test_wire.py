@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_wsendpoint.hub import Publication
+from trio_wsendpoint.hub.redis.wire import (
+    Foreign,
+    Names,
+    Sent,
+    from_channel,
+    from_fields,
+    size_of,
+    to_channel,
+    to_fields,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+SENT = st.builds(
+    Sent,
+    st.builds(Publication, st.just("news"), TEXT | st.binary(), st.none() | TEXT),
+    st.just("0123abcd"),
+    st.integers(1, 2**63),
+)
+
+
+@given(SENT)
+def test_both_ways_lead_back(sent):
+    assert from_fields("news", to_fields(sent)) == sent
+    assert from_channel("news", to_channel(sent)) == sent
+
+
+@given(st.binary() | SENT.map(lambda sent: to_channel(sent)[:-1]))
+def test_no_bytes_of_a_channel_raise_anything_else(data):
+    try:
+        from_channel("news", data)
+    except Foreign:
+        pass
+
+
+@given(st.lists(st.binary()))
+def test_no_fields_raise_anything_else(fields):
+    try:
+        from_fields("news", fields)
+    except Foreign:
+        pass
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"1t name 1 -1",
+        b"2t name 1 -1\nx",
+        b"1t name one -1\nx",
+        b"1t name 1 5\nx",
+        b"1t name 1 -2\nx",
+        b"1t " + b"n" * 65 + b" 1 -1\nx",
+        b"1t name 1 -1\n\xff",
+    ],
+)
+def test_what_others_publish_is_told_apart(data):
+    assert from_channel("news", b"1t name 1 -1\nx").number == 1
+    if data != b"1t name 1 -1":
+        with pytest.raises(Foreign):
+            from_channel("news", data)
+
+
+@given(TEXT.filter(bool))
+def test_a_key_names_its_topic(topic):
+    names = Names("app:1")
+    assert names.topic(names.key(topic)) == topic
+    assert names.key(topic) != names.epoch
+
+
+def test_the_size_is_that_of_the_bytes():
+    ascii_size, wide = size_of(Publication("t", "ab")), size_of(Publication("t", "aé"))
+    assert wide - ascii_size == 1
+    assert size_of(Publication("t", b"ab", key="é")) - ascii_size == 2

@@ -1,0 +1,9 @@
+"""The logger of the package."""
+
+from __future__ import annotations
+
+import logging
+
+__all__ = ["LOGGER"]
+
+LOGGER = logging.getLogger("trio_wsendpoint.hub.redis")

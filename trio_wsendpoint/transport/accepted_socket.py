@@ -1,0 +1,265 @@
+"""The stream of a socket that a server accepts itself."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+
+import trio
+
+from trio_wsendpoint.transport.one_task import OneTask
+from trio_wsendpoint.transport.poller import DATA, Poller
+from trio_wsendpoint.transport.streams import NonBlockingStream
+
+__all__ = ["AcceptedSocket"]
+
+#: Bytes that the system holds for a peer and has not sent, before it takes no more.  At the 16 KiB
+#: that a `trio.SocketStream` sets, a message of 1 MiB takes 1.3 times as long, because its writer
+#: is woken for each 16 KiB.  Without a bound it would be up to 4 MiB for each slow peer.
+UNSENT = 1024 * 1024
+#: Bytes that `receive_some` asks for, if it is not told.
+CHUNK = 65536
+
+#: What is set for each socket: small writes leave at once, and the bound of what is unsent.
+_OPTIONS = [(socket.TCP_NODELAY, 1)]
+if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
+    _OPTIONS.append((trio.socket.TCP_NOTSENT_LOWAT, UNSENT))
+
+
+class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
+    """The stream of a socket that was accepted just now, and that no other object has.
+
+    It does itself what a `trio.SocketStream` does, in fewer steps.  With a `poller` it waits
+    there to read, once that pays; the poller wakes, and never reads.  Raises `OSError` if the
+    socket is no good; then the socket is the caller's to close.
+    """
+
+    __slots__ = (
+        "_descriptor",
+        "_made",
+        "_noted",
+        "_plain",
+        "_poller",
+        "_readers",
+        "_sending",
+        "_writers",
+    )
+
+    def __init__(self, accepted: socket.socket, poller: Poller | None = None) -> None:
+        for option, value in _OPTIONS:
+            # Not for each kind of socket, nor for one whose peer has gone.
+            with contextlib.suppress(OSError):
+                accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+        accepted.setblocking(False)
+        self._plain = accepted
+        self._descriptor = accepted.fileno()
+        self._made: trio.socket.SocketType | None = None
+        # Until our bytes have ended; given up by `send_eof_nowait`.
+        self._sending: OneTask | None = OneTask("sending over this stream")
+        self._readers = self._writers = 0  # tasks that wait with Trio
+        # Events that the poller has seen since the socket was found empty.  A short read finds it
+        # empty if nothing but data was seen; after an end, an error or urgent data more may follow.
+        self._noted = 0
+        self._poller = poller
+        if poller is not None:
+            poller.add(self._descriptor, self)
+
+    # ---- without waiting ---------------------------------------------------------------------
+
+    # Few steps: each message of a conversation passes here.
+    def receive_nowait(self, max_bytes: int) -> bytes | None:
+        """Return what the system has received, `b""` at the end, or None."""
+        try:
+            data = self._plain.recv(max_bytes)
+        except BlockingIOError:
+            self._noted = 0
+            return None
+        except OSError as error:
+            raise self._broken(error) from error
+        if self._noted == DATA and len(data) < max_bytes:
+            self._noted = 0
+        return data
+
+    def receive_into_nowait(self, room: memoryview) -> int | None:
+        """Read into `room` what the system has received; return how much, 0 at the end."""
+        try:
+            size = self._plain.recv_into(room)
+        except BlockingIOError:
+            self._noted = 0
+            return None
+        except OSError as error:
+            raise self._broken(error) from error
+        if self._noted == DATA and size < len(room):
+            self._noted = 0
+        return size
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Give the system as much as it takes."""
+        try:
+            return self._plain.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._broken(error) from error
+
+    def send_parts_nowait(self, parts: Sequence[bytes | memoryview]) -> int:
+        """Give the system as much as it takes of all of them."""
+        try:
+            return self._plain.sendmsg(parts)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._broken(error) from error
+
+    def send_eof_nowait(self) -> bool:
+        """End our bytes; ending them again is no error."""
+        if self._plain.fileno() < 0:
+            raise _closed()
+        if self._sending is not None:
+            try:
+                self._plain.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                raise self._broken(error) from error
+            self._sending = None
+        return True
+
+    def _broken(self, error: OSError) -> Exception:
+        if self._plain.fileno() < 0:
+            return _closed()
+        return trio.BrokenResourceError(f"socket connection broken: {error}")
+
+    # ---- waiting -----------------------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    async def wait_readable(self) -> None:
+        """Wait until there is something to read."""
+        if self._plain.fileno() < 0:
+            raise _closed()
+        poller = self._poller
+        if self._noted:
+            await trio.lowlevel.checkpoint()
+        elif poller is not None and (poller.pays or poller.is_waited_for(self._descriptor)):
+            if self._readers:
+                raise trio.BusyResourceError("another task waits to read from this socket")
+            await poller.wait(self._descriptor)
+        else:
+            self._readers += 1
+            try:
+                await trio.lowlevel.wait_readable(self._descriptor)
+            except trio.ClosedResourceError:  # by `interrupt`, or by the end
+                pass
+            finally:
+                self._readers -= 1
+        if self._plain.fileno() < 0:
+            raise _closed()
+
+    def note_events(self, events: int) -> None:
+        """Hear of events from the poller."""
+        self._noted |= events
+
+    @trio.lowlevel.enable_ki_protection
+    async def wait_writable(self) -> None:
+        """Wait until the system takes more."""
+        if self._plain.fileno() < 0:
+            raise _closed()
+        self._writers += 1
+        try:
+            await trio.lowlevel.wait_writable(self._descriptor)
+        except trio.ClosedResourceError:
+            pass
+        finally:
+            self._writers -= 1
+        if self._plain.fileno() < 0:
+            raise _closed()
+
+    def interrupt(self) -> None:
+        """Wake the tasks that wait."""
+        if self._poller is not None:
+            self._poller.wake(self._descriptor)
+        # To tell the system costs the same whether or not a task waits.
+        if self._readers or self._writers:
+            trio.lowlevel.notify_closing(self._descriptor)
+
+    # ---- the other methods of a stream -------------------------------------------------------
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        """The socket, as a `trio.SocketStream` has it.
+
+        Any task can close that, and the poller would not hear of it: this stream waits with Trio
+        from now on.
+        """
+        if self._made is None:
+            self._leave_poller()
+            self._made = trio.socket.from_stdlib_socket(self._plain)
+        return self._made
+
+    def names(self) -> tuple[object, object]:
+        """Return the names of both ends, the peer's first; raises `OSError` if it has gone."""
+        return self._plain.getpeername(), self._plain.getsockname()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data`; if cancelled, a part of it."""
+        with self._one_sender():
+            await trio.lowlevel.checkpoint()
+            rest = memoryview(data).cast("B")
+            if not rest and self._plain.fileno() < 0:
+                raise _closed()
+            while rest:
+                if sent := self.send_nowait(rest):
+                    rest = rest[sent:]
+                else:
+                    await self.wait_writable()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the system takes more."""
+        with self._one_sender():
+            await self.wait_writable()
+
+    def _one_sender(self) -> OneTask:
+        if self._sending is None:
+            raise trio.ClosedResourceError("our bytes were already ended")
+        return self._sending
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
+        if max_bytes is not None and max_bytes < 1:
+            raise ValueError("max_bytes must be 1 or more")
+        await trio.lowlevel.checkpoint()
+        while (data := self.receive_nowait(max_bytes or CHUNK)) is None:
+            await self.wait_readable()
+        return data
+
+    async def send_eof(self) -> None:
+        """End our bytes."""
+        with self._sending or contextlib.nullcontext():
+            await trio.lowlevel.checkpoint()
+            self.send_eof_nowait()
+
+    async def aclose(self) -> None:
+        """Close the socket, at once even if cancelled."""
+        self.close_nowait()
+        await trio.lowlevel.checkpoint()
+
+    @trio.lowlevel.enable_ki_protection
+    def close_nowait(self) -> bool:
+        """Close the socket, and wake the tasks that wait."""
+        plain = self._plain
+        if plain.fileno() >= 0:
+            self._leave_poller()
+            # Also for a task that has waited once: the system may know the number still, if a
+            # child of this process has it too.
+            trio.lowlevel.notify_closing(plain)
+            plain.close()
+        return True
+
+    def _leave_poller(self) -> None:
+        if self._poller is not None:
+            # Before the socket is closed: see `Poller.remove`.
+            self._poller.remove(self._descriptor, self)
+            self._poller = None
+
+
+def _closed() -> trio.ClosedResourceError:
+    return trio.ClosedResourceError("this socket was already closed")

@@ -1,0 +1,183 @@
+"""Waiting for many sockets with one registration for each of them, instead of one for each wait.
+
+`trio.lowlevel.wait_readable` tells the system of a socket each time that a task waits.  A `Poller`
+has an epoll of its own, which is told once, when a socket is accepted.  Trio waits for that epoll
+alone, and says that it has something: so a wait of one of many sockets is a switch of tasks and
+no system call.
+
+**It wakes and never reads.**  What is not read stays with the system, which slows the peer down.
+
+**Leader and followers.**  Of the tasks that wait the first one leads: it waits for the epoll with
+Trio, and wakes those whose sockets have something.  The others are parked.  A leader that leaves,
+because its own socket has something, because it was cancelled or woken, appoints the task that has
+waited longest.  So there is no task of the poller's own, which a lone connection would pay with a
+turn of the loop for each message.
+
+**Edges.**  The system tells of what comes, and not of what is still there.  The stream notes what
+it was told of, and forgets that only when it has found the socket empty: see `AcceptedSocket`.
+
+Of Linux alone; elsewhere, and for a few sockets, streams wait with Trio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections.abc import Generator
+from typing import Protocol
+
+import trio
+from trio.lowlevel import Abort, Task
+
+__all__ = ["DATA", "FEW", "Polled", "Poller", "polling"]
+
+#: Below so many sockets they wait with Trio: the figures are in docs/benchmarks.md.
+FEW = 8
+#: Events that are taken at once; what is left comes with the next look.
+EVENTS = 512
+
+#: The event of data, or of a stream's end behind it.
+DATA: int = getattr(select, "EPOLLIN", 1)
+
+
+class Polled(Protocol):
+    """What a stream is to the poller."""
+
+    def note_events(self, events: int) -> None:
+        """Hear of `events` of its socket, a sum of constants of `select`."""
+        ...
+
+
+class Poller:
+    """An epoll of one run of Trio, and the tasks that wait for its sockets; to be `close`d.
+
+    A socket is known by its descriptor, from `add` to `remove`.  Fewer than `few` sockets wait
+    with Trio.
+    """
+
+    def __init__(self, *, few: int = FEW) -> None:
+        self._few = few
+        self._epoll = select.epoll()
+        self._process = os.getpid()
+        self._sockets: dict[int, Polled] = {}
+        # By descriptor, those that wait: the one that has waited longest first.  All of them
+        # but the leader are parked.
+        self._waiting: dict[int, Task] = {}
+        self._leader: Task | None = None
+
+    @property
+    def pays(self) -> bool:
+        """Whether there are so many sockets that a wait here costs less than one of Trio's."""
+        return len(self._sockets) >= self._few and not self._epoll.closed
+
+    def is_waited_for(self, descriptor: int) -> bool:
+        """Tell whether a task waits here for `descriptor`."""
+        return descriptor in self._waiting
+
+    def add(self, descriptor: int, stream: Polled) -> None:
+        """Tell `stream` of the events of `descriptor` from now on.
+
+        What is there to be read already is an event.  Raises `OSError` if the system has no
+        room for it.
+        """
+        # Errors and the end of both ways always come.  Urgent data can end a read early.
+        mask = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+        self._epoll.register(descriptor, mask)
+        self._sockets[descriptor] = stream
+
+    def remove(self, descriptor: int, stream: Polled) -> None:
+        """Forget `descriptor`, before it is closed, and wake the task that waits for it.
+
+        The system forgets a socket only when the last descriptor of it is closed, which may be
+        one of a child of this process.  It would tell of events under a number that another
+        socket has by then.
+        """
+        # A child has the same epoll, and Trio's, and would take its sockets away from its parent.
+        if self._sockets.get(descriptor) is not stream or os.getpid() != self._process:
+            return
+        del self._sockets[descriptor]
+        with contextlib.suppress(OSError):  # it was closed already, behind our back
+            self._epoll.unregister(descriptor)
+        self.wake(descriptor)
+
+    @trio.lowlevel.enable_ki_protection
+    async def wait(self, descriptor: int) -> None:
+        """Wait until an event of `descriptor` was noted, or for `wake`, `remove` or `close`.
+
+        Raises `trio.BusyResourceError` if another task waits for it.
+        """
+        if descriptor in self._waiting:
+            raise trio.BusyResourceError("another task waits to read from this socket")
+        task = trio.lowlevel.current_task()
+        waiting = self._waiting
+        waiting[descriptor] = task
+        if self._leader is not None:
+
+            def abort(_: object) -> Abort:
+                del waiting[descriptor]
+                return Abort.SUCCEEDED
+
+            # Until there is an event, or this task is to lead.
+            await trio.lowlevel.wait_task_rescheduled(abort)
+            if self._leader is not task:
+                return
+        self._leader = task
+        await self._lead(descriptor, task)
+
+    async def _lead(self, descriptor: int, task: Task) -> None:
+        """Wait for events of all, until there is one of `descriptor`; then appoint another."""
+        waiting = self._waiting
+        try:
+            while waiting.get(descriptor) is task:
+                await trio.lowlevel.wait_readable(self._epoll)
+                self._take_events(task)
+        except trio.ClosedResourceError:
+            pass  # by `wake`, or by `close`
+        finally:
+            if waiting.get(descriptor) is task:
+                del waiting[descriptor]
+            # All that wait are parked now; to wake one makes it lead.
+            self._leader = next(iter(waiting.values()), None)
+            if self._leader is not None:
+                trio.lowlevel.reschedule(self._leader)
+
+    def _take_events(self, leader: Task) -> None:
+        """Tell the streams what has happened, and wake the tasks that wait for that."""
+        sockets, waiting = self._sockets, self._waiting
+        for descriptor, events in self._epoll.poll(0, EVENTS):
+            stream = sockets.get(descriptor)
+            if stream is None:
+                continue  # closed behind our back, while a child of this process has it
+            stream.note_events(events)
+            task = waiting.pop(descriptor, None)
+            if task is not None and task is not leader:
+                trio.lowlevel.reschedule(task)
+
+    def wake(self, descriptor: int) -> None:
+        """Wake the task that waits for `descriptor`, if one does."""
+        task = self._waiting.pop(descriptor, None)
+        if task is None:
+            return
+        if task is self._leader:
+            # If it was appointed and has not run yet, it sees that it waits no longer.
+            trio.lowlevel.notify_closing(self._epoll)
+        else:
+            trio.lowlevel.reschedule(task)
+
+    def close(self) -> None:
+        """Wake all that wait, and free the epoll; a socket that is left waits with Trio."""
+        for descriptor, stream in tuple(self._sockets.items()):
+            self.remove(descriptor, stream)
+        self._epoll.close()
+
+
+@contextlib.contextmanager
+def polling() -> Generator[Poller | None]:
+    """Have a poller for the length of a `with` block; none where the system has no epoll."""
+    poller = Poller() if hasattr(select, "epoll") else None
+    try:
+        yield poller
+    finally:
+        if poller is not None:
+            poller.close()
