@@ -144,6 +144,7 @@ NOT_DESCRIBED = {"Handler", "HttpHandler", "ProcessRequest", "__version__", "cod
 PACKAGES = {
     "trio_wsendpoint": NOT_DESCRIBED,
     "trio_wsendpoint.testing": {"KINDS", "Kind"},
+    "trio_wsendpoint.hub": {"Item", "Reason", "Wrap"},
     "trio_wsendpoint.workers": set[str](),
 }
 

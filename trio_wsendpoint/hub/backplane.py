@@ -185,12 +185,12 @@ class Backplane(Protocol):
     ) -> None:
         """Keep the connection to the server, and tell `receiver` what comes, until cancelled.
 
-        A task of the hub's.  It calls `started()` after the first `up`, and returns only when it
-        is cancelled, within 1 s, with nothing of its own left running.
+        A task of the hub's.  It calls `started()` after the first `up`.  From then on a lost server
+        is told by `down`, and the backplane tries again, for ever.
 
-        Raises before `started()`: `BackplaneRefused` if the server's configuration is not what is
-        needed, `BackplaneDown` if there is no server.  After it a lost server is told by `down`,
-        and the backplane tries again, for ever.  Nothing else is raised, except for bugs.
+        If cancelled: it ends within 1 s, with nothing of its own left running.
+        Raises: before `started()` `BackplaneRefused` if the server's configuration is not what is
+            needed, `BackplaneDown` if there is no server; nothing later, except for bugs.
         """
         ...
 
@@ -209,12 +209,13 @@ class Backplane(Protocol):
         """Publish messages in their order; return a receipt for each when the server has it.
 
         Waits until the server has answered, for room in a queue bounded in bytes before that, and
-        never for longer than its own timeouts.  If cancelled, each message may have been published
-        or not, but those of one topic only from the first on.
+        never for longer than its own timeouts.  Numbers go to messages that leave, so that one
+        which failed leaves no hole.
 
-        Raises `PublishFailed`: none of them was sent, nor will be.  `PublishUnsure`: any of them
-        may have been, or may yet be.  Numbers go to messages that leave, so that one which failed
-        leaves no hole.
+        If cancelled: each message may have been published or not, but those of one topic only from
+            the first on.
+        Raises: `PublishFailed`: none of them was sent, nor will be; `PublishUnsure`: any of them
+            may have been, or may yet be.
         """
         ...
 
@@ -237,6 +238,7 @@ class Backplane(Protocol):
 
         Without history: no entries, and with `after` a gap `trimmed`.
 
-        Raises `BackplaneDown`.  If cancelled, nothing has changed.
+        If cancelled: nothing has changed.
+        Raises: `BackplaneDown`.
         """
         ...

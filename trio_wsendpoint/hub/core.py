@@ -20,7 +20,7 @@ from trio_wsendpoint.transport.waiters import Waiters
 
 __all__ = ["Core"]
 
-_LOGGER = logging.getLogger("trio_wsendpoint.hub")
+_logger = logging.getLogger("trio_wsendpoint.hub")
 
 
 class Core:
@@ -62,7 +62,7 @@ class Core:
         except Exception:
             self._on_drop = None
             with contextlib.suppress(Exception):  # a logger that raises is the user's
-                _LOGGER.exception("on_drop raised, and is called no more")
+                _logger.exception("on_drop raised, and is called no more")
 
     # ---- members -----------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Core:
         if isinstance(member.queue.policy, Block):
             self.room.wake_all()
         with contextlib.suppress(Exception):  # a logger that raises is the user's
-            _LOGGER.info("%s took too little, and is cut", ascii(member.name))
+            _logger.info("%s took too little, and is cut", ascii(member.name))
 
     def close(self) -> None:
         """End all subscriptions: the block is left."""

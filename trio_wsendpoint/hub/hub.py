@@ -73,9 +73,10 @@ class Hub:
         subscribers with `Latest`.  It waits for no subscriber: what a slow one misses is up to
         that one's policy.  With the backplane in memory it never waits at all.
 
-        Raises `PublishFailed`: nobody got it; `PublishUnsure`: it may have arrived, or may yet;
-        `HubClosed`, `TypeError`, `ValueError`, and `UnicodeEncodeError` for a text with lone
-        surrogates.  If cancelled, it was published or not.
+        If cancelled: it was published or not.
+        Raises: `PublishFailed`: nobody got it; `PublishUnsure`: it may have arrived, or may yet;
+            `HubClosed`, `TypeError`, `ValueError`; `UnicodeEncodeError` for a text with lone
+            surrogates.
         """
         [receipt] = await self.publish_many([(topic, message, key)])
         return receipt
@@ -85,7 +86,8 @@ class Hub:
     ) -> list[Receipt]:
         """Publish several messages, each a topic, a message and a key, in one step.
 
-        Raises and is cancelled as `publish`; an error is about all of them.
+        If cancelled: as `publish`.
+        Raises: as `publish`; an error is about all of them.
         """
         self._core.check_open()
         publications = [_publication(*message) for message in messages]
@@ -108,7 +110,8 @@ class Hub:
         room is there when this returns, and nothing keeps it: another publisher may take it as soon
         as this task waits for anything.  A subscriber that stalls is cut, which ends the wait.
 
-        Raises `HubClosed`.  If cancelled, nothing has changed.
+        If cancelled: nothing has changed.
+        Raises: `HubClosed`.
         """
         core = self._core
         await trio.lowlevel.checkpoint()
@@ -147,8 +150,9 @@ class Hub:
         is cut is closed, with the code of `Close` or 1013; then this returns as well.  It returns
         also when the block of the hub is left.
 
-        Raises `BackplaneDown` if the history cannot be read, what `wrap` raises, `HubClosed`,
-        `TypeError` and `ValueError`.  If cancelled, what was handed to the connection is sent.
+        If cancelled: what was handed to the connection is sent; the connection stays open.
+        Raises: `BackplaneDown` if the history cannot be read; what `wrap` raises; `HubClosed`,
+            `TypeError` and `ValueError`.
         """
         core = self._core
         core.check_open()
@@ -196,8 +200,8 @@ class Hub:
     ) -> Reading:
         """Read a page of a topic's history, without subscribing: see `Reading`.
 
-        Raises `BackplaneDown`, `HubClosed`, and `ValueError` unless one of `after` and `last` is
-        given.  If cancelled, nothing has changed.
+        If cancelled: nothing has changed.
+        Raises: `BackplaneDown`, `HubClosed`; `ValueError` for both of `after` and `last`, or none.
         """
         self._core.check_open()
         check_topic(topic)

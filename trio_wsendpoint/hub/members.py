@@ -6,7 +6,7 @@ from typing import Protocol
 
 from trio_wsendpoint.hub.backplane import Gap, Replay
 from trio_wsendpoint.hub.delivery import Delivery
-from trio_wsendpoint.hub.policies import Policy
+from trio_wsendpoint.hub.policies import Close, Policy
 from trio_wsendpoint.hub.queues import Queue, is_had
 from trio_wsendpoint.hub.statistics import SubscriberStatistics
 
@@ -36,7 +36,7 @@ class Member:
     `name`: as statistics and `on_drop` show it.  `delivered`: messages that it took.
     """
 
-    __slots__ = ("_floors", "delivered", "holder", "name", "queue", "topics")
+    __slots__ = ("_floors", "_may_be_excused", "delivered", "holder", "name", "queue", "topics")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Member:
         self.queue = Queue(policy)
         self.holder = holder
         self.delivered = 0
+        self._may_be_excused = isinstance(policy, Close)
         self._floors: dict[str, Replay] = {}  # up to where a replay has shown a topic
 
     def offer(self, delivery: Delivery, now: float) -> list[Delivery] | None:
@@ -60,7 +61,8 @@ class Member:
                 if is_had(delivery, floor):
                     return None
                 del self._floors[delivery.topic]
-        dropped = self.queue.offer(delivery, now, is_excused=self.holder.is_excused)
+        is_excused = self._may_be_excused and self.holder.is_excused
+        dropped = self.queue.offer(delivery, now, is_excused=is_excused)
         self.holder.wake()
         return dropped
 

@@ -191,7 +191,11 @@ class MemoryBackplane:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Deliver to `receiver` until cancelled; raise `BackplaneDown` if the server is stopped."""
+        """Deliver to `receiver` until cancelled.
+
+        If cancelled: it ends at once.
+        Raises: `BackplaneDown` if the server is stopped.
+        """
         if not self.server.is_up:
             raise BackplaneDown("the server is stopped")
         self._receiver = receiver
@@ -219,7 +223,11 @@ class MemoryBackplane:
         self._followed.pop(topic, None)
 
     async def publish_many(self, publications: Sequence[Publication]) -> list[Receipt]:
-        """Publish messages: at once, unless the server is frozen."""
+        """Publish messages: at once, unless the server is frozen.
+
+        If cancelled: the messages were published, all of them or none.
+        Raises: `PublishFailed` without a connection; `PublishUnsure` if the server is frozen.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_up(PublishFailed)
         if self.server.is_frozen:
@@ -238,7 +246,11 @@ class MemoryBackplane:
         last: int | None = None,
         limit: int = 500,
     ) -> Reading:
-        """Read a page of history."""
+        """Read a page of history.
+
+        If cancelled: nothing has changed.
+        Raises: `BackplaneDown` without a connection, or if the server is frozen.
+        """
         await trio.lowlevel.checkpoint()
         self._check_up(BackplaneDown)
         if self.server.is_frozen:

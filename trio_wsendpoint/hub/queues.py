@@ -99,7 +99,7 @@ class Queue:
         is_latest = isinstance(self.policy, Latest)
         if is_latest and (place := self._places.get((delivery.topic, delivery.key))) is not None:
             return self._replace(place, delivery)
-        missing = self._after.get(delivery.topic)
+        missing = self._after.get(delivery.topic) if self._after else None
         size = delivery.size + (MESSAGE_OVERHEAD if missing is not None else 0)
         dropped: list[Delivery] = []
         if not self.has_room_for(size):

@@ -189,7 +189,7 @@ class Serving:
         """Have the queue pumped soon; end a wait for room that has become pointless."""
         if self._stage is Stage.FREE:
             self._pump.put(self)
-        if self._is_ended():
+        if self._member.queue.is_cut or self._core.is_closed:
             self._waiting.cancel()
             self._work.wake()
 
