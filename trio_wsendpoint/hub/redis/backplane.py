@@ -24,7 +24,7 @@ from trio_wsendpoint.hub.positions import Position
 from trio_wsendpoint.hub.redis.channels import ChannelFeed
 from trio_wsendpoint.hub.redis.errors import tell
 from trio_wsendpoint.hub.redis.link import Link, hold
-from trio_wsendpoint.hub.redis.log import LOGGER
+from trio_wsendpoint.hub.redis.log import logger
 from trio_wsendpoint.hub.redis.pages import read_after, read_last
 from trio_wsendpoint.hub.redis.publisher import Publisher
 from trio_wsendpoint.hub.redis.settings import Durability, RedisSettings
@@ -186,7 +186,7 @@ class RedisBackplane:
 
             def up() -> None:
                 self._link, self._is_running = link, True
-                LOGGER.info("connected to Redis at %s", self.settings.address)
+                logger.info("connected to Redis at %s", self.settings.address)
                 receiver.up(link.epoch or self._name)
                 nursery.start_soon(self._publisher.run, link)
                 nursery.start_soon(_watch, link)
@@ -207,8 +207,8 @@ def _log(error: BackplaneError, *, was_up: bool) -> None:
     """Log why a link has ended: what is new, what an operator has to do, what nobody expects."""
     cause = error.__cause__
     if cause is not None and not isinstance(cause, (coredis.exceptions.RedisError, OSError)):
-        LOGGER.error("the link to Redis failed unexpectedly", exc_info=cause)
+        logger.error("the link to Redis failed unexpectedly", exc_info=cause)
     elif was_up or isinstance(error, BackplaneRefused):
-        LOGGER.warning("%s; trying again", error)
+        logger.warning("%s; trying again", error)
     else:
-        LOGGER.debug("%s; trying again", error)
+        logger.debug("%s; trying again", error)

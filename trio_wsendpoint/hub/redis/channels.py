@@ -11,7 +11,7 @@ from coredis.retry import NoRetryPolicy
 from trio_wsendpoint.hub.backplane import Entry, Receiver
 from trio_wsendpoint.hub.redis.answers import as_dict
 from trio_wsendpoint.hub.redis.link import Link
-from trio_wsendpoint.hub.redis.log import LOGGER
+from trio_wsendpoint.hub.redis.log import logger
 from trio_wsendpoint.hub.redis.places import ORIGIN, Followed
 from trio_wsendpoint.hub.redis.waits import Bell
 from trio_wsendpoint.hub.redis.wire import Foreign, from_channel
@@ -107,6 +107,6 @@ class ChannelFeed:
         try:
             sent = from_channel(topic, data)
         except Foreign as error:
-            LOGGER.warning("%s; it is passed over", error)
+            logger.warning("%s; it is passed over", error)
             return
         receiver.deliver([Entry(sent.publication, None, sent.publisher, sent.number)])

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["LOGGER"]
+__all__ = ["logger"]
 
-LOGGER = logging.getLogger("trio_wsendpoint.hub.redis")
+logger = logging.getLogger("trio_wsendpoint.hub.redis")

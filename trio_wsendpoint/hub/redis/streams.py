@@ -12,7 +12,7 @@ from coredis.connection import BaseConnection
 from trio_wsendpoint.hub.backplane import Entry, Receiver
 from trio_wsendpoint.hub.positions import Position
 from trio_wsendpoint.hub.redis.link import Command, Link, Value
-from trio_wsendpoint.hub.redis.log import LOGGER
+from trio_wsendpoint.hub.redis.log import logger
 from trio_wsendpoint.hub.redis.places import Followed, Found, Pace, judge
 from trio_wsendpoint.hub.redis.rows import Row, read_facts, read_rows, read_streams
 from trio_wsendpoint.hub.redis.waits import Bell
@@ -31,7 +31,7 @@ def entry_of(topic: str, epoch: str, row: Row) -> Entry | None:
     try:
         sent = from_fields(topic, row.fields)
     except Foreign as error:
-        LOGGER.warning("%s; it is passed over", error)
+        logger.warning("%s; it is passed over", error)
         return None
     return Entry(sent.publication, Position(topic, epoch, row.id), sent.publisher, sent.number)
 
@@ -166,7 +166,7 @@ class StreamFeed:
                     try:
                         await link.ask([(b"CLIENT UNBLOCK", self._reading)])
                     except coredis.exceptions.ResponseError as error:
-                        LOGGER.info("Redis refuses CLIENT UNBLOCK: %a", str(error))
+                        logger.info("Redis refuses CLIENT UNBLOCK: %a", str(error))
                         break  # the read ends by itself, a second later
                 await trio.sleep(_NUDGE)
 
