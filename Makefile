@@ -38,7 +38,7 @@ ON_CODEC := tests/protocol tests/seed tests/extensions tests/state_machine tests
 # Whichever process is free takes tests from one that is not: no test needs another's process.
 SPREAD := -n $(JOBS) --dist worksteal
 
-.PHONY: help demo test figures check compile docs links conformance proxies fuzz torture soak bench format \
+.PHONY: help demo test figures check compile docs links conformance proxies fuzz torture soak bench release format \
 	clean
 .DEFAULT_GOAL := help
 
@@ -57,6 +57,7 @@ help:
 	@echo "make figures times and CPU that are promised; make bench without BENCH does it too"
 	@echo "make torture  strike at every checkpoint with SEEDS=$(SEEDS), and SCHEDULES=$(SCHEDULES);"
 	@echo "             a Ctrl-C at every line; TALKS=$(TALKS) of two connections"
+	@echo "make release  a release, tagged: VERSION=0.2.0; nothing is uploaded"
 	@echo "make format  put the source into the format that is checked"
 	@echo "make clean   remove .venv and what the tools leave behind"
 
@@ -117,6 +118,11 @@ figures: $(DEV) compile
 torture: $(DEV)
 	$(BIN)/python -m tests.torture --seeds $(SEEDS) --schedules $(SCHEDULES) --lines \
 		--talks $(TALKS)
+
+# Uploads and pushes nothing.
+release: $(DEV)
+	$(PIP) install --quiet --editable '.[release]'
+	$(BIN)/python -m tests.packaging.release $(VERSION)
 
 format: $(DEV)
 	$(BIN)/ruff format .

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 #: What an app awaits is in these.
-PACKAGES = ["", ".asgi", ".http", ".testing", ".tls"]
+PACKAGES = ["", ".asgi", ".http", ".testing", ".tls", ".workers"]
 FIELDS = ("If cancelled: ", "Raises: ")
 #: What an app implements, and does not call.
 PROTOCOLS = {"Messages"}

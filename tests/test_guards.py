@@ -33,7 +33,6 @@ STATES: dict[str, str] = {
     "Inbox.taking": "how the app takes it; `begin_stream`, `end_stream` and `shut`",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
-    "Outbox._has_data": "what is unsent is of a message; what hands it out",
     "Outbox.is_failed": "nothing can be written any more; `fail`",
     "Outbox.error": "the stream broke with it when it was written to; `fail`",
     "Ping.end": "what became of a ping; `settle`",
@@ -49,7 +48,6 @@ STATES: dict[str, str] = {
     "HeartbeatTask._run": "whether the task runs, and until when; `_start`, `let_go` and `run`",
     "Receiving.is_busy": "a task is receiving; that task, or an open stream",
     "Sending._stream": "a stream is open, and this one; `begin_stream` and `end_stream`",
-    "Waits.has_lines": "a task has waited in a line; the first that does",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     "ReceiveStream._is_at_end": "the last piece has been given; `__anext__`",
     "MessageByteStream._is_closed": "we have closed it; `aclose`",
@@ -60,17 +58,13 @@ STATES: dict[str, str] = {
     "Waiters._is_one_woken": "a woken task has not run yet; `wake_one`, and that task",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
-    "OpeningCourse._drop_reason": "the server has dropped it, for this reason; `drop`",
-    "OpeningCourse._is_over_limit": "that reason is a limit, not the server's end; `drop`",
-    "OpeningCourse._refusal": "the link has told of this one already; `_note_refusal`",
+    "OpeningCourse._dropped": "the server has dropped it, and why; `drop`",
     "Asking._failure": "what `accept` has raised; the step that the app waits for",
-    "ClientFinder.is_secure": "the client came over TLS; what reads a proxy's header",
     "Watch._is_over": "`stop` was called; `stop`",
     "Watch.error": "reading has failed with it; `run`",
     "Openings._taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
     "Exchange.phase": "how far the answer is; what writes it",
-    "HandlerWatch._is_known": "the app knows that the client has gone; what tells it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
     "HttpLink._has_ended": "the client has ended its bytes; the read that finds the end",
     "HttpOutput._is_over": "nothing is written any more; `drop`",
@@ -86,7 +80,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 56
+STATES_TODAY = 50
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -127,6 +121,7 @@ HANDLES: dict[str, str] = {
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",
     "OpeningCourse._scope": "the scope in which the opening waits, while it does",
+    "OpeningCourse._refusal": "what the link has told, if the stage is REFUSED",
     "OpeningCourse._request": "the request, once it is complete",
     "Opening._connection": "given back by `accept`",
     "Watch._scope": "the scope in which it reads, while it does",

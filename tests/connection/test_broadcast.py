@@ -272,3 +272,17 @@ async def test_instruments_hear_of_it() -> None:
     async with audience(2, options, options) as (servers, _):
         broadcast(servers, "hello")
         assert heard == [(server.id, "text", 5) for server in servers for _ in range(2)]
+
+
+async def test_it_overtakes_nothing_that_was_sent_before() -> None:
+    """Neither what waits for more answers, nor what the stream has not taken."""
+    async with audience(3, capacity=500) as (servers, clients):
+        for number in range(3):
+            await clients[1].send(f"question {number}")
+        await servers[1].receive()
+        await servers[1].send("answer")  # it waits for the next one
+        servers[2].send_nowait("x" * 2000)
+        assert broadcast(servers, "all") == ()
+        assert await clients[0].receive() == "all"
+        assert [await clients[1].receive() for _ in range(2)] == ["answer", "all"]
+        assert [await clients[2].receive() for _ in range(2)] == ["x" * 2000, "all"]

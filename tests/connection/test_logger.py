@@ -15,6 +15,7 @@ from trio_wsendpoint import connect_endpoint
 from trio_wsendpoint.connection import peer as peer_module
 from trio_wsendpoint.connection.peer import ConnectionLogger, Ends, make_logger
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
+from trio_wsendpoint.transport import AcceptedSocket
 
 QUIET = logging.getLogger("trio_wsendpoint.test_logger")
 
@@ -114,18 +115,13 @@ async def test_the_address_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) ->
         ids.append(connection.id)
 
     ids: list[str] = []
+
+    def names(stream: AcceptedSocket) -> tuple[object, object]:
+        calls.append(stream)
+        return ("192.0.2.1", 5), None
+
+    monkeypatch.setattr(AcceptedSocket, "names", names)
     async with serve_endpoint(handler, 0, host="127.0.0.1") as server:
-        [listener] = server.listeners
-        assert isinstance(listener, trio.SocketListener)
-        kind = type(listener.socket)
-        port = server.port
-
-        def getpeername(socket: Any) -> tuple[str, int]:
-            if socket.getsockname()[1] == port:
-                calls.append(socket)
-            return "192.0.2.1", 5
-
-        monkeypatch.setattr(kind, "getpeername", getpeername, raising=False)
         for _ in range(2):
             async with connect_endpoint(server.urls[0]) as client:
                 assert [message async for message in client] == []

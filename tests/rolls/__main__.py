@@ -95,9 +95,11 @@ def numbers(texts: list[str], *otherwise: int) -> list[int]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--workers"]:
-        found = trio.run(workers.main, *numbers(sys.argv[2:], 10, 20, 2000))
+        rolls, clients, idle = numbers(sys.argv[2:], 10, 20, 2000)
+        found = trio.run(workers.main, rolls, clients, idle)
         print(json.dumps(found, indent=2))
         sys.exit(workers.faults_of(found) > 0)
-    met = trio.run(main, *numbers(sys.argv[1:], 10, 20))
+    rolls, clients = numbers(sys.argv[1:], 10, 20)
+    met = trio.run(main, rolls, clients)
     print(json.dumps(met, indent=2))
     sys.exit(met["refused"] + met["lost"] + met["processes that failed"] > 0)

@@ -22,6 +22,7 @@ from trio_wsendpoint.server.listening import accept_streams
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.poller import Poller
+from trio_wsendpoint.transport.tls import TLSTransport
 
 from .helpers import MemoryListener, echo, loud, open_raw, serve_memory
 
@@ -128,6 +129,33 @@ async def test_a_tls_context_that_makes_no_stream_ends_no_server(
                 raise trio.BrokenResourceError  # closed in order: there was nothing to read
         await open_raw(other.connect())
     assert loud(caplog)
+
+
+@needs_posix
+async def test_tls_goes_over_the_accepted_socket_itself(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    (inner,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    taken: list[trio.abc.Stream] = []
+    async with serve_endpoint(echo, listeners=[TLSListener(inner, server_context)]) as server:
+        url = f"wss://localhost:{server.port}"
+        async with connect_endpoint(url, ssl_context=client_context) as client:
+            await client.send("a")
+            assert await client.receive() == "a"
+            taken.extend(connection.tasks.stream for connection in server.connections)
+    (stream,) = taken
+    assert isinstance(stream, TLSTransport)
+    assert isinstance(stream.transport_stream, AcceptedSocket)
+
+
+@needs_posix
+async def test_a_tls_context_that_makes_no_stream_of_a_socket_closes_it() -> None:
+    (inner,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    context = RefusingContext(ssl.PROTOCOL_TLS_SERVER)
+    async with serve_endpoint(echo, listeners=[TLSListener(inner, context)]) as server:
+        for _ in range(2):
+            async with await trio.open_tcp_stream("127.0.0.1", server.port) as refused:
+                assert await refused.receive_some() == b""
 
 
 @needs_posix

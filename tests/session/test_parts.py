@@ -279,6 +279,16 @@ def test_a_control_frame_that_is_dropped_is_not() -> None:
     assert session.outbox.dropped == 0
 
 
+def test_of_a_batch_only_what_is_of_messages_counts_as_dropped() -> None:
+    session = make()
+    session.ping(0)
+    session.send("queued", compress=True)
+    assert session.next_batch(0) is not None  # both, joined
+    session.note_sent(3, 0)
+    session.lose_writing(OSError("gone"), 0)
+    assert session.outbox.dropped == 2 + len("queued")
+
+
 def test_a_sender_has_room_until_the_buffer_is_full() -> None:
     session = make(limits=Limits(send_buffer=10))
     assert session.outbox.has_space_for(20)

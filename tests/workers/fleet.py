@@ -41,6 +41,9 @@ class Fleet:
     def phases(self) -> dict[int, str]:
         return {number: str(one.phase) for number, one in self.supervisor.members.items()}
 
+    def has_roll_queued(self) -> bool:
+        return self.supervisor.is_roll_queued
+
     def take(self) -> list[str]:
         """Return the actions that are no notes, as texts."""
         found = []

@@ -42,6 +42,12 @@ async def main(worker: Worker, path: str) -> None:
     if habit == "babbles":
         os.write(channel_of_this_process(), b"nonsense\n")
         await trio.sleep_forever()
+    if habit == "floods":
+        while True:
+            try:
+                os.write(channel_of_this_process(), b"x" * 65536)
+            except BlockingIOError:
+                await trio.sleep(0)
     if habit == "deaf":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     await worker.serve(handle)
@@ -66,6 +72,8 @@ def print_state(state: WorkersState) -> None:
         "metric": dict(state.metrics.get("openings", {})),
     }
     print(json.dumps(told), flush=True)
+    if "BROKEN" in os.environ:
+        raise ValueError("on_change is broken")
 
 
 def run(options: dict[str, Any]) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trio_wsendpoint.workers.messages import MOST, LineReader, Orders, encode
 
 
 def test_messages_come_whole_however_they_are_cut() -> None:
-    messages = [{"ready": True}, {"ask": 1}, {"text": "a\nb \u00e9"}]
+    messages: list[dict[str, Any]] = [{"ready": True}, {"ask": 1}, {"text": "a\nb \u00e9"}]
     data = b"".join(map(encode, messages))
     for step in (1, 2, 7, len(data)):
         reader = LineReader()

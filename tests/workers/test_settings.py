@@ -116,7 +116,7 @@ def test_a_function_is_found_again_by_its_name() -> None:
 def test_a_program_is_loaded_under_another_name(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "program"
     path.write_text("async def main(worker): return __name__\nif __name__ == '__main__': 1 / 0\n")
-    monkeypatch.setitem(sys.modules, "__worker_main__", None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "__worker_main__", None)
     main = Target("main", file=str(path)).load()
     assert trio.run(main, None) == "__worker_main__"
     assert sys.modules["__worker_main__"].main is main
@@ -148,4 +148,4 @@ def test_what_is_no_function() -> None:
     with pytest.raises(TypeError, match="is no function"):
         Target("__doc__", __name__).load()
     with pytest.raises(TypeError, match="main must be an async function"):
-        serve_workers(local)
+        serve_workers(local)  # type: ignore[arg-type]

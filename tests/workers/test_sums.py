@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trio_wsendpoint import CloseCause, ServerStatistics
 from trio_wsendpoint.metrics.definitions import METRICS, SECONDS
 from trio_wsendpoint.workers import ParentPhase, WorkersState, prometheus_text
+from trio_wsendpoint.workers.metrics import Values
 from trio_wsendpoint.workers.sums import Ledger, Report, add_reports
 
 TIMES = (1.0,) * (len(SECONDS) + 2)
@@ -29,13 +30,13 @@ GAUGES = {
 
 def report(number: int) -> Report:
     """Return a report all of whose numbers are `number`."""
-    named = {one.name: number for one in fields(ServerStatistics) if one.name != "closes"}
-    metrics = {
+    named: Any = {one.name: number for one in fields(ServerStatistics) if one.name != "closes"}
+    metrics: dict[str, Values] = {
         "connections": {"": (float(number),)},
         "openings": {"opened": (float(number),), "refused": (1.0,)},
         "round_trip": {"": TIMES},
     }
-    statistics = ServerStatistics(**named, closes={CloseCause.PEER: number})  # type: ignore[arg-type]
+    statistics = ServerStatistics(**named, closes={CloseCause.PEER: number})
     return Report(statistics, metrics)
 
 

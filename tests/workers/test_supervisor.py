@@ -268,12 +268,12 @@ def test_a_second_roll_is_queued_once(when: str) -> None:
     assert fleet.phase == when
     for _ in range(5):
         assert fleet.roll() == []
-    assert fleet.supervisor.is_roll_queued
+    assert fleet.has_roll_queued()
     if when == "rolling":
         fleet.ready(2)
     fleet.wait(1)
     assert fleet.gone(1) == ["start 3"]
-    assert not fleet.supervisor.is_roll_queued
+    assert not fleet.has_roll_queued()
     fleet.ready(3)
     fleet.wait(1)
     assert fleet.gone(2) == []
@@ -404,7 +404,7 @@ def test_stop_during_a_roll(steps: int) -> None:
     for number in list(fleet.phases):
         assert fleet.gone(number) == []
     assert fleet.phase == "over"
-    assert not fleet.supervisor.is_roll_queued
+    assert not fleet.has_roll_queued()
 
 
 def test_nothing_is_started_after_stop() -> None:

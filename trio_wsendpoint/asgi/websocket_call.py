@@ -96,14 +96,14 @@ class WebSocketCall(Call):
             return {"type": "websocket.connect"}
         if self._connection is None and self._disconnect is None:
             await self._decided.wait()
-        if self._connection is None or self._is_over:
+        if self._connection is None or self._has_ended():
             await self.take_turn()
             return dict(self._disconnect or _disconnect(_LOST))
         if self._is_receiving or self._turn.count:
             await self._turn.wait()
             while self._is_receiving:
                 await self._turn.wait()
-        if not self._is_over:
+        if not self._has_ended():
             self._is_receiving = True
             try:
                 value = await self._connection.receive()
@@ -122,8 +122,7 @@ class WebSocketCall(Call):
             self._turn.wake_one()
         return dict(self._disconnect or _disconnect(_LOST))
 
-    @property
-    def _is_over(self) -> bool:
+    def _has_ended(self) -> bool:
         return self._disconnect is not None
 
     @trio.lowlevel.enable_ki_protection

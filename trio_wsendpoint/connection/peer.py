@@ -54,6 +54,11 @@ class Ends:
             local = self._local = _address_named(local)
         return local
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether something has told that the other end came over TLS."""
+        return isinstance(self._peer, Peer) and self._peer.tls is not None
+
     def find(self, peer: Peer, local: SocketAddress | None = None) -> None:
         """Take `peer` for the other end from now on, and `local`, unless it is None, for ours."""
         self._peer = peer

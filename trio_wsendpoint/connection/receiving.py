@@ -47,7 +47,8 @@ class Receiving:
 
     # ---- whole messages ----------------------------------------------------------------------
 
-    # One function and few calls: each message of a conversation passes here.
+    # In one function: of the 64,000 instructions that an echo takes, a further coroutine takes
+    # 1,000, a further call 400.
     @trio.lowlevel.enable_ki_protection
     async def receive(self, *, is_iterating: bool = False) -> str | bytes:
         """Return the next message's payload, as `Connection.receive`."""

@@ -77,7 +77,6 @@ class Sending:
 
     # ---- whole messages ----------------------------------------------------------------------
 
-    # Few calls: each message of a conversation passes here.
     def try_send(self, value: str | Buffer, *, compress: bool) -> bool:
         """Write a message at once if nothing is before it; False if that takes `send`.
 
@@ -146,6 +145,29 @@ class Sending:
             writer.call()
         else:
             self._tasks.act()
+
+    # Few calls: each delivery of a broadcast passes here.
+    def try_share(self, message: SharedMessage, *, compress: bool) -> bool:
+        """Write a message at once if nothing at all is before it; False if that takes `commit`.
+
+        What is free has room.  Raises as `Endpoint.send_message`.
+        """
+        session, writer = self._session, self._writer
+        if (
+            self.waiting
+            or writer.writing is not _IDLE
+            or session.phase is not _OPEN
+            or not self._may_encode
+            or session.outbox.corked_bytes
+            or session.inbox.messages
+            or not session.intake.is_drained
+        ):
+            return False
+        data = self._endpoint.encode_message(message, compress=compress)
+        if data is None:
+            return False
+        writer.write(data)
+        return True
 
     def has_room_for(self, value: str | Buffer | SharedMessage) -> bool:
         """Tell whether a message may be committed now: no task is before, and there is room."""

@@ -75,29 +75,30 @@ class Waits:
 
     `chunks`: for room, in a message that is sent in chunks.  `pings`: for pongs.  `phase`: for the
     next phase.  `ended`: until the stream is closed.  Each place is made when a task waits there.
-    `has_lines`: a task has waited in `senders` or `chunks`, so that there may be one to wake.
     """
 
-    __slots__ = ("chunks", "ended", "has_lines", "phase", "pings", "receiver", "senders")
+    __slots__ = ("chunks", "ended", "phase", "pings", "receiver", "senders")
 
     def __init__(self) -> None:
         self.receiver = Waiter()
         self.pings = self.phase = self.ended = _EMPTY
         self.senders = self.chunks = _NO_LINE
-        self.has_lines = False
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether a task has waited in `senders` or `chunks`, so that there may be one to wake."""
+        return self.senders is not _NO_LINE or self.chunks is not _NO_LINE
 
     async def wait_to_send(self, size: int) -> None:
         """Wait in `senders` to send `size` bytes."""
         if self.senders is _NO_LINE:
             self.senders = Line()
-            self.has_lines = True
         await self.senders.wait(size)
 
     async def wait_for_chunk(self, size: int) -> None:
         """Wait in `chunks` to send `size` bytes."""
         if self.chunks is _NO_LINE:
             self.chunks = Line()
-            self.has_lines = True
         await self.chunks.wait(size)
 
     async def wait_for_pong(self) -> None:

@@ -90,9 +90,10 @@ class Gap:
 class Replay:
     """What a subscriber is told before the history that it asked for.
 
-    `position`: where it begins, behind the last message that the subscriber has.  `gap`: what is
-    missing between there and the first message that follows; None if nothing is.  With a gap, an
-    app that keeps a state loads it anew.
+    `position`: the place before what follows; None if that is unknown, and then messages follow
+    that have positions of their own.  `gap`: what is missing between the place that the subscriber
+    named and what follows; None if nothing is.  With a gap, an app that keeps a state loads it
+    anew, and a client forgets its old place.
     """
 
     topic: str
@@ -107,14 +108,9 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What `publish` returns: the message is stored at `position`, or None without history.
-
-    `local`: how many subscribers of this process were given it; None if the backplane delivers
-    later.  The hub fills it in.
-    """
+    """What `publish` returns: the message is stored at `position`, or None without history."""
 
     position: Position | None = None
-    local: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ __all__ = ["History"]
 class History(OptionGroup):
     """How much of each topic is kept; the oldest messages go first.
 
-    `entries`: messages.  `bytes`: bytes of their payloads and keys, 128 more for each message; in
+    `entries`: messages.  `bytes`: bytes of their payloads and keys, 400 more for each message; in
     memory exactly, in Redis by estimate (entries by their mean size).  `age`: seconds, by the
     clock that the backplane has; `math.inf` keeps them until the other two bounds are reached.
     """

@@ -13,8 +13,10 @@ from trio_wsendpoint.hub.positions import Position
 
 __all__ = ["MESSAGE_OVERHEAD", "Log", "payload_size", "size_of"]
 
-#: What a message takes besides its payload and its key, in bytes, so that empty ones count too.
-MESSAGE_OVERHEAD = 128
+#: What a message takes besides its payload, in bytes, and what a key takes besides its own:
+#: measured, in a queue and in a history.
+MESSAGE_OVERHEAD = 400
+KEY_OVERHEAD = 160
 
 
 def payload_size(message: str | bytes) -> int:
@@ -26,7 +28,7 @@ def payload_size(message: str | bytes) -> int:
 
 def size_of(publication: Publication) -> int:
     """Return what a message counts for wherever bytes are bounded."""
-    key = 0 if publication.key is None else payload_size(publication.key)
+    key = 0 if publication.key is None else KEY_OVERHEAD + payload_size(publication.key)
     return MESSAGE_OVERHEAD + payload_size(publication.message) + key
 
 

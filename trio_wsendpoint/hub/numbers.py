@@ -39,10 +39,11 @@ class Numbers:
 class Heard:
     """The last number of each publisher of one topic."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_forgiven", "_last")
 
     def __init__(self) -> None:
         self._last: OrderedDict[str, int] = OrderedDict()
+        self._forgiven: set[str] = set()  # publishers whose next hole has been told already
 
     def judge(self, publisher: str, number: int) -> int | None:
         """Note a number; return how many are missing before it, or None for a repeat.
@@ -55,9 +56,12 @@ class Heard:
         self._last[publisher] = number
         self._last.move_to_end(publisher)
         if len(self._last) > MOST_PUBLISHERS:
-            self._last.popitem(last=False)
+            self._forgiven.discard(self._last.popitem(last=False)[0])
+        if publisher in self._forgiven:
+            self._forgiven.remove(publisher)
+            return 0
         return 0 if last is None else number - last - 1
 
-    def clear(self) -> None:
-        """Forget all numbers: what was missed is told already."""
-        self._last.clear()
+    def forgive(self) -> None:
+        """Take the next hole of each publisher for one that is told already."""
+        self._forgiven = set(self._last)

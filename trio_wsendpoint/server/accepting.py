@@ -91,7 +91,7 @@ class ServerOpening(OpeningCourse):
             if self.is_accepted:
                 raise  # the connection is closed by what has begun it
             try:
-                if isinstance(error, HandshakeError) and error is not self._refusal:
+                if isinstance(error, HandshakeError) and self._stage is not Stage.REFUSED:
                     await self._refuse(error)
             finally:
                 await close_layers(self.stream)
@@ -112,7 +112,7 @@ class ServerOpening(OpeningCourse):
             await self._wait(do_tls, self.stream, _WITHOUT_TLS)
             self._finder.find_by_tls(self.stream)
         self._stage = Stage.REQUEST
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             raise self._too_late()
         head = self._first.head_nowait()
         if head is None:
@@ -156,7 +156,7 @@ class ServerOpening(OpeningCourse):
             if self._stage is Stage.REQUEST:
                 self._stage = Stage.PLAIN
                 host.keep()
-                if self._drop_reason is not None:
+                if self._dropped is not None:
                     link.stop()
             await plain.answer(link, head)
         raise self._end_of(link)
@@ -210,7 +210,7 @@ class ServerOpening(OpeningCourse):
         asking = self._asking = Asking(
             timeouts.process, self._too_late, self._logger, host, self._read_on
         )
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             asking.cancel()
         await asking.ask(process_request, opening)
         self._until += asking.elapsed
@@ -253,7 +253,7 @@ class ServerOpening(OpeningCourse):
         response, subprotocol, extension = agreed
         endpoint = self._make_endpoint(extension)
         request = cast("Request", self._request)
-        if self._drop_reason is not None:
+        if self._dropped is not None:
             raise self._too_late()
         self._stage = Stage.ANSWER
         if self._link is None:

@@ -23,7 +23,7 @@ class ClientFinder:
     answer to one that limits have no room for.
     """
 
-    __slots__ = ("_hop", "_host", "_logger", "_retry_after", "_rules", "is_secure")
+    __slots__ = ("_hop", "_host", "_logger", "_retry_after", "_rules")
 
     def __init__(
         self, logger: ConnectionLogger, rules: Rules, host: Host, retry_after: int | None
@@ -33,8 +33,13 @@ class ClientFinder:
         self._host = host
         self._retry_after = retry_after
         self._hop: Peer | None = None  # of which requests have told other clients
-        #: Whether the client came over TLS, of ours or of a proxy in front.
-        self.is_secure = False
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the client came over TLS, of ours or of a proxy in front."""
+        if self._hop is not None:
+            return self._hop.tls is not None
+        return self._logger.ends.is_secure
 
     def check_proxy(self) -> None:
         """Raise `BadProxyHeader` unless the peer is a proxy that may send a PROXY header."""
@@ -45,13 +50,11 @@ class ClientFinder:
         """Take the client from a PROXY header; raises `BadRequest` (503) as limits demand."""
         ends = self._logger.ends
         ends.find(header.peer_behind(ends.peer), header.destination)
-        self.is_secure = header.tls is not None
         self._let_count(ends.peer, is_opening=True)
 
     def find_by_tls(self, stream: trio.abc.Stream) -> None:
         """Take from TLS what it tells of the peer."""
         self._logger.ends.find_tls(stream)
-        self.is_secure = True
 
     def client_of(self, request: Request, *, is_opening: bool = True) -> Client | None:
         """Return the client of `request`; None if no proxy is trusted, so that it is the peer.

@@ -15,6 +15,9 @@ from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 
 __all__ = ["HandlerWatch"]
 
+#: The tick of the heartbeat at which the task is started.
+SECOND = 2
+
 
 class HandlerWatch:
     """Watches over one handler, which runs in `scope`, from `start` to `stop`.
@@ -23,7 +26,7 @@ class HandlerWatch:
     the exchange's link, and without that the handler is not cancelled.
     """
 
-    __slots__ = ("_exchange", "_heartbeat", "_is_known", "_scope")
+    __slots__ = ("_exchange", "_heartbeat", "_scope", "_ticks")
 
     def __init__(
         self, exchange: Exchange, scope: trio.CancelScope, heartbeat: HeartbeatTask | None
@@ -31,7 +34,7 @@ class HandlerWatch:
         self._exchange = exchange
         self._scope = scope
         self._heartbeat = heartbeat
-        self._is_known = False  # a tick has found the handler at work
+        self._ticks = 0  # that have found the handler at work
 
     def start(self) -> None:
         """Begin to watch."""
@@ -71,10 +74,11 @@ class HandlerWatch:
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Start the task at the second tick; return whether it has been started."""
-        if self._is_known:
-            self._start_task()
-        is_over, self._is_known = self._is_known, True
-        return is_over
+        self._ticks += 1
+        if self._ticks < SECOND:
+            return False
+        self._start_task()
+        return True
 
     def abort(self, why: str) -> None:
         """Do nothing: the handler is cancelled by other means."""

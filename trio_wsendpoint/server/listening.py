@@ -133,7 +133,7 @@ class _Accepter:
     ) -> None:
         self._listener = listener
         self._poller = poller
-        self._tls = listener if isinstance(listener, TLSListener) else None
+        self._tls = listener if type(listener) is TLSListener else None
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
         inner: object = listener if self._tls is None else self._tls.transport_listener

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 import trio
 
@@ -30,15 +30,21 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
+class Drop(NamedTuple):
+    """Why the server has dropped an opening; `is_over_limit`: for a limit, not because it stops."""
+
+    reason: str
+    is_over_limit: bool
+
+
 class OpeningCourse:
     """The course of one `ServerOpening`: its stage, its time, and its end without a connection."""
 
     __slots__ = (
         "_asking",
-        "_drop_reason",
+        "_dropped",
         "_first",
         "_host",
-        "_is_over_limit",
         "_link",
         "_logger",
         "_refusal",
@@ -74,9 +80,8 @@ class OpeningCourse:
         self._link: HttpLink | None = None  # once something else has come than a whole opening
         # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = Stage.BEFORE_PROXY
-        self._drop_reason: str | None = None  # once the server has dropped it
-        self._is_over_limit = False  # the reason is a limit, not the end of the server
-        self._refusal: BadRequest | None = None  # that the link has told already
+        self._dropped: Drop | None = None  # once the server has dropped it; set by `drop`
+        self._refusal: BadRequest | None = None  # what the link has told, if the stage is REFUSED
         self._request: Request | None = None  # for a WebSocket, once it is complete
         self._since = since
         self._until = self._since + settings.timeouts.open
@@ -105,9 +110,8 @@ class OpeningCourse:
         """
         if self.is_accepted or self._stage is Stage.REFUSED:
             return
-        if self._drop_reason is None:
-            self._drop_reason = reason
-            self._is_over_limit = is_over_limit
+        if self._dropped is None:
+            self._dropped = Drop(reason, is_over_limit)
         if self._stage is Stage.PLAIN and self._link is not None:
             self._link.stop()
             return
@@ -121,7 +125,7 @@ class OpeningCourse:
     async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
         """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
         with trio.CancelScope(deadline=self._until) as self._scope:
-            if self._drop_reason is not None and self._stage is not Stage.PLAIN:
+            if self._dropped is not None and self._stage is not Stage.PLAIN:
                 self._scope.cancel()
             return await wait(*args)
         raise self._too_late()
@@ -129,7 +133,8 @@ class OpeningCourse:
     def _too_late(self) -> HandshakeError:
         """Return what to raise when time is up, or when the server has dropped the opening."""
         seconds = self._settings.timeouts.open
-        return too_late(self._stage, self._drop_reason, seconds, unavailable(self._settings))
+        reason = None if self._dropped is None else self._dropped.reason
+        return too_late(self._stage, reason, seconds, unavailable(self._settings))
 
     # ---- refusals ------------------------------------------------------------------------------
 
@@ -151,7 +156,7 @@ class OpeningCourse:
 
     def _tell(self, error: HandshakeError) -> None:
         """Tell the log and the instruments."""
-        is_ours = None if self._drop_reason is None else self._is_over_limit
+        is_ours = None if self._dropped is None else self._dropped.is_over_limit
         if not isinstance(error, Over):
             peer = self._logger.ends.peer
             self._refusals.write(error, self._logger, self._request, is_ours=is_ours)

@@ -47,8 +47,8 @@ class Outbox:
     __slots__ = (
         "_batch_size",
         "_corked",
+        "_data_size",
         "_endpoint",
-        "_has_data",
         "_limit",
         "_most_corked",
         "_source",
@@ -69,9 +69,8 @@ class Outbox:
         # Messages that wait for more before they leave; a list when the first one is corked.
         self._corked: list[bytes] | tuple[()] = ()
         self.corked_bytes = 0
-        # What is unsent is of a message, not of control frames alone; set when it is handed out,
-        # read by `fail`: lost control frames are no lost messages.
-        self._has_data = False
+        # Bytes of messages in the batch that was handed out last: lost control frames are no loss.
+        self._data_size = 0
         self._batch_size = 0  # of the batch that was handed out last
         self.unsent = 0
         self.bytes_sent = 0
@@ -98,11 +97,10 @@ class Outbox:
 
         Tell `note_sent`, or `fail`, what became of it.
         """
-        self._has_data = True
         self.messages += 1
         if self._corked:
             data = self._uncork() + data
-        self.unsent = self._batch_size = len(data)
+        self.unsent = self._batch_size = self._data_size = len(data)
         return data
 
     def note_message(self, size: int) -> None:
@@ -128,8 +126,12 @@ class Outbox:
         A system call costs more than to copy a small frame.  To copy a large one costs more than
         to give header and payload to the system as they are.
         """
-        self._has_data = bool(self._corked)
-        batch = self._uncork() if self._has_data else self._join()
+        batch: Batch | None
+        if self._corked:
+            batch = self._uncork()
+            self._data_size = len(batch)
+        else:
+            batch = self._join()
         if batch is not None:
             size = len(batch) if isinstance(batch, bytes) else sum(map(len, batch))
             self.unsent = self._batch_size = size
@@ -139,18 +141,22 @@ class Outbox:
         frame = self._source.shift_frame()
         if frame is None:
             return None
-        self._has_data = not frame.is_control
         if len(frame.payload) >= CHUNK:
-            return frame.to_buffers()
+            buffers = frame.to_buffers()
+            self._data_size = sum(map(len, buffers))
+            return buffers
         data = frame.to_bytes()
+        self._data_size = 0 if frame.is_control else len(data)
         if len(data) >= CHUNK or not self._endpoint.has_frames:
             return data
         pieces = [data]
         size = len(data)
         while size < CHUNK and (frame := self._source.shift_frame()) is not None:
-            self._has_data = self._has_data or not frame.is_control
-            pieces.append(frame.to_bytes())
-            size += len(pieces[-1])
+            data = frame.to_bytes()
+            pieces.append(data)
+            size += len(data)
+            if not frame.is_control:
+                self._data_size += len(data)
         return b"".join(pieces)
 
     def note_sent(self, count: int) -> None:
@@ -164,7 +170,7 @@ class Outbox:
             return
         self.is_failed = True
         self.error = error
-        rest = self.unsent if self._has_data else 0
+        rest = min(self.unsent, self._data_size)
         self.dropped = rest + self.corked_bytes + self._endpoint.message_bytes_waiting
         self.unsent = 0
         self._uncork()

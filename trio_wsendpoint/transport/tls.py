@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, cast
 
 import trio
 
 from trio_wsendpoint.transport.one_task import OneTask
 from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.tls_stage import Stage, is_end
 from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["TLSTransport"]
@@ -28,24 +28,8 @@ CHUNK = 65536
 MAX_ANSWERS = 65536
 
 
-class _Stage(Enum):
-    """How far one end of TLS is; no stage leads back.
-
-    `HANDSHAKE`: the first one is not done.  `OPEN`: bytes go both ways.  `ENDED`: the peer's have
-    ended.  `FAILED`: nothing goes through any more.  `CLOSED`: we have closed it.
-    """
-
-    __hash__ = object.__hash__
-
-    HANDSHAKE = "in its handshake"
-    OPEN = "open"
-    ENDED = "ended by the peer"
-    FAILED = "failed"
-    CLOSED = "closed"
-
-
-_HANDSHAKE, _ENDED = _Stage.HANDSHAKE, _Stage.ENDED
-_FAILED, _CLOSED = _Stage.FAILED, _Stage.CLOSED
+_HANDSHAKE, _OPEN, _ENDED = Stage.HANDSHAKE, Stage.OPEN, Stage.ENDED
+_FAILED, _CLOSED = Stage.FAILED, Stage.CLOSED
 
 
 class TLSTransport(NonBlockingStream):
@@ -66,6 +50,7 @@ class TLSTransport(NonBlockingStream):
         "_failure",
         "_held",
         "_incoming",
+        "_left",
         "_outgoing",
         "_sending",
         "_stage",
@@ -95,6 +80,7 @@ class TLSTransport(NonBlockingStream):
             server_hostname=server_hostname,
         )
         self._backlog = b""  # ciphertext that `transport` has not taken
+        self._left = 0  # bytes of plaintext of a record that was read in part
         self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
         self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
         # TLS takes nothing of ours before the peer goes on with a handshake: set by `send_nowait`,
@@ -102,55 +88,59 @@ class TLSTransport(NonBlockingStream):
         self._waits_for_answer = False
         self._sending = OneTask("sending over this stream")
         # Moved by what meets it first: `do_handshake`, `receive_nowait`, `_fail`, `_end`.
-        self._stage = _Stage.HANDSHAKE
+        self._stage = Stage.HANDSHAKE
         self._failure: Exception | None = None  # why it is FAILED
 
     # ---- without waiting ---------------------------------------------------------------------
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the peer has sent, decrypted; `b""` at the end, None if none is here."""
-        self._check()
-        if self._stage is _ENDED:
-            return b""
+        if self._stage is not _OPEN:
+            self._check()
+            if self._stage is _ENDED:
+                return b""
         incoming, tls = self._incoming, self._tls
-        if not incoming.pending and not tls.pending() and not self._feed():
+        if not incoming.pending and not self._left and not self._feed():
             return None
         pieces: list[bytes] = []
+        self._left = 0
         try:
             while max_bytes > 0:
-                piece = tls.read(min(max_bytes, RECORD))
+                asked = min(max_bytes, RECORD)
+                piece = tls.read(asked)
                 if not piece:
                     self._stage = _ENDED
                     break
                 pieces.append(piece)
-                max_bytes -= len(piece)
-                if not incoming.pending and not tls.pending():
+                size = len(piece)
+                # A record of which there is more fills what was asked for.
+                self._left = tls.pending() if size == asked else 0
+                if not incoming.pending and not self._left:
                     break
-        except ssl.SSLWantReadError:
-            pass
+                max_bytes -= size
         except ssl.SSLError as error:
-            if _is_end(error):
-                self._stage = _ENDED
-            else:
-                self._fail(error)
+            self._note(error)
         if self._outgoing.pending or self._waits_for_answer:
             self._answer()
         if len(pieces) == 1:
             return pieces[0]
-        if not pieces and not self._has_ended:
+        if not pieces and not self._is_at(_ENDED):
             self._check()
             return None
         return b"".join(pieces)
 
-    @property
-    def _has_ended(self) -> bool:
-        """Whether the peer's bytes have ended."""
-        return self._stage is _ENDED
+    def _is_at(self, stage: Stage) -> bool:
+        # Another call has moved it perhaps, which a type checker does not see.
+        return self._stage is stage
 
-    @property
-    def _is_in_handshake(self) -> bool:
-        """Whether the first handshake is not done."""
-        return self._stage is _HANDSHAKE
+    def _note(self, error: ssl.SSLError) -> None:
+        """Note what TLS raised when it was read: there is no more for now, none at all, or ever."""
+        if isinstance(error, ssl.SSLWantReadError):
+            return
+        if is_end(error):
+            self._stage = _ENDED
+        else:
+            self._fail(error)
 
     def _feed(self) -> bool:
         """Give TLS what has come; return whether there was anything, the end included."""
@@ -178,7 +168,8 @@ class TLSTransport(NonBlockingStream):
 
         After less than all of `data`, what is given next must begin with the rest of it.
         """
-        self._check()
+        if self._stage is not _OPEN:
+            self._check()
         if self._backlog and not self._flush():
             return 0
         size = len(data)
@@ -236,7 +227,7 @@ class TLSTransport(NonBlockingStream):
         Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`; as the stream below.
         """
         self._check()
-        if self._incoming.pending or self._tls.pending() or self._has_ended:
+        if self._incoming.pending or self._left or self._is_at(_ENDED):
             await trio.lowlevel.checkpoint()
         else:
             await self._transport.wait_readable()
@@ -280,21 +271,21 @@ class TLSTransport(NonBlockingStream):
         """
         await trio.lowlevel.checkpoint()
         self._check()
-        while self._is_in_handshake:
+        while self._is_at(_HANDSHAKE):
             try:
                 self._tls.do_handshake()
-                self._stage = _Stage.OPEN
+                self._stage = Stage.OPEN
             except ssl.SSLWantReadError:
                 pass
             except ssl.SSLError as error:
                 self._fail(error)
                 self._check()
-            is_ready = not self._is_in_handshake
+            is_ready = not self._is_at(_HANDSHAKE)
             if is_ready and self._tls.server_side and self._tls.version() == "TLSv1.3":
                 break  # nothing waits but tickets for the next session, which go with the answer
             while not self._flush():
                 await self._transport.wait_writable()
-            while self._is_in_handshake and not self._feed():
+            while self._is_at(_HANDSHAKE) and not self._feed():
                 await self._transport.wait_readable()
 
     # ---- the other methods of a stream -------------------------------------------------------
@@ -383,10 +374,3 @@ class TLSTransport(NonBlockingStream):
         finally:
             self._stage = _CLOSED
             self._answers.wake()
-
-
-def _is_end(error: ssl.SSLError) -> bool:
-    """Tell whether the bytes have ended, with or without a word."""
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return True
-    return "UNEXPECTED_EOF_WHILE_READING" in str(error)  # older Pythons over OpenSSL 3

@@ -38,6 +38,16 @@ def python_command() -> list[str]:
     return [sys.executable, *options]
 
 
+def _start(lifeline: int, channel: int, sockets: Sequence[int]) -> subprocess.Popen[bytes]:
+    command = [*python_command(), "-m", "trio_wsendpoint.workers", str(lifeline), str(channel)]
+    # The child inherits that these signals are blocked: until it has said what each is to do, none
+    # that the whole group gets can kill it.
+    with blocked_signals():
+        return subprocess.Popen(  # noqa: S603 - this very program
+            command, stdin=subprocess.DEVNULL, pass_fds=[lifeline, channel, *sockets]
+        )
+
+
 class Child:
     """A worker's process, started.
 
@@ -46,27 +56,16 @@ class Child:
     """
 
     def __init__(self, orders: Orders, sockets: Sequence[int]) -> None:
-        lifeline, held = os.pipe()
-        channel, theirs = socket.socketpair()
-        try:
-            command = [*python_command(), "-m", "trio_wsendpoint.workers"]
-            with blocked_signals():
-                # With these signals blocked, as the child inherits it: until it has said what
-                # each is to do, none that the whole group gets can kill it.
-                process = subprocess.Popen(  # noqa: S603 - this very program
-                    [*command, str(lifeline), str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=[lifeline, theirs.fileno(), *sockets],
-                )
-        except BaseException:
-            os.close(held)
-            channel.close()
-            raise
-        finally:
-            os.close(lifeline)
-            theirs.close()
-        channel.setblocking(False)
-        self._process = process
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            lifeline, held = os.pipe()
+            theirs.callback(os.close, lifeline)
+            ours.callback(os.close, held)
+            channel, other = socket.socketpair()
+            theirs.enter_context(other)
+            ours.enter_context(channel)
+            channel.setblocking(False)
+            self._process = _start(lifeline, other.fileno(), sockets)
+            ours.pop_all()  # they are kept: see `close`
         self._lifeline = held
         self._reader = LineReader()
         self._unsent = b""

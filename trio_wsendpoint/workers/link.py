@@ -59,11 +59,12 @@ class Link:
         number = self._questions
         sending, receiving = trio.open_memory_channel[WorkersState](1)
         self._asked[number] = sending
-        try:
-            self.say(ask=number)
-            return await receiving.receive()
-        finally:
-            del self._asked[number]
+        with sending, receiving:
+            try:
+                self.say(ask=number)
+                return await receiving.receive()
+            finally:
+                del self._asked[number]
 
     async def _write(self) -> None:
         while True:

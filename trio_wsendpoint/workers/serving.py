@@ -48,7 +48,7 @@ def serve_workers(main: WorkerMain | str, **options: Unpack[WorkersOptions]) -> 
     Call it in the main thread, under `if __name__ == "__main__"`, and not inside `trio.run`.  It
     sets up the log unless the root logger has a handler.
 
-    Raises `ValueError` or `TypeError` for arguments; `RuntimeError` if it is called elsewhere;
+    Raises: `ValueError` or `TypeError` for arguments; `RuntimeError` if it is called elsewhere;
     `OSError`, which names the address, if it cannot be listened on; `WorkersFailed` if each of the
     first workers has failed before it was ready.
     """

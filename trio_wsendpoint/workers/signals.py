@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
+from typing import Any
 
 __all__ = ["HANDLED", "blocked_signals", "signal_pipe"]
 
 #: What the parent listens to; a worker must not be ended by one of them before it is ready.
-HANDLED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGCHLD,
+HANDLED: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGCHLD")
+    if hasattr(signal, name)  # Windows lacks some, and can import this
 )
+
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 @contextlib.contextmanager
@@ -41,9 +43,12 @@ def signal_pipe() -> Generator[socket.socket]:
         reading.setblocking(False)
         writing.setblocking(False)
         # What does not fit into the pipe is lost: its reader has some thousand signals to read.
+        before: dict[signal.Signals, _Handler] = {}
         before_fd = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-        before = {number: signal.signal(number, _ignore) for number in HANDLED}
         try:
+            for number in HANDLED:
+                before[number] = signal.getsignal(number)
+                signal.signal(number, _ignore)
             yield reading
         finally:
             for number, handler in before.items():

@@ -55,7 +55,10 @@ class Worker:
         """Serve `handler` on the shared sockets until this worker is told to stop; then drain.
 
         The parent is told that this worker is ready as soon as the server listens.  The options
-        and errors are those of `serve_endpoint`; `listen=` and a port are the parent's.
+        are those of `serve_endpoint`; `listen=` and a port are the parent's.
+
+        If cancelled: the connections are closed in order, within `Timeouts.grace` seconds.
+        Raises: as `serve_endpoint`.
         """
         given = {**options, "instruments": [*options.get("instruments", ()), self.metrics]}
         whole: ServeOptions = {**given, "listen": self.listen}  # type: ignore[typeddict-item]
@@ -68,7 +71,10 @@ class Worker:
         For a server that was started otherwise than by `serve`, with `listen=worker.listen` and
         `instruments=[worker.metrics]`.  Its connections are closed with 1012, each at a moment
         within `drain` seconds.  Returns when the server is closed, earlier if it was closed
-        otherwise.  If cancelled, the server stays as it is.
+        otherwise.
+
+        If cancelled: the server stays as it is, or goes on draining.
+        Raises: nothing.
         """
         self._servers.append(server)
         if not self._is_ready:
@@ -85,7 +91,11 @@ class Worker:
             await server.drain(over=self.drain, code=CloseCode.SERVICE_RESTART)
 
     async def wait_stopping(self) -> None:
-        """Wait until this worker is told to stop."""
+        """Wait until this worker is told to stop.
+
+        If cancelled: nothing changes.
+        Raises: nothing.
+        """
         await self._stopping.wait()
 
     async def fetch_state(self) -> WorkersState:
@@ -93,6 +103,9 @@ class Worker:
 
         The numbers of the other workers are up to a second old, more with some thousand
         connections.  Waits while the parent does not answer.
+
+        If cancelled: the answer is dropped.
+        Raises: nothing.
         """
         return await self._link.ask()
 
@@ -101,7 +114,11 @@ class Worker:
     async def run(self, main: WorkerMain, *arguments: str) -> None:
         """Run `main(self, *arguments)` to its end; SIGTERM tells it to stop.
 
-        A worker that is told to stop before it is ready is cancelled.  Raises what `main` raises.
+        The process of the worker calls this.  A worker that is told to stop before it is ready is
+        cancelled.
+
+        If cancelled: `main` is cancelled.
+        Raises: what `main` raises.
         """
         failure: BaseException | None = None
         try:

@@ -93,9 +93,7 @@ async def test_databases_share_nothing_with_history():
 
 
 @BOTH
-async def test_a_replica_is_no_server(server, make):
-    await trio.to_thread.run_sync(server.kill)
-    server.port = 0
+async def test_a_replica_is_no_server(make):
     with RedisServer(tcp=True) as master, RedisServer(appendonly="yes") as replica:
         await replica.acommand("REPLICAOF", "127.0.0.1", str(master.port))
         with pytest.RaisesGroup(
@@ -294,6 +292,29 @@ async def test_connections_that_are_cut_lose_nothing_with_history(server):
         assert not ear.all("gap")
 
 
+async def test_a_replica_that_lagged_and_was_promoted_is_a_gap():
+    with RedisServer(tcp=True, appendonly="yes") as master, RedisServer(appendonly="yes") as other:
+        one = streams(master)
+        async with running(one) as ear:
+            await follow(one, ear, "t")
+            kept = await publish(one, "t", "1", "2")
+            await other.acommand("REPLICAOF", "127.0.0.1", str(master.port))
+            with trio.fail_after(PATIENCE):
+                while int(await other.acommand("XLEN", "wsendpoint:{t}")) < 2:
+                    await trio.sleep(0.01)
+            await other.acommand("REPLICAOF", "NO", "ONE")
+            lost = await publish(one, "t", "3", "4")
+            await ear.until(lambda: "4" in ear.messages)
+            await trio.to_thread.run_sync(master.kill)
+            await other.acommand("CONFIG", "SET", "port", str(master.port))
+            await ups(ear, 2)
+            assert ear.all("gap") == [("gap", "t", "restarted", None)]
+            assert ear.all("following")[-1] == ("following", "t", kept)
+            await publish(one, "t", "5")
+            await ear.until(lambda: "5" in ear.messages)
+            assert reason_of(await one.read("t", after=lost)) == "restarted"
+
+
 # ---- others, and bounds ------------------------------------------------------------------------
 
 
@@ -356,3 +377,27 @@ async def test_publishing_where_nothing_runs(server):
         await one.read("t", last=1)
     async with running(one):
         assert await one.publish_many([]) == []
+
+
+@BOTH
+async def test_cancelled_at_any_step_it_leaves_nothing(server, make):
+    for steps in range(0, 120, 3):
+        one = make(server)
+        one.follow("t")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.run, Ear())
+            for _ in range(steps):
+                await trio.sleep(0)
+            nursery.start_soon(publish_if_it_runs, one)
+            await trio.sleep(0)
+            nursery.cancel_scope.cancel()
+    with trio.fail_after(PATIENCE):
+        while len((await server.acommand("CLIENT", "LIST")).splitlines()) > 1:
+            await trio.sleep(0.01)
+
+
+async def publish_if_it_runs(backplane: RedisBackplane) -> None:
+    try:
+        await publish(backplane, "t", "x")
+    except PublishFailed:
+        pass

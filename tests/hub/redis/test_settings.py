@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -80,3 +82,14 @@ def test_history_is_to_survive_unless_said_otherwise():
 def test_a_read_waits_less_than_an_answer_may_take(answer_timeout):
     settings = RedisSettings(url="redis://h", answer_timeout=answer_timeout)
     assert 0 < settings.block < answer_timeout
+
+
+def test_without_coredis_the_import_says_what_to_install():
+    source = (
+        "import sys; sys.modules['coredis'] = None\n"
+        "import trio_wsendpoint.hub\n"
+        "try: import trio_wsendpoint.hub.redis\n"
+        "except ImportError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60)
+    assert "pip install 'trio-wsendpoint[redis]'" in run.stdout, run.stderr

@@ -73,7 +73,7 @@ class RedisBackplane:
         answer_timeout: float = 2.0,
         publish_timeout: float = 5.0,
         queue_bytes: int = 8 * 1024 * 1024,
-        longest_wait: float = 2.0,
+        longest_wait: float = 0.5,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = RedisSettings(
@@ -143,6 +143,7 @@ class RedisBackplane:
                 return await read_after(link, history, topic, after, limit)
             return await read_last(link, history, topic, min(last or 0, limit))
         except (coredis.exceptions.RedisError, OSError) as error:
+            await trio.lowlevel.checkpoint_if_cancelled()  # it may be what coredis made of that
             raise BackplaneDown(str(tell(error, self.settings.address))) from error
 
     # ---- the connection ------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 from coredis.patterns.pubsub import PubSub
@@ -34,7 +34,8 @@ class ChannelFeed:
     def __init__(self) -> None:
         self._followed = Followed()
         self._subscribed: set[str] = set()  # over the present connection
-        self._news = Bell()
+        self._awaited: set[str] = set()  # the answers to these subscriptions are not read yet
+        self._news, self._answers = Bell(), Bell()
 
     def follow(self, topic: str) -> None:
         """Begin to deliver a topic."""
@@ -48,54 +49,60 @@ class ChannelFeed:
 
     async def run(self, link: Link, receiver: Receiver, up: Callable[[], None]) -> None:
         """Deliver until the link fails; call `up` when all topics are subscribed to."""
-        self._subscribed = set()
+        self._subscribed, self._awaited = set(), set()
         async with link.client.pubsub(
-            ignore_subscribe_messages=True,
             retry_policy=NoRetryPolicy(),
             subscription_timeout=link.settings.answer_timeout,
             max_idle_seconds=_IDLE,
         ) as pubsub:
             missed = [*self._followed.places]
-            await self._subscribe(link, pubsub, missed)
+            for start in range(0, len(missed), _CHUNK):
+                await self._subscribe(link, pubsub, missed[start : start + _CHUNK])
             up()
             if missed := [topic for topic in missed if topic in self._followed]:
                 receiver.gap(missed, "disconnected")
                 for topic in missed:
                     receiver.following(topic, None)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_subscribed, link, pubsub, receiver)
+                nursery.start_soon(self._keep_subscribed, link, pubsub)
                 while True:
-                    self._deliver(link, await pubsub.get_message(), receiver)
+                    self._take(link, as_dict(await pubsub.get_message()), receiver)
 
-    async def _keep_subscribed(self, link: Link, pubsub: PubSub[bytes], receiver: Receiver) -> None:
+    async def _keep_subscribed(self, link: Link, pubsub: PubSub[bytes]) -> None:
         """Subscribe to what is new, and unsubscribe from what is followed no more."""
         while True:
+            # What the server has sent before an answer is taken before it, too.
+            while self._awaited:
+                await self._answers.wait()
             if new := self._followed.new[:_CHUNK]:
                 await self._subscribe(link, pubsub, new)
-                for topic in new:
-                    if self._followed.begin(topic, ORIGIN):
-                        receiver.following(topic, None)
             elif gone := [one for one in self._subscribed if one not in self._followed][:_CHUNK]:
                 self._subscribed.difference_update(gone)
                 await pubsub.unsubscribe(*(link.names.key(topic) for topic in gone))
             else:
                 await self._news.wait()
 
-    async def _subscribe(
-        self, link: Link, pubsub: PubSub[bytes], topics: list[str] | tuple[str, ...]
-    ) -> None:
-        for start in range(0, len(topics), _CHUNK):
-            chunk = topics[start : start + _CHUNK]
-            self._subscribed.update(chunk)
-            await pubsub.subscribe(*(link.names.key(topic) for topic in chunk))
+    async def _subscribe(self, link: Link, pubsub: PubSub[bytes], topics: Sequence[str]) -> None:
+        self._subscribed.update(topics)
+        self._awaited.update(topics)
+        await pubsub.subscribe(*(link.names.key(topic) for topic in topics))
 
-    def _deliver(self, link: Link, message: object, receiver: Receiver) -> None:
-        what = as_dict(message)
+    def _take(self, link: Link, what: dict[object, object], receiver: Receiver) -> None:
+        """Take a message, or the answer to a subscription: with it a new topic begins."""
         channel, data = what.get("channel"), what.get("data")
-        if what.get("type") != "message" or not isinstance(channel, bytes):
+        if not isinstance(channel, bytes):
             return
         topic = link.names.topic(channel)
-        if topic not in self._followed or not isinstance(data, bytes):
+        if what.get("type") == "subscribe" and topic in self._awaited:
+            self._awaited.discard(topic)
+            self._answers.ring()
+            if self._followed.is_new(topic) and self._followed.begin(topic, ORIGIN):
+                receiver.following(topic, None)
+        elif what.get("type") == "message" and isinstance(data, bytes):
+            self._deliver(topic, data, receiver)
+
+    def _deliver(self, topic: str, data: bytes, receiver: Receiver) -> None:
+        if not self._followed.has_begun(topic):
             return
         try:
             sent = from_channel(topic, data)

@@ -184,6 +184,8 @@ async def hold(
             failure = failure or failures
             if others is not None:
                 raise others from None
+    # coredis makes an error of its own of a cancellation that comes while it connects.
+    await trio.lowlevel.checkpoint_if_cancelled()
     return tell(failure or LinkStale("the connection was given up"), settings.address)
 
 

@@ -106,4 +106,4 @@ async def _ask(link: Link, commands: list[Command]) -> list[Value]:
 
 
 def _is_id(id: str) -> bool:
-    return _ID.fullmatch(id) is not None and max(order(id)) < 2**64
+    return _ID.fullmatch(id) is not None and max(order(id)) < 2**63

@@ -102,6 +102,14 @@ class Followed:
         """The topics that have one, with it: a copy."""
         return dict(self._places)
 
+    def is_new(self, topic: str) -> bool:
+        """Tell whether a topic is followed and has no place yet."""
+        return topic in self._new
+
+    def has_begun(self, topic: str) -> bool:
+        """Tell whether a topic is followed and has its place."""
+        return topic in self._places
+
     def begin(self, topic: str, place: str) -> bool:
         """Give a topic its place; return False if it is not followed any more."""
         if topic not in self._new and topic not in self._places:

@@ -148,7 +148,7 @@ class StreamFeed:
         sizes: list[int] = []
         for key, rows in read_streams(answer):
             topic = link.names.topic(key)
-            if not rows or topic not in self._followed:
+            if not rows or not self._followed.has_begun(topic):
                 continue
             sizes.extend(sum(map(len, row.fields)) for row in rows)
             entries.extend(_entries(topic, self._epoch, rows))
