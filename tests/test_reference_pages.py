@@ -108,7 +108,7 @@ def texts_of_records(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
-        owner = ast.unparse(node.func.value)
+        owner = ast.unparse(node.func.value).lower()
         if node.func.attr not in LEVELS or not (owner.endswith("logger") or owner == "self"):
             continue
         for argument in node.args[:2]:
