@@ -70,7 +70,7 @@ def test_it_reads_as_h11_does(target, fields):
     usual, expected = read_usual(head), by_h11(head)
     if usual is not None:
         assert usual[:2] == expected
-        by_name = {}
+        by_name: dict[str, list[str]] = {}
         for name, value in expected[1]:
             by_name.setdefault(name.lower(), []).append(value)
         assert usual[2] == by_name
@@ -80,7 +80,9 @@ def test_it_reads_as_h11_does(target, fields):
 def test_any_value_is_read_as_h11_does(value):
     head = whole(b"/", [(b"Host", b"a"), (b"X", value)])
     if head is not None:
-        assert read_usual(head)[:2] == by_h11(head)
+        usual = read_usual(head)
+        assert usual is not None
+        assert usual[:2] == by_h11(head)
 
 
 @pytest.mark.parametrize(
