@@ -52,6 +52,7 @@ def by_h11(head):
         event = connection.next_event()
     except h11.RemoteProtocolError:
         return None
+    assert isinstance(event, h11.Request)
     items = [
         (name.decode(), value.decode("iso-8859-1")) for name, value in event.headers.raw_items()
     ]
