@@ -105,7 +105,8 @@ class Poller:
     async def wait(self, descriptor: int) -> None:
         """Wait until an event of `descriptor` was noted, or for `wake`, `remove` or `close`.
 
-        Raises `trio.BusyResourceError` if another task waits for it.
+        If cancelled: nothing has changed; if this task led, another one does.
+        Raises: `trio.BusyResourceError` if another task waits for it.
         """
         if descriptor in self._waiting:
             raise trio.BusyResourceError("another task waits to read from this socket")
