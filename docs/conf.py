@@ -43,6 +43,8 @@ python_maximum_signature_line_length = 80
 #: What the signatures of the reference name, and no page describes: type variables, and parts of
 #: the layers below that an app never makes.
 PRIVATE_TYPES = (
+    *("addressing.FdAddress", "addressing.SystemdAddress", "addressing.TCPAddress"),
+    "addressing.UnixAddress",
     *("connection.channels.T", "testing.runs.T", "testing.schedules.T"),
     *("connection.channels.Messages", "connection.sending.Sending", "connection.tasks.Tasks"),
     *("handshake.query.Query", "options.OptionGroup", "protocol.closing.Closing"),

@@ -8,8 +8,10 @@ field of its own.
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -26,6 +28,14 @@ class Sphinx(Protocol):
         ...
 
 
+HERE = Path(__file__).parent
+#: The public packages whose classes are described.
+PACKAGES = (
+    "trio_wsendpoint",
+    "trio_wsendpoint.testing",
+    "trio_wsendpoint.asgi",
+    "trio_wsendpoint.http",
+)
 REPOSITORY = "https://github.com/trio-wsendpoint/trio_wsendpoint/blob/main/"
 #: What a class of a private module says of where it is.
 PRIVATE = "trio_wsendpoint."
@@ -41,7 +51,22 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", hide_private_signature)
     app.connect("autodoc-process-bases", hide_private_bases)
     app.connect("source-read", link_to_repository)
+    app.connect("builder-inited", read_the_sources)
     return {"parallel_read_safe": True}
+
+
+def read_the_sources(_app: object) -> None:
+    """Tell Sphinx where the members of public classes stand, so that it keeps their order.
+
+    It looks into the module that a class names, which for ours only imports it.
+    """
+    # Not at the top: the checks of types run without Sphinx as well.
+    analyzer: Any = importlib.import_module("sphinx.pycode").ModuleAnalyzer
+    for package in PACKAGES:
+        folder = HERE.parent.joinpath(*package.split("."))
+        sources = [path.read_text() for path in sorted(folder.rglob("*.py"))]
+        source = "\n".join(sources).replace("from __future__ import annotations", "")
+        analyzer.cache["module", package] = analyzer.for_string(source, package)
 
 
 def process(  # noqa: D103 - Sphinx's own signature

@@ -150,16 +150,15 @@ def is_taken_as_bool(group: type, name: str) -> bool:
 def rows_of_group(group: type) -> Iterator[str]:
     """Yield the rows of a group: a missing text is a `KeyError`."""
     texts = TEXTS[group.__name__]
-    yield "| option | type | default | range | unit | at the limit, the peer sees | the app gets |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| option | default; type | unit | at the limit, the peer sees | the app gets |"
+    yield "|---|---|---|---|---|"
     types = inspect.get_annotations(group) or inspect.get_annotations(group.__mro__[1])
     for field in dataclasses.fields(group):
         text = texts[field.name]
+        values = f"`{type_of(types[field.name])}`, {range_of(group, field.name)}".rstrip(", ")
         cells = (
             f"`{field.name}`",
-            f"`{type_of(types[field.name])}`",
-            f"`{default_of(field)}`",
-            range_of(group, field.name),
+            f"`{default_of(field)}`; {values}",
             *(text[name] for name in ("unit", "peer", "app")),
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,11 +1,10 @@
-"""README.md and docs/ are true: their code runs, their tables are those of the library.
+"""README.md, and the two pages that begin where it ends, are true: their code runs.
 
 Each block of code of the README is run as a program of its own, with only the port changed.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import re
 import subprocess
@@ -21,9 +20,6 @@ from tests.examples.programs import PATIENCE, ROOT, running
 from trio_wsendpoint import (
     Connection,
     ConnectionLost,
-    Heartbeat,
-    Limits,
-    ServerLimits,
     Timeouts,
     connect_endpoint,
 )
@@ -43,12 +39,15 @@ def links_in(text: str) -> list[str]:
     return re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)\s]+)", text, re.MULTILINE)
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's blocks of code in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """Return the blocks of code in a language of a page."""
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-SERVE, CONNECT, ACCEPT, RUN, TEST, SANS_IO = blocks("python")
+SERVE, CONNECT, TEST = blocks("python")
+SERVE_AGAIN, RUN, ACCEPT = blocks("python", "docs/serving.md")
+[SANS_IO] = blocks("python", "docs/without-trio.md")
 
 
 def write(tmp_path: Path, source: str, *, name: str = "block.py") -> Path:
@@ -113,6 +112,10 @@ async def test_without_trio(tmp_path: Path) -> None:
     assert program.output == "text hello\n"
 
 
+def test_the_page_on_serving_begins_as_the_readme() -> None:
+    assert SERVE_AGAIN == SERVE
+
+
 def test_every_block_is_one_that_is_run_here() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"python", "sh"}
     assert len(re.findall(r"^ *```", README, re.MULTILINE)) == 2 * len(
@@ -134,30 +137,6 @@ def test_the_first_screen_has_what_it_is_and_how_to_begin() -> None:
 
 
 # ---- what it claims ----------------------------------------------------------------------------
-
-
-def value_of(text: str) -> float | None:
-    """Return what a default in the table stands for."""
-    if text == "none":
-        return None
-    number, _, unit = text.partition(" ")
-    return float(number) * {"": 1, "s": 1, "KiB": 1024, "MiB": 1024 * 1024}[unit]
-
-
-def test_the_defaults_are_those_of_the_options() -> None:
-    told = {
-        name: value_of(default)
-        for name, default in re.findall(
-            r"^\| `((?:Limits|Timeouts|Heartbeat|ServerLimits)\.\w+)` \| (.+?) \|",
-            README,
-            re.MULTILINE,
-        )
-    }
-    assert told == {
-        f"{group.__name__}.{field.name}": getattr(group(), field.name)
-        for group in (Limits, Timeouts, Heartbeat, ServerLimits)
-        for field in dataclasses.fields(group)
-    }
 
 
 def test_two_peers_that_only_send_are_parted_by_the_write_timeout() -> None:

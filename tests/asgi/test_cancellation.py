@@ -20,6 +20,11 @@ CLOSE = b"\x88\x80\0\0\0\0"
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await receive()
+        if scope["path"] == "/deny":
+            denial = "websocket.http.response"
+            await send({"type": f"{denial}.start", "status": 401, "headers": []})
+            await send({"type": f"{denial}.body", "body": b"no"})
+            return
         await send({"type": "websocket.accept"})
         while (event := await receive())["type"] == "websocket.receive":
             with contextlib.suppress(OSError):
@@ -27,9 +32,12 @@ async def app(scope, receive, send):
         return
     while (event := await receive()).get("more_body"):
         pass
-    await send(START)
+    await send({"type": "http.response.early_hint", "links": [b"</a.css>"]})
+    await send({**START, "trailers": True})
     await send(body(b"a" * 30_000, more_body=True))
     await send(body(b"b"))
+    await send({"type": "http.response.trailers", "headers": [(b"x", b"1")]})
+    assert (await receive())["type"] == "http.disconnect"
 
 
 def scenario_of(data: bytes):
@@ -71,8 +79,9 @@ def scenario_of(data: bytes):
     [
         GET + post(b"x" * 9000) + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
         request() + b"\x81\x81\0\0\0\0a" + CLOSE,
+        request().replace(b"GET / ", b"GET /deny "),
     ],
-    ids=["http", "websocket"],
+    ids=["http", "websocket", "denial"],
 )
 def test_nothing_is_left_wherever_a_server_is_struck(data) -> None:
     scenario = scenario_of(data)

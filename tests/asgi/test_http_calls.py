@@ -316,6 +316,92 @@ async def test_a_client_that_takes_nothing_is_given_up(autojump_clock) -> None:
     assert events == [{"type": "http.disconnect"}]
 
 
+TRAILERS = {"type": "http.response.trailers", "headers": [(b"X-Sum", b"1")]}
+ASKING = CLOSING.replace(b"\r\n\r\n", b"\r\nTE: trailers\r\n\r\n")
+
+
+def with_trailers(*more):
+    events = {**START, "trailers": True}, body(b"a", more_body=True), body(b"b"), *more
+    return sending(*events)
+
+
+async def test_trailers_follow_the_body() -> None:
+    second = {**TRAILERS, "headers": [(b"y", b"2")]}
+    came = await ask(with_trailers({**TRAILERS, "more_trailers": True}, second), ASKING)
+    assert came.endswith(b"1\r\na\r\n1\r\nb\r\n0\r\nx-sum: 1\r\ny: 2\r\n\r\n")
+
+
+async def test_trailers_are_offered_and_sent_to_those_alone_that_ask() -> None:
+    offers = []
+
+    async def app(scope, receive, send):
+        offers.append("http.response.trailers" in scope["extensions"])
+        await with_trailers(TRAILERS)(scope, receive, send)
+
+    assert b"x-sum" in await ask(app, ASKING)
+    assert (await ask(app)).endswith(b"1\r\nb\r\n0\r\n\r\n")
+    assert (await ask(app, b"GET / HTTP/1.0\r\nTE: trailers\r\n\r\n")).endswith(b"\r\n\r\nab")
+    assert offers == [True, False, False]
+
+
+async def test_trailers_that_never_come_cut_the_answer_off(caplog) -> None:
+    came = await ask(with_trailers(), ASKING)
+    assert came.endswith(b"1\r\nb\r\n")
+    assert "trailers follow" in caplog.records[-1].exc_text
+
+
+async def test_a_wrong_trailer_changes_nothing() -> None:
+    async def app(scope, receive, send):
+        with pytest.raises(RuntimeError, match="no answer has started"):
+            await send(TRAILERS)
+        await send({**START, "trailers": True})
+        with pytest.raises(RuntimeError):
+            await send(TRAILERS)
+        await send(body(b"a"))
+        with pytest.raises(RuntimeError, match="the body is complete"):
+            await send(body(b"b"))
+        for name in (b"Content-Length", b"set-cookie"):
+            with pytest.raises(ValueError, match="may not be a trailer"):
+                await send({**TRAILERS, "headers": [(name, b"1")]})
+        await send(TRAILERS)
+
+    assert (await ask(app, ASKING)).endswith(b"a\r\n0\r\nx-sum: 1\r\n\r\n")
+
+
+HINT = {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload", b"</b.js>"]}
+
+
+@pytest.mark.parametrize("events", [(HINT, START, BODY), (START, HINT, BODY)])
+async def test_hints_leave_before_the_answer(events) -> None:
+    came = await ask(sending(*events))
+    hints, _, answer = came.partition(b"\r\n\r\n")
+    assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>"
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_hints_to_a_client_of_1_0_are_dropped() -> None:
+    async def app(scope, receive, send):
+        assert "http.response.early_hint" not in scope["extensions"]
+        await sending(HINT, START, BODY)(scope, receive, send)
+
+    assert (await ask(app, b"GET / HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_wrong_hints_change_nothing() -> None:
+    async def app(scope, receive, send):
+        assert "http.response.early_hint" in scope["extensions"]
+        for links, error in (([1], TypeError), (b"x", TypeError), ([b"a\r\nX: b"], ValueError)):
+            with pytest.raises(error):
+                await send({**HINT, "links": links})
+        await send(START)
+        await send(body(b"a", more_body=True))
+        with pytest.raises(RuntimeError):
+            await send(HINT)
+        await send(BODY)
+
+    assert statuses(await ask(app)) == [200]
+
+
 # ---- what goes wrong -------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import signal
 import ssl
 
 import pytest
+import trio
 
 from tests.cli.helpers import command, read_until, running_command
 from tests.examples.programs import ROOT
@@ -57,8 +58,66 @@ async def test_a_handler_over_tls(tmp_path, monkeypatch, ca):
         assert await process.wait() == 130
 
 
+APPLICATION = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            event = await receive()
+            print(event["type"], flush=True)
+            kind = "failed" if {fails} else "complete"
+            await send({{"type": f"{{event['type']}}.{{kind}}", "message": "no database"}})
+            if event["type"] == "lifespan.shutdown":
+                return
+    if scope["type"] == "http":
+        await send({{"type": "http.response.start", "status": 200}})
+        await send({{"type": "http.response.body", "body": b"page of " + scope["path"].encode()}})
+    if scope["type"] == "websocket":
+        await send({{"type": "websocket.accept"}})
+        await send({{"type": "websocket.send", "text": "hello"}})
+        await receive()
+        await receive()
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "1", "--drain", "0"]])
+async def test_an_asgi_application(options, tmp_path):
+    (tmp_path / "asgi_of_a_test.py").write_text(APPLICATION.format(fails=False))
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    arguments = ("serve", "asgi_of_a_test:app", "--asgi", *ANY, *options)
+    async with running_command(*arguments, env=env) as process:
+        notes = await read_until(process.stderr, b"workers\n" if options else b"\n")
+        url = re.findall(rb"\* serving (\S+)", notes)[0].decode()
+        async with connect_endpoint(url) as connection:
+            assert await connection.receive() == "hello"
+        port = int(url.rstrip("/").rpartition(":")[2])
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        async with stream:
+            await stream.send_all(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = b"".join([piece async for piece in stream])
+        assert answer.endswith(b"page of /x\r\n0\r\n\r\n")
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 143
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "1"]])
+async def test_an_asgi_application_that_does_not_start(options, tmp_path):
+    (tmp_path / "asgi_that_fails.py").write_text(APPLICATION.format(fails=True))
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = await command("serve", "asgi_that_fails:app", "--asgi", *ANY, *options, env=env)
+    assert done.returncode not in {0, 143}
+    assert b"no database" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 async def test_usage():
-    for arguments in ([], ["a:b", "--echo"], ["nothing"], ["--echo", "--listen", "x"]):
+    for arguments in (
+        [],
+        ["a:b", "--echo"],
+        ["nothing"],
+        ["--echo", "--listen", "x"],
+        ["--echo", "--asgi"],
+        ["json:loads", "--asgi"],
+    ):
         done = await command("serve", *arguments)
         assert done.returncode == 2, (arguments, done.stderr)
         assert b"Traceback" not in done.stderr

@@ -52,6 +52,7 @@ def by_h11(head):
         event = connection.next_event()
     except h11.RemoteProtocolError:
         return None
+    assert isinstance(event, h11.Request)
     items = [
         (name.decode(), value.decode("iso-8859-1")) for name, value in event.headers.raw_items()
     ]
@@ -69,8 +70,9 @@ def test_it_reads_as_h11_does(target, fields):
         return
     usual, expected = read_usual(head), by_h11(head)
     if usual is not None:
+        assert expected is not None
         assert usual[:2] == expected
-        by_name = {}
+        by_name: dict[str, list[str]] = {}
         for name, value in expected[1]:
             by_name.setdefault(name.lower(), []).append(value)
         assert usual[2] == by_name
@@ -80,7 +82,9 @@ def test_it_reads_as_h11_does(target, fields):
 def test_any_value_is_read_as_h11_does(value):
     head = whole(b"/", [(b"Host", b"a"), (b"X", value)])
     if head is not None:
-        assert read_usual(head)[:2] == by_h11(head)
+        usual = read_usual(head)
+        assert usual is not None
+        assert usual[:2] == by_h11(head)
 
 
 @pytest.mark.parametrize(

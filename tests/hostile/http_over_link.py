@@ -13,6 +13,7 @@ from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.testing import memory_stream_pair
 
 __all__ = ["ServedOverLink"]
@@ -108,7 +109,9 @@ class Done:
     async def serve(self):
         while (head := await self.link.next_request()) is not None:
             self.heads.append(head)
-            await answer_request(Exchange(self.link, head), self.echo, peer=PEER, logger=LOGGER)
+            await answer_request(
+                HttpRequest(Exchange(self.link, head), peer=PEER), self.echo, logger=LOGGER
+            )
 
     async def echo(self, request):
         body = await request.read()

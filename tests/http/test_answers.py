@@ -1,8 +1,8 @@
 import pytest
 
-from trio_wsendpoint.handshake import Response
+from trio_wsendpoint.handshake import Headers, Response
 from trio_wsendpoint.http import BodyMismatch, HttpDate, answer_without_handler
-from trio_wsendpoint.http.answers import Answer
+from trio_wsendpoint.http.answers import Answer, check_trailers, early_hints
 
 
 def lines_of(answer):
@@ -149,3 +149,24 @@ def test_without_a_handler():
     for method, target in (("POST", "/"), ("OPTIONS", "/"), ("get", "/")):
         response = answer_without_handler(method, target)
         assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_trailers_follow_chunks_alone() -> None:
+    trailers = Headers({"X-Sum": "1"})
+    assert Answer(200).finish(trailers) == b"0\r\nX-Sum: 1\r\n\r\n"
+    assert Answer(200, length=0).finish(trailers) == b""
+    assert Answer(200, method="HEAD").finish(trailers) == b""
+
+
+def test_what_may_not_be_a_trailer() -> None:
+    check_trailers(Headers({"X-Sum": "1"}))
+    for name in ("Transfer-Encoding", "content-length", "Set-Cookie", "Trailer"):
+        with pytest.raises(ValueError, match="may not be a trailer"):
+            check_trailers(Headers({name: "1"}))
+
+
+def test_early_hints() -> None:
+    hints = early_hints(["</a>; rel=preload", "</b>"])
+    assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nLink: </b>\r\n\r\n"
+    with pytest.raises(ValueError, match="Link"):
+        early_hints(["a\nb"])

@@ -12,6 +12,7 @@ from trio_wsendpoint.addressing import Peer
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
 
 __all__ = ["serve_http"]
 
@@ -27,7 +28,9 @@ async def serve_http(handler, **options):
         async def serve(stream):
             link = HttpLink(stream, nursery=nursery, **options)
             while (head := await link.next_request()) is not None:
-                await answer_request(Exchange(link, head), handler, peer=PEER, logger=LOGGER)
+                await answer_request(
+                    HttpRequest(Exchange(link, head), peer=PEER), handler, logger=LOGGER
+                )
 
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         yield listeners[0].socket.getsockname()[1]

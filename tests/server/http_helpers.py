@@ -14,6 +14,7 @@ from trio_wsendpoint.http import HttpDate
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.testing import memory_stream_pair
 
 #: For tests of both forms of streams: `nonblocking` is True or False.
@@ -106,7 +107,7 @@ async def http_client(
 
     async def answer_one(exchange):
         found = await answer_request(
-            exchange, handler, peer=PEER, logger=LOGGER, heartbeat=heartbeat
+            HttpRequest(exchange, peer=PEER), handler, logger=LOGGER, heartbeat=heartbeat
         )
         if failures is not None:
             failures.append(found)

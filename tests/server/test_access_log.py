@@ -151,3 +151,25 @@ async def test_a_server(caplog: pytest.LogCaptureFixture, autojump_clock: object
     assert yes["bytes_received"] > 11
     assert found["/no"]["status"] == 403
     assert (found["/page"]["status"], found["/page"]["bytes_sent"]) == (200, 4)
+
+
+async def test_plain_requests(caplog: pytest.LogCaptureFixture, autojump_clock: object) -> None:
+    """The user that the handler found, the bytes of a body in chunks, and what the link refuses."""
+    caplog.set_level("INFO", "trio_wsendpoint.access")
+
+    async def page(request: Any) -> Response:
+        await request.read()
+        request.state = {"user": "ann"}
+        return Response(200, body="page")
+
+    chunked = b"POST /page HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serve_memory(echo, access_log=AccessLog("json"), http_handler=page) as served:
+        client = served.connect()
+        await client.send_all(chunked + b"5\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n")
+        await client.send_all(b"GET /bad HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n")
+        assert b" 400 " in await read_all(client)
+    first, second = (
+        json.loads(r.getMessage()) for r in caplog.records if r.name.endswith(".access")
+    )
+    assert (first["user"], first["status"], first["bytes_received"]) == ("ann", 200, 8)
+    assert (second["status"], second["path"]) == (400, None)

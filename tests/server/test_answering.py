@@ -20,6 +20,7 @@ from trio_wsendpoint.http import (
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.http_request import HttpRequest
 
 from .helpers import loud, only_error
 from .http_helpers import (
@@ -293,8 +294,8 @@ async def test_an_iterator_of_another_length(body, caplog, autojump_clock):
 async def test_the_caller_may_log(caplog, autojump_clock):
     async with link_and_client() as (link, client):
         await client.send(GET)
-        exchange = Exchange(link, await link.next_request())
-        error = await answer_request(exchange, raises, peer=PEER, logger=LOGGER, log_errors=False)
+        request = HttpRequest(Exchange(link, await link.next_request()), peer=PEER)
+        error = await answer_request(request, raises, logger=LOGGER, log_errors=False)
     assert isinstance(error, RuntimeError)
     assert loud(caplog) == []
 

@@ -12,6 +12,7 @@ from trio_wsendpoint.http import StreamedResponse
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.testing import Run, cancel_at_every_checkpoint
 
 from .http_helpers import GET, LOGGER, PEER, post
@@ -54,7 +55,7 @@ async def serve(stream, nursery):
     link = HttpLink(stream, nursery=nursery)
     try:
         while (head := await link.next_request()) is not None:
-            await answer_request(Exchange(link, head), echo, peer=PEER, logger=LOGGER)
+            await answer_request(HttpRequest(Exchange(link, head), peer=PEER), echo, logger=LOGGER)
     finally:
         with trio.CancelScope(shield=True):
             await link.aclose()

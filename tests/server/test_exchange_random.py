@@ -17,6 +17,7 @@ from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.server.answering import answer_request
 from trio_wsendpoint.server.exchange import Exchange
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.testing import Faults, memory_stream_pair
 
 from .http_helpers import LOGGER, PEER
@@ -118,9 +119,8 @@ async def talk(requests, pieces, *, nonblocking, seed, capacity):
         async def serve():
             while (head := await link.next_request()) is not None:
                 failure = await answer_request(
-                    Exchange(link, head),
+                    HttpRequest(Exchange(link, head), peer=PEER),
                     server.handle,
-                    peer=PEER,
                     logger=LOGGER,
                     heartbeat=heartbeat,
                 )

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Folder:
 def answer_to(url: str, data: bytes | None = None) -> str:
     """Return the body that a server gives to a plain request."""
     with urllib.request.urlopen(url, data, timeout=PATIENCE) as response:
-        return response.read().decode()
+        return str(response.read(), "utf-8")
 
 
 def test_there_are_twelve_steps() -> None:

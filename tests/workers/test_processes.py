@@ -17,7 +17,7 @@ import trio
 
 from tests.examples.programs import PATIENCE, ROOT
 from tests.workers.processes import Running, all_gone, is_alive, port_is_free, running
-from trio_wsendpoint import ConnectionClosed, connect_endpoint
+from trio_wsendpoint import ConnectionClosed, Timeouts, connect_endpoint
 
 pytestmark = [
     pytest.mark.component,
@@ -287,7 +287,9 @@ async def test_sockets_of_systemd(tmp_path: Path) -> None:
         )
         try:
             with trio.fail_after(PATIENCE):
-                async with connect_endpoint(f"ws://127.0.0.1:{port}/") as connection:
+                # It waits in the backlog until a worker is there.
+                url, patience = f"ws://127.0.0.1:{port}/", Timeouts(open=PATIENCE)
+                async with connect_endpoint(url, timeouts=patience) as connection:
                     await connection.send("through systemd's socket")
                     assert await connection.receive() == "through systemd's socket"
                 process.terminate()

@@ -12,7 +12,13 @@ import trio
 from trio_wsendpoint.asgi.calls import Call, CallSettings
 from trio_wsendpoint.asgi.http_call import HttpCall
 from trio_wsendpoint.asgi.lifespan import Application, Lifespan
-from trio_wsendpoint.asgi.scopes import HTTP_VERSION, Surroundings, http_scope, websocket_scope
+from trio_wsendpoint.asgi.scopes import (
+    HTTP_VERSION,
+    Surroundings,
+    http_extensions,
+    http_scope,
+    websocket_scope,
+)
 from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.asgi.websocket_call import WebSocketCall
 from trio_wsendpoint.connection.block_use import BlockUse
@@ -132,12 +138,16 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         Raises: what the application has raised, which the server logs and answers with 500.
         """
         call = HttpCall(request.exchange, self._settings)
+        extensions: dict[str, Any] = {
+            "trio_wsendpoint": {"peer": request.peer, "request": request},
+            **http_extensions(request.exchange.head),
+        }
         scope = http_scope(
             request,
             request.peer,
             request.local,
             self._around,
-            {"trio_wsendpoint": {"peer": request.peer, "request": request}},
+            extensions,
             is_secure=request.is_secure,
         )
         if not self._start(call, scope):

@@ -14,7 +14,16 @@ from typing import Any, TypeAlias, cast
 from trio_wsendpoint.handshake.headers import Headers
 from trio_wsendpoint.handshake.quoting import quoted
 
-__all__ = ["Event", "bytes_of", "flag_of", "headers_of", "status_of", "text_of", "type_of"]
+__all__ = [
+    "Event",
+    "bytes_of",
+    "flag_of",
+    "headers_of",
+    "links_of",
+    "status_of",
+    "text_of",
+    "type_of",
+]
 
 #: What goes between a server and an application; the specification has the keys.
 Event: TypeAlias = Mapping[str, Any]
@@ -94,6 +103,18 @@ def _pair(event: Event, pair: object) -> tuple[str, str]:
     if not isinstance(value, bytes):
         raise TypeError(f"{_name(event)}: the value of header {shown} is bytes, not {_kind(value)}")
     return name.decode("latin-1").lower(), value.decode("latin-1")
+
+
+def links_of(event: Event) -> tuple[str, ...]:
+    """Return the links of an early hint, as a Link header has each of them."""
+    given: object = event.get("links", ())
+    if not _is_list(given):
+        raise _wrong(event, "links", "an iterable of bytes", given)
+    links = list(cast("Iterable[object]", given))
+    for link in links:
+        if not isinstance(link, bytes):
+            raise TypeError(f'{_name(event)}: each of "links" is bytes, not {_kind(link)}')
+    return tuple(link.decode("latin-1") for link in cast("list[bytes]", links))
 
 
 def bytes_of(event: Event, key: str) -> bytes | bytearray | memoryview:

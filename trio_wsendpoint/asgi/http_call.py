@@ -14,7 +14,14 @@ import trio
 from trio_wsendpoint.asgi.calls import Call, CallSettings
 from trio_wsendpoint.asgi.errors import ClientDisconnected
 from trio_wsendpoint.asgi.events import Event
-from trio_wsendpoint.asgi.http_course import Head, HttpCourse, HttpPhase, Piece
+from trio_wsendpoint.asgi.http_course import (
+    Head,
+    Hints,
+    HttpCourse,
+    HttpPhase,
+    Piece,
+    Trailers,
+)
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
@@ -125,6 +132,10 @@ class HttpCall(Call):
             await self._write(step, before)
         elif isinstance(step, Head):
             await self._start(step, before)
+        elif isinstance(step, Trailers):
+            await self._write(step, before)
+        elif isinstance(step, Hints):
+            await self._hint(step)
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -138,11 +149,22 @@ class HttpCall(Call):
             self._course.take_back(before)
             raise
 
-    async def _write(self, piece: Piece, before: HttpPhase) -> None:
-        exchange = self._exchange
-        data = bytes(piece.data) if isinstance(piece.data, memoryview) else piece.data
+    async def _hint(self, hints: Hints) -> None:
         try:
-            await (exchange.finish(data) if piece.is_last else exchange.write(data))
+            await self._exchange.hint(hints.links)
+        except ClientGone:
+            self.lose()
+            self._check_client()
+
+    async def _write(self, step: Piece | Trailers, before: HttpPhase) -> None:
+        exchange = self._exchange
+        try:
+            if isinstance(step, Trailers):
+                await exchange.finish(trailers=step.headers)
+            elif step.is_last:
+                await exchange.finish(step.data)
+            else:
+                await exchange.write(step.data)
         except ClientGone:
             self._course.take_back(before)
             self.lose()

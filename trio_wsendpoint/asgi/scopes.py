@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 from trio_wsendpoint.addressing.peer import Peer, SocketAddress
 from trio_wsendpoint.asgi.tls import tls_extension
 from trio_wsendpoint.handshake.http import Request
+from trio_wsendpoint.http import RequestHead
 
-__all__ = ["Scope", "Surroundings", "http_scope", "websocket_scope"]
+__all__ = ["Scope", "Surroundings", "http_extensions", "http_scope", "websocket_scope"]
 
 Scope: TypeAlias = dict[str, Any]
 
@@ -57,6 +58,19 @@ def http_scope(
     scope["method"] = request.method
     scope["scheme"] = "https" if _is_secure(peer, is_secure) else "http"
     return scope
+
+
+def http_extensions(head: RequestHead) -> dict[str, Any]:
+    """Return the extensions that an answer to this request may use: hints, and trailers.
+
+    HTTP/1.0 has neither; trailers are for a client that says that it reads them.
+    """
+    if head.request.http_version != "1.1":
+        return {}
+    offers: dict[str, Any] = {"http.response.early_hint": {}}
+    if head.takes_trailers:
+        offers["http.response.trailers"] = {}
+    return offers
 
 
 def websocket_scope(

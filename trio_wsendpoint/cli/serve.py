@@ -1,4 +1,4 @@
-"""`trio-wsendpoint serve`: a handler from a module, or an echo, until a signal ends it."""
+"""`trio-wsendpoint serve`: a handler or an application of a module, or an echo, until a signal."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import os
 import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import trio
 
+from trio_wsendpoint.asgi import Application, AsgiServeOptions, serve_asgi
 from trio_wsendpoint.cli.outcome import UsageFault
 from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.stopping import Stop
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.access_log import AccessLog
-from trio_wsendpoint.server.server import Handler
+from trio_wsendpoint.server.server import EndpointServer, Handler
 from trio_wsendpoint.server.serving import serve_endpoint
 from trio_wsendpoint.server.settings import ServeOptions
 
@@ -41,9 +43,13 @@ DEFAULT_LISTEN = ("tcp:localhost:8765",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What to serve, and where: addresses as `tcp:0.0.0.0:8765`."""
+    """What to serve, and where: addresses as `tcp:0.0.0.0:8765`.
 
-    handler: Handler
+    `is_asgi`: the handler is an ASGI application.
+    """
+
+    handler: Handler | Application
+    is_asgi: bool = False
     listen: Sequence[str] = DEFAULT_LISTEN
     context: ssl.SSLContext | None = None
     grace: float = 10.0
@@ -97,14 +103,14 @@ async def serve(serving: Serving, output: Output, stop: Stop) -> bool:
     Returns whether a file of the program has changed, if it is told to look: then the program is
     to be started again.
 
-    Raises `OSError` for an address that cannot be listened on, and `UsageFault` for a handler or
-    an address that is none.
+    Raises `OSError` for an address that cannot be listened on, `UsageFault` for a handler or an
+    address that is none, and `LifespanError` for an ASGI application that does not start or end.
     """
     leaving = trio.Event()
     is_changed = False
     async with trio.open_nursery() as nursery:
         try:
-            server_manager = serve_endpoint(serving.handler, **_options(serving))
+            server_manager = _server_of(serving)
         except (TypeError, ValueError) as error:
             raise UsageFault(str(error)) from error
         async with server_manager as server:
@@ -119,6 +125,13 @@ async def serve(serving: Serving, output: Output, stop: Stop) -> bool:
                 output.note(f"closing {count} connection{'' if count == 1 else 's'} in order")
         nursery.cancel_scope.cancel()
     return is_changed
+
+
+def _server_of(serving: Serving) -> AbstractAsyncContextManager[EndpointServer]:
+    if serving.is_asgi:
+        options = cast("AsgiServeOptions", _options(serving))
+        return serve_asgi(cast("Application", serving.handler), **options)
+    return serve_endpoint(cast("Handler", serving.handler), **_options(serving))
 
 
 def _options(serving: Serving) -> ServeOptions:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from trio_wsendpoint.asgi import Application, AsgiApp, LifespanError
 from trio_wsendpoint.cli.outcome import Outcome, Status, UsageFault
 from trio_wsendpoint.cli.output import Output
 from trio_wsendpoint.cli.serve import DEFAULT_LISTEN, echo, find_handler, server_context
@@ -17,7 +19,7 @@ from trio_wsendpoint.server.access_log import AccessLog
 from trio_wsendpoint.server.settings import ServeOptions
 from trio_wsendpoint.workers import ParentPhase, Worker, WorkersState, serve_workers
 
-__all__ = ["Fleet", "main", "serve_fleet"]
+__all__ = ["Fleet", "main", "main_asgi", "serve_fleet"]
 
 _STATUSES = {signal.SIGINT: Status.INTERRUPTED, signal.SIGTERM: Status.TERMINATED}
 
@@ -26,11 +28,13 @@ _STATUSES = {signal.SIGINT: Status.INTERRUPTED, signal.SIGTERM: Status.TERMINATE
 class Fleet:
     """What several workers serve: `handler` as MODULE:HANDLER, None for an echo; `tls` as files.
 
+    `is_asgi`: the handler is an ASGI application; each worker runs its lifespan.
     `access`: the format of the access log, None for none.
     """
 
     handler: str | None
     workers: int
+    is_asgi: bool = False
     listen: Sequence[str] = DEFAULT_LISTEN
     tls: str | None = None
     grace: float = 10.0
@@ -51,10 +55,15 @@ def serve_fleet(fleet: Fleet, output: Output) -> Outcome:
     teller = _Teller(fleet, output)
     try:
         ended_by = serve_workers(
-            "trio_wsendpoint.cli.workers:main",
+            f"trio_wsendpoint.cli.workers:{'main_asgi' if fleet.is_asgi else 'main'}",
             workers=fleet.workers,
             listen=fleet.listen,
-            arguments=[fleet.handler or "", fleet.tls or "", str(fleet.grace), fleet.access or ""],
+            arguments=[
+                fleet.handler or "",
+                fleet.tls or "",
+                str(fleet.grace),
+                fleet.access or "",
+            ],
             drain=fleet.drain,
             stop=fleet.drain + fleet.grace + 5.0,
             log=fleet.log,
@@ -67,18 +76,42 @@ def serve_fleet(fleet: Fleet, output: Output) -> Outcome:
 
 async def main(worker: Worker, handler: str, tls: str, grace: str, access: str) -> None:
     """Serve in one worker; a fault of usage ends it with a line."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    with _telling():
+        found = find_handler(handler) if handler else echo
+        await worker.serve(found, **_options(tls, grace, access))
+
+
+async def main_asgi(worker: Worker, app: str, tls: str, grace: str, access: str) -> None:
+    """Serve an ASGI application in one worker, as `main`; so does one that does not start."""
+    with _telling():
+        options = _options(tls, grace, access)
+        try:
+            application = AsgiApp(cast("Application", find_handler(app)))
+        except TypeError as error:
+            raise UsageFault(str(error)) from None
+        async with application as asgi:
+            options["process_request"] = asgi.opening
+            options["http_handler"] = asgi.http
+            await worker.serve(asgi.websocket, **options)
+
+
+def _options(tls: str, grace: str, access: str) -> ServeOptions:
     options: ServeOptions = {"timeouts": Timeouts(grace=float(grace))}
     if access:
         options["access_log"] = AccessLog(cast("Literal['common', 'json']", access))
+    if tls:
+        options["ssl_context"] = server_context(tls)
+    return options
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     try:
-        found = find_handler(handler) if handler else echo
-        if tls:
-            options["ssl_context"] = server_context(tls)
-    except UsageFault as error:
+        yield
+    except (UsageFault, LifespanError) as error:
         raise SystemExit(f"! {error}") from None
-    await worker.serve(found, **options)
 
 
 class _Teller:

@@ -8,7 +8,7 @@ reason phrase of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import TypeAlias
 
@@ -19,7 +19,16 @@ from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.refusal import upgrade_required
 from trio_wsendpoint.http.errors import BodyMismatch
 
-__all__ = ["Answer", "Buffer", "HttpDate", "answer_without_handler", "has_body"]
+__all__ = [
+    "NO_TRAILERS",
+    "Answer",
+    "Buffer",
+    "HttpDate",
+    "answer_without_handler",
+    "check_trailers",
+    "early_hints",
+    "has_body",
+]
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -30,6 +39,14 @@ _OURS = frozenset(
 )
 
 
+# RFC 9110 section 6.5.1: what must be known before the body, or is for the next hop alone.
+_NOT_TRAILERS = _OURS | {
+    *("authorization", "cache-control", "content-encoding", "content-range", "content-type"),
+    *("date", "expires", "host", "location", "set-cookie", "te", "upgrade", "vary"),
+    *("www-authenticate",),
+}
+#: Behind nearly every body.
+NO_TRAILERS = Headers()
 # Of a Content-Length: any size.
 _MAX_DIGITS = 18
 
@@ -133,13 +150,36 @@ class Answer:
             self._left -= len(piece)
         return piece
 
-    def finish(self) -> bytes:
-        """Return the end of the body; raises `BodyMismatch` if it is shorter than declared."""
+    def finish(self, trailers: Headers = NO_TRAILERS) -> bytes:
+        """Return the end of the body, and `trailers`, which only a body in chunks can have.
+
+        Raises `BodyMismatch` if the body is shorter than declared.
+        """
         if not self._has_body:
             return b""
         if self._left:
             raise BodyMismatch(f"{self._left} bytes fewer than declared")
-        return b"0\r\n\r\n" if self.is_chunked else b""
+        if not self.is_chunked:
+            return b""
+        lines = [f"{name}: {value}\r\n" for name, value in trailers.items()]
+        return "".join(["0\r\n", *lines, "\r\n"]).encode("iso-8859-1")
+
+
+def check_trailers(trailers: Headers) -> None:
+    """Raise `ValueError` for a header that is no trailer (RFC 9110 section 6.5.1)."""
+    for name in trailers:
+        if name in _NOT_TRAILERS:
+            raise ValueError(f"the header {quoted(name)} may not be a trailer")
+
+
+def early_hints(links: Iterable[str]) -> bytes:
+    """Return a 103 (RFC 8297) with a Link header for each of `links`.
+
+    Raises `ValueError` for what may not go on the wire.
+    """
+    headers = Headers([("Link", link) for link in links])
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    return "".join(["HTTP/1.1 103 Early Hints\r\n", *lines, "\r\n"]).encode("iso-8859-1")
 
 
 def has_body(status: int, method: str) -> bool:

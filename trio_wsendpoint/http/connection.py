@@ -24,10 +24,10 @@ What it promises:
 
 from __future__ import annotations
 
-from trio_wsendpoint.handshake.headers import HeaderItems
+from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.writing import serialize_response
-from trio_wsendpoint.http.answers import Answer, Buffer, HttpDate
+from trio_wsendpoint.http.answers import NO_TRAILERS, Answer, Buffer, HttpDate
 from trio_wsendpoint.http.deadlines import Deadlines
 from trio_wsendpoint.http.errors import BodyMismatch, OutOfTime, WrongOrder
 from trio_wsendpoint.http.heads import RequestHead
@@ -242,15 +242,15 @@ class HttpConnection:
         """
         return self._started().write(data)
 
-    def finish(self, now: float) -> bytes:
-        """Return the end of the answer; the next request is next.
+    def finish(self, now: float, trailers: Headers = NO_TRAILERS) -> bytes:
+        """Return the end of the answer, `trailers` behind its chunks; the next request is next.
 
         Raises `WrongOrder` without a start, and `BodyMismatch` if bytes are missing: then the
         connection is closed, and what is missing stays missing, so that the client sees it.
         """
         answer = self._started()
         try:
-            end = answer.finish()
+            end = answer.finish(trailers)
         except BodyMismatch:
             self.close()
             raise

@@ -69,6 +69,12 @@ class RequestHead:
         return is_current and "close" not in self.options and "upgrade" not in self.fields
 
     @property
+    def takes_trailers(self) -> bool:
+        """Whether the client reads what follows a body in chunks (RFC 9110 section 10.1.4)."""
+        values = self.fields.get("te", ())
+        return any("trailers" in value.lower().replace(" ", "").split(",") for value in values)
+
+    @property
     def is_opening(self) -> bool:
         """Whether this means to open a WebSocket: a GET that says so, correctly or not.
 

@@ -65,7 +65,7 @@ class Endpoint:
     `limits`: of its fields `message_size`, `fragments` and `fragment_size` count here.
     `extension`: what the handshake has negotiated.
     `hold_end`: keep the peer's close or violation, in its place in the stream, until
-    `release_end()`: for an owner that queues messages between this endpoint and the application.
+    `release_end()`: for an owner that queues messages between this endpoint and the app.
     `random_bytes(n)`: where masks and ping payloads come from.
     """
 

@@ -8,7 +8,7 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Request
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.server.access_log import AccessRecord
-from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.http_request import HttpRequest
 from trio_wsendpoint.server.settings import AcceptSettings, ServeSettings
 
 __all__ = ["write_connection", "write_refusal", "write_request"]
@@ -37,21 +37,20 @@ def write_connection(connection: Connection, settings: ServeSettings) -> None:
     settings.access_log.write(record)
 
 
-def write_request(
-    exchange: Exchange, peer: Peer, state: object, seconds: float, settings: AcceptSettings
-) -> None:
+def write_request(request: HttpRequest, seconds: float, settings: AcceptSettings) -> None:
     """Write the line of a plain request, if there is an access log and an answer has begun."""
+    exchange = request.exchange
     log = settings.access_log if isinstance(settings, ServeSettings) else None
     if log is None or exchange.status is None:
         return
     record = AccessRecord(
-        request=exchange.head.request,
-        peer=peer,
-        state=state,
+        request=request,
+        peer=request.peer,
+        state=request.state,
         status=exchange.status,
         ended=settings.wall_clock(),
         duration=seconds,
-        bytes_received=exchange.head.framing.length,
+        bytes_received=exchange.received,
         bytes_sent=exchange.size,
     )
     log.write(record)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import trio
 
-from trio_wsendpoint.addressing import Peer, SocketAddress
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.handshake.errors import BadRequest
@@ -35,21 +34,17 @@ _LATE = Response(503, body="the answer took too long\n")
 
 
 async def answer_request(
-    exchange: Exchange,
+    request: HttpRequest,
     handler: HttpHandler,
     *,
-    peer: Peer,
-    local: SocketAddress | None = None,
-    state: Any = None,
-    is_secure: bool = False,
     logger: Logger,
     heartbeat: HeartbeatTask | None = None,
     log_errors: bool = True,
 ) -> Exception | None:
-    """Let `handler` answer the request of `exchange`; return what it failed with, if it did.
+    """Let `handler` answer `request`; return what it failed with, if it did.
 
-    `peer`, `local`, `state`, `is_secure`: for its `HttpRequest`.  `heartbeat`: the server's.
-    Afterwards the exchange is complete, or the link is about to end: go on with `next_request`.
+    `heartbeat`: the server's.  Afterwards the exchange of the request is complete, or the link is
+    about to end: go on with `next_request`.
 
     * A `BadRequest` that the handler raises is the answer: those of its `read()`, `Unauthorized`.
     * Anything else that it raises, or returns instead of a response, is a 500, logged once as an
@@ -61,7 +56,7 @@ async def answer_request(
 
     If cancelled, so is the handler, and the connection is closed.
     """
-    request = HttpRequest(exchange, peer=peer, local=local, state=state, is_secure=is_secure)
+    exchange = request.exchange
     try:
         failure = await _answer(exchange, handler, request, heartbeat)
         if failure is not None:

@@ -7,15 +7,16 @@ waited for in addition.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from enum import Enum
 
 import trio
 
 from trio_wsendpoint.handshake.errors import BadRequest
-from trio_wsendpoint.handshake.headers import HeaderItems
+from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.http import Phase, RequestHead, WrongOrder
-from trio_wsendpoint.http.answers import Buffer
+from trio_wsendpoint.http.answers import NO_TRAILERS, Buffer, check_trailers, early_hints
 from trio_wsendpoint.server.http_link import HttpLink
 
 __all__ = ["AnswerPhase", "Exchange"]
@@ -37,10 +38,20 @@ class Exchange:
     or wait for, the client's end.  `phase` tells how far the answer is.  After it is complete
     the link may go on with the next request, whether or not the body was read: what is left of it
     is dropped.  `status` is the answer's, None before one has begun; `size` is how many bytes of
-    its body the app has given.
+    its body the app has given, `received` how many of the request's body it has read.
     """
 
-    __slots__ = ("_held", "_own_errors", "_scope", "head", "link", "phase", "size", "status")
+    __slots__ = (
+        "_held",
+        "_own_errors",
+        "_scope",
+        "head",
+        "link",
+        "phase",
+        "received",
+        "size",
+        "status",
+    )
 
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
@@ -48,6 +59,7 @@ class Exchange:
         self.phase = AnswerPhase.NOTHING
         self.status: int | None = None
         self.size = 0
+        self.received = 0
         self._held: tuple[Response, int | None] | None = None  # of the answer, while it is HELD
         self._own_errors: list[BadRequest] = []
         self._scope: trio.CancelScope | None = None  # whose deadline ends when the answer begins
@@ -123,6 +135,7 @@ class Exchange:
         data = link.http.read_body(trio.current_time())
         if data is None and link.lost is not None:
             raise link.lost
+        self.received += len(data or b"")
         if was_full:
             link.wake()  # a task that waits for the client's end reads on
         return data
@@ -170,18 +183,38 @@ class Exchange:
         await self.link.breathe()
         await self.link.write(lambda: self._encode(data))
 
-    async def finish(self, data: Buffer = b"") -> None:
-        """Write `data`, the last bytes of the body, and the end of the answer.
+    async def hint(self, links: Iterable[str]) -> None:
+        """Write a 103 (RFC 8297) with `links`, as `</style.css>; rel=preload`.
 
-        Raises as `write`, and `BodyMismatch` if bytes are missing: then the connection is closed,
-        and what is missing stays missing, so that the client sees it.
+        Does nothing for a client of HTTP/1.0, which knows no such answer.  Raises `WrongOrder`
+        once the head has left, `ValueError` for a link that may not go on the wire, and
+        `ClientGone`.  If cancelled, nothing was written.
         """
         await self.link.breathe()
+        if self.phase is not AnswerPhase.NOTHING and self.phase is not AnswerPhase.HELD:
+            raise WrongOrder(f"hints come before the answer: it is {self.phase.value}")
+        data = early_hints(links)
+        if self.head.request.http_version == "1.1":
+            await self.link.write(lambda: data)
+
+    async def finish(self, data: Buffer = b"", trailers: Headers | None = None) -> None:
+        """Write `data`, the last bytes of the body, and the end of the answer.
+
+        `trailers` follow a body in chunks, if the client has said `TE: trailers`; they are dropped
+        otherwise.  Raises as `write`, `ValueError` for a header that is no trailer, and
+        `BodyMismatch` if bytes are missing: then the connection is closed, and what is missing
+        stays missing, so that the client sees it.
+        """
+        await self.link.breathe()
+        if trailers is not None:
+            check_trailers(trailers)
 
         def make() -> bytes:
             encoded = self._encode(data)
             self.phase = AnswerPhase.COMPLETE
-            return encoded + self.link.http.finish(trio.current_time())
+            kept = trailers if trailers and self.head.takes_trailers else NO_TRAILERS
+            end = self.link.http.finish(trio.current_time(), kept)
+            return encoded + end
 
         try:
             await self.link.write(make)

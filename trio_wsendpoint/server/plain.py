@@ -65,21 +65,23 @@ class PlainRequests:
         except BadRequest as error:
             await link.refuse(error)
             return
-        exchange, began = Exchange(link, head), trio.current_time()
-        client = self._client
-        failure = await answer_request(
-            exchange,
-            handler or self._answer_without,
+        client, began = self._client, trio.current_time()
+        request = HttpRequest(
+            Exchange(link, head),
             peer=ends.peer,
             local=ends.local,
             is_secure=client.scheme == "https" if client else self._finder.is_secure,
+        )
+        failure = await answer_request(
+            request,
+            handler or self._answer_without,
             logger=self._logger,
             heartbeat=self._host.heartbeat,
             log_errors=is_logged,
         )
         if failure is not None:
             self._host.fail(failure)
-        write_request(exchange, ends.peer, None, trio.current_time() - began, settings)
+        write_request(request, trio.current_time() - began, settings)
         self._finder.forget()
 
     async def refuse(self, head: RequestHead) -> HandshakeError:

@@ -1,4 +1,4 @@
-"""The pings of the application that wait for their pongs, and the last round trip."""
+"""The pings of the app that wait for their pongs, and the last round trip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PingEnd(Enum):
 
 
 class Ping:
-    """A ping of the application: when it left, and what became of it.
+    """A ping of the app: when it left, and what became of it.
 
     `started`: when it left, in seconds; `inf` until then.  `later`: the payload of the last ping
     that left after it, or its own.  `end`: what became of it; set by `settle`, and read by the

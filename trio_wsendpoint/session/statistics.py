@@ -31,7 +31,7 @@ __all__ = [
 class TrafficStatistics:
     """What has gone over one connection, or over all those of a server; sizes in bytes.
 
-    `messages_*`: what the application sent and was given.  `bytes_*`: what went over the stream.
+    `messages_*`: what the app sent and was given.  `bytes_*`: what went over the stream.
     `frames_*`: frames that left and came, `control_frames_*` how many of these were control
     frames, `pings_*` and `pongs_*` pings and pongs among them.
     `payload_*`: payload of messages, before it was compressed and after it was inflated;

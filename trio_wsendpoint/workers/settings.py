@@ -29,7 +29,7 @@ class WorkersOptions(TypedDict, total=False):
     `arguments`: texts that `main` is called with, after the worker.
     `drain`: a worker that stops tells its connections 1012, each at a moment within this time.
     `stop`: a worker that has not ended so long after it was told to is killed; by default 15 s
-    after `drain`.
+    after `drain`.  Its handlers need `Timeouts.grace` of that when the drain is over.
     `ready`: a worker that does not serve after this time is killed.
     `settle`: new workers of a roll are watched so long before the old ones are told to stop.
     `backoff`: how long until a worker that has failed is replaced; its `healthy` is how long a

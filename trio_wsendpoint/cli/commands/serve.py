@@ -35,12 +35,14 @@ __all__ = ["serve_command"]
     examples=(
         "--echo",
         "app:handle --listen tcp:0.0.0.0:8765 --tls cert.pem:key.pem",
+        "app:app --asgi --listen tcp:0.0.0.0:8000",
         "app:handle --workers 4 --listen tcp:0.0.0.0:8765  (SIGHUP: start new ones)",
         "app:handle --reload                         (while you write app.py)",
     ),
 )
 @click.argument("handler", required=False, metavar="[MODULE:HANDLER]")
 @click.option("--echo", "is_echo", is_flag=True, help="Send back each message.")
+@click.option("--asgi", "is_asgi", is_flag=True, help="HANDLER is an ASGI application.")
 @click.option(
     "--listen",
     multiple=True,
@@ -69,6 +71,8 @@ __all__ = ["serve_command"]
 def serve_command(handler: str | None, **given: Any) -> int:
     """Serve `async def HANDLER(connection)` of MODULE until Ctrl-C or SIGTERM.
 
+    With --asgi HANDLER is an ASGI application that runs on Trio, as of Starlette or FastAPI.
+
     The first signal closes all connections in order, a second one at once. With --workers SIGHUP
     replaces every worker by a new one.
     """
@@ -80,12 +84,15 @@ def _serve(handler: str | None, given: dict[str, Any]) -> int:
     output = telling.output(Screen.of_process())
     if (handler is None) is not given["is_echo"]:
         raise UsageFault("give MODULE:HANDLER or --echo, one of them")
+    if given["is_asgi"] and handler is None:
+        raise UsageFault("--asgi wants MODULE:APPLICATION, as app:app")
     if given["workers"] is not None:
         return _serve_fleet(handler, given, telling, output)
     if given["log"] is not None:
         raise UsageFault("--log is for --workers: the log of one process is its stderr")
     serving = Serving(
         handler=echo if handler is None else find_handler(handler),
+        is_asgi=given["is_asgi"],
         listen=given["listen"] or DEFAULT_LISTEN,
         context=None if given["tls"] is None else server_context(given["tls"]),
         grace=given["grace"],
@@ -116,6 +123,7 @@ def _serve_fleet(
         raise UsageFault("--max-time is for one process: end --workers with SIGTERM")
     fleet = Fleet(
         handler=handler,
+        is_asgi=given["is_asgi"],
         workers=given["workers"],
         listen=given["listen"] or DEFAULT_LISTEN,
         tls=given["tls"],

@@ -73,7 +73,7 @@ class RedisBackplane:
         answer_timeout: float = 2.0,
         publish_timeout: float = 5.0,
         queue_bytes: int = 8 * 1024 * 1024,
-        longest_wait: float = 1.0,
+        longest_wait: float = 0.5,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = RedisSettings(

@@ -87,6 +87,7 @@ class Publisher:
 
     async def run(self, link: Link) -> None:
         """Send what is queued until the link fails."""
+        self._server_ms = 0  # another server has another clock
         async with link.client.connection_pool.acquire() as connection:
             while True:
                 if not self._outgoing:
