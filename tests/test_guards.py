@@ -109,7 +109,7 @@ HANDLES: dict[str, str] = {
     "TLSTransport._failure": "why the stage is FAILED",
     "AcceptedSocket._made": "Trio's socket, made when one asks for it",
     "AcceptedSocket._poller": "where it waits, until it is closed or its socket is asked for",
-    "AcceptedSocket._sending": "the guard of those that send, given up when our bytes have ended",
+    "StreamMethods._sending": "the guard of those that send, given up when our bytes have ended",
     "Poller._leader": "the task that waits for all",
     "Waiter.task": "the task that waits here",
     "Waiters._lot": "made when the first task waits",

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 import trio
-import trio.testing
 from trio.testing import wait_all_tasks_blocked
 
 from trio_wsendpoint.testing import Run, cancel_at_every_checkpoint, run_with_schedule

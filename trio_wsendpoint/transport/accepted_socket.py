@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 import trio
 
-from trio_wsendpoint.transport.one_task import OneTask
 from trio_wsendpoint.transport.poller import DATA, Poller
-from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.stream_methods import StreamMethods
 
 __all__ = ["AcceptedSocket"]
 
@@ -18,8 +17,6 @@ __all__ = ["AcceptedSocket"]
 #: that a `trio.SocketStream` sets, a message of 1 MiB takes 1.3 times as long, because its writer
 #: is woken for each 16 KiB.  Without a bound it would be up to 4 MiB for each slow peer.
 UNSENT = 1024 * 1024
-#: Bytes that `receive_some` asks for, if it is not told.
-CHUNK = 65536
 
 #: What is set for each socket: small writes leave at once, and the bound of what is unsent.
 _OPTIONS = [(socket.TCP_NODELAY, 1)]
@@ -27,7 +24,7 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
     _OPTIONS.append((trio.socket.TCP_NOTSENT_LOWAT, UNSENT))
 
 
-class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
+class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
     """The stream of a socket that was accepted just now, and that no other object has.
 
     It does itself what a `trio.SocketStream` does, in fewer steps.  With a `poller` it waits
@@ -42,11 +39,11 @@ class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
         "_plain",
         "_poller",
         "_readers",
-        "_sending",
         "_writers",
     )
 
     def __init__(self, accepted: socket.socket, poller: Poller | None = None) -> None:
+        super().__init__()
         for option, value in _OPTIONS:
             # Not for each kind of socket, nor for one whose peer has gone.
             with contextlib.suppress(OSError):
@@ -55,8 +52,6 @@ class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
         self._plain = accepted
         self._descriptor = accepted.fileno()
         self._made: trio.socket.SocketType | None = None
-        # Until our bytes have ended; given up by `send_eof_nowait`.
-        self._sending: OneTask | None = OneTask("sending over this stream")
         self._readers = self._writers = 0  # tasks that wait with Trio
         # Events that the poller has seen since the socket was found empty.  A short read finds it
         # empty if nothing but data was seen; after an end, an error or urgent data more may follow.
@@ -133,7 +128,11 @@ class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     @trio.lowlevel.enable_ki_protection
     async def wait_readable(self) -> None:
-        """Wait until there is something to read."""
+        """Wait until there is something to read.
+
+        If cancelled: nothing has changed.
+        Raises: `trio.ClosedResourceError`, `trio.BusyResourceError`.
+        """
         if self._plain.fileno() < 0:
             raise _closed()
         poller = self._poller
@@ -160,7 +159,11 @@ class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
 
     @trio.lowlevel.enable_ki_protection
     async def wait_writable(self) -> None:
-        """Wait until the system takes more."""
+        """Wait until the system takes more.
+
+        If cancelled: nothing has changed.
+        Raises: as `wait_readable`.
+        """
         if self._plain.fileno() < 0:
             raise _closed()
         self._writers += 1
@@ -199,46 +202,22 @@ class AcceptedSocket(NonBlockingStream, trio.abc.HalfCloseableStream):
         """Return the names of both ends, the peer's first; raises `OSError` if it has gone."""
         return self._plain.getpeername(), self._plain.getsockname()
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`; if cancelled, a part of it."""
-        with self._one_sender():
-            await trio.lowlevel.checkpoint()
-            rest = memoryview(data).cast("B")
-            if not rest and self._plain.fileno() < 0:
-                raise _closed()
-            while rest:
-                if sent := self.send_nowait(rest):
-                    rest = rest[sent:]
-                else:
-                    await self.wait_writable()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the system takes more."""
-        with self._one_sender():
-            await self.wait_writable()
-
-    def _one_sender(self) -> OneTask:
-        if self._sending is None:
-            raise trio.ClosedResourceError("our bytes were already ended")
-        return self._sending
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return 1 to `max_bytes` bytes, `b""` at the end; if cancelled, nothing was taken."""
-        if max_bytes is not None and max_bytes < 1:
-            raise ValueError("max_bytes must be 1 or more")
-        await trio.lowlevel.checkpoint()
-        while (data := self.receive_nowait(max_bytes or CHUNK)) is None:
-            await self.wait_readable()
-        return data
-
     async def send_eof(self) -> None:
-        """End our bytes."""
+        """End our bytes.
+
+        If cancelled: they have not ended.
+        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`, `trio.BusyResourceError`.
+        """
         with self._sending or contextlib.nullcontext():
             await trio.lowlevel.checkpoint()
             self.send_eof_nowait()
 
     async def aclose(self) -> None:
-        """Close the socket, at once even if cancelled."""
+        """Close the socket.
+
+        If cancelled: it is closed all the same.
+        Raises: nothing.
+        """
         self.close_nowait()
         await trio.lowlevel.checkpoint()
 

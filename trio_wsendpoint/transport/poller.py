@@ -32,7 +32,9 @@ from trio.lowlevel import Abort, Task
 
 __all__ = ["DATA", "FEW", "Polled", "Poller", "polling"]
 
-#: Below so many sockets they wait with Trio: the figures are in docs/benchmarks.md.
+#: Below so many sockets they wait with Trio.  With server and load on two cores, all that talk at
+#: once cost 1.08 of a wait with Trio if they are 1, 1.00 if 4, 0.95 if 8, 0.92 if 16, and 0.88 if
+#: 100.  One that talks among 100 idle ones costs 1.25: an idle task leads, and has to wake it.
 FEW = 8
 #: Events that are taken at once; what is left comes with the next look.
 EVENTS = 512
@@ -105,7 +107,8 @@ class Poller:
     async def wait(self, descriptor: int) -> None:
         """Wait until an event of `descriptor` was noted, or for `wake`, `remove` or `close`.
 
-        Raises `trio.BusyResourceError` if another task waits for it.
+        If cancelled: nothing has changed; if this task led, another one does.
+        Raises: `trio.BusyResourceError` if another task waits for it.
         """
         if descriptor in self._waiting:
             raise trio.BusyResourceError("another task waits to read from this socket")

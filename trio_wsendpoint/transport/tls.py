@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.transport.one_task import OneTask
+from trio_wsendpoint.transport.stream_methods import CHUNK, StreamMethods
 from trio_wsendpoint.transport.streams import NonBlockingStream
 from trio_wsendpoint.transport.tls_stage import Stage, is_end
 from trio_wsendpoint.transport.waiters import Waiter
@@ -22,8 +22,6 @@ __all__ = ["TLSTransport"]
 
 #: Bytes of plaintext in a TLS record at most.
 RECORD = 16384
-#: Bytes of ciphertext asked of the stream at a time.
-CHUNK = 65536
 #: Bytes of TLS's own answers that wait because the peer does not read, before it is given up.
 MAX_ANSWERS = 65536
 
@@ -32,7 +30,7 @@ _HANDSHAKE, _OPEN, _ENDED = Stage.HANDSHAKE, Stage.OPEN, Stage.ENDED
 _FAILED, _CLOSED = Stage.FAILED, Stage.CLOSED
 
 
-class TLSTransport(NonBlockingStream):
+class TLSTransport(StreamMethods):
     """TLS over `stream`, one end of it; `transport` is its non-blocking form.
 
     `transport_stream` is `stream` itself.  `do_handshake()` comes first; if cancelled, it can be
@@ -52,7 +50,6 @@ class TLSTransport(NonBlockingStream):
         "_incoming",
         "_left",
         "_outgoing",
-        "_sending",
         "_stage",
         "_tls",
         "_transport",
@@ -69,6 +66,7 @@ class TLSTransport(NonBlockingStream):
         server_side: bool = False,
         server_hostname: str | None = None,
     ) -> None:
+        super().__init__()
         self.transport_stream = stream
         self._transport = transport
         self._incoming = ssl.MemoryBIO()
@@ -86,7 +84,6 @@ class TLSTransport(NonBlockingStream):
         # TLS takes nothing of ours before the peer goes on with a handshake: set by `send_nowait`,
         # read by `wait_writable`, and unset when the peer's bytes have been read.
         self._waits_for_answer = False
-        self._sending = OneTask("sending over this stream")
         # Moved by what meets it first: `do_handshake`, `receive_nowait`, `_fail`, `_end`.
         self._stage = Stage.HANDSHAKE
         self._failure: Exception | None = None  # why it is FAILED
@@ -288,42 +285,7 @@ class TLSTransport(NonBlockingStream):
             while self._is_at(_HANDSHAKE) and not self._feed():
                 await self._transport.wait_readable()
 
-    # ---- the other methods of a stream -------------------------------------------------------
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Return 1 to `max_bytes` bytes, `b""` at the end.
-
-        If cancelled: nothing was taken.
-        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`.
-        """
-        await trio.lowlevel.checkpoint()
-        while (data := self.receive_nowait(max_bytes or CHUNK)) is None:
-            await self.wait_readable()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`.
-
-        If cancelled: a part of it was sent.
-        Raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`, `trio.BusyResourceError`.
-        """
-        with self._sending:
-            await trio.lowlevel.checkpoint()
-            view = memoryview(bytes(data))
-            while view:
-                if sent := self.send_nowait(view):
-                    view = view[sent:]
-                else:
-                    await self.wait_writable()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until the stream below takes more.
-
-        If cancelled: nothing has changed.
-        Raises: as `send_all`.
-        """
-        with self._sending:
-            await self.wait_writable()
+    # ---- its end -----------------------------------------------------------------------------
 
     async def end(self) -> None:
         """Say that nothing follows (close_notify), and wait until that is sent.
