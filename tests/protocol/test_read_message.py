@@ -78,6 +78,34 @@ def test_anything_else_stays_where_it_is(parser: Parser):
     assert (parser.buffered, parser.remaining) == (buffered, 0)
 
 
+def test_bytes_that_come_now_are_taken_whatever_they_are():
+    for wire in [WIRE[:1], WIRE[:-1], b"\x02" + WIRE[1:], PingFrame(b"p", mask=MASK).to_bytes()]:
+        parser = parser_with()
+        assert parser.read_message(100, wire) is None
+        assert parser.buffered == len(wire)
+    parser = parser_with()
+    for _ in range(2):
+        assert parser.read_message(100, WIRE) == (BinaryFrame, b"payload", MASK)
+        assert parser.is_drained
+    assert parser.read_message(100, WIRE + WIRE[:9]) == (BinaryFrame, b"payload", MASK)
+    assert parser.buffered == 9
+    assert parser.read_message(100, WIRE[9:] + WIRE) == (BinaryFrame, b"payload", MASK)
+    assert parser.read_message(100) == (BinaryFrame, b"payload", MASK)
+    assert parser.is_drained
+
+
+def test_no_bytes_are_taken_behind_an_error_or_the_end():
+    parser = parser_with(b"\xff\xff")
+    with pytest.raises(PeerError):
+        parser.begin_frame()
+    assert parser.read_message(100, WIRE) is None
+    assert not parser.buffered
+    parser = parser_with()
+    parser.receive_eof()
+    with pytest.raises(ValueError, match="no data can follow"):
+        parser.read_message(100, WIRE)
+
+
 @pytest.mark.parametrize("more", [b"", WIRE])
 def test_two_pieces_will_do_from_the_header_on(more: bytes):
     for cut in range(1, len(WIRE)):

@@ -162,6 +162,18 @@ def test_nothing_is_taken_after_the_close() -> None:
     endpoint.receive_data(b"\x82\x01a")
     endpoint.close()
     assert endpoint.take_payload() is None
+    assert endpoint.take_payload(b"\x82\x01b") is None
+    assert endpoint.parser.buffered == 6  # the peer's Close frame may be among them
+
+
+def test_what_comes_now_is_pushed_if_it_is_not_taken() -> None:
+    endpoint = ClientEndpoint()
+    assert endpoint.take_payload(b"\x82\x01a\x89\x00\x81\x01b") == b"a"
+    assert endpoint.take_payload() is None
+    assert endpoint.step() is Progress.HANDLED
+    assert endpoint.take_payload(b"\x82") == "b"
+    assert endpoint.take_payload(b"\x01c") is None
+    assert isinstance(endpoint.step(), Message)
 
 
 # ---- get_room ----------------------------------------------------------------------------------

@@ -139,17 +139,21 @@ def test_messages_may_pass_the_inbox_by() -> None:
     assert intake.may_shorten
     data = frame_bytes(TEXT, b"one", mask=MASK)
     session.ping(0)
-    assert intake.take_read(data, 1) == "one"
-    assert intake.take_read(data, 2) == "one"
+    assert intake.take_payload(1, data) == "one"
+    assert intake.take_payload(2, data) == "one"
     assert intake.heard == 2
-    assert intake.take_read(data + data, 3) is None
-    session.receive_data(data + data, 3)
-    assert intake.take_payload(3) == "one"
+    assert intake.take_payload(3, data + data) == "one"
     assert not bool(intake.is_drained)
     assert intake.take_payload(3) == "one"
     assert bool(intake.is_drained)
     assert intake.take_payload(3) is None
-    assert session.counts().messages_received == 4
+    assert intake.take_payload(4, data[:3]) is None
+    assert intake.take_payload(4, data[3:]) is None  # its header was cut
+    assert session.advance(4) is Need.DATA
+    message = session.take(4)
+    assert message is not None
+    assert message.payload == "one"
+    assert session.counts().messages_received == 5
     assert not make(limits=Limits(message_rate=1)).intake.may_shorten
 
 

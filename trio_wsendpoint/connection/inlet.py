@@ -79,28 +79,19 @@ class Inlet:
         now = self._clock.current_time()
         self.is_empty = len(data) < READ_SIZE
         try:
-            payload = intake.take_read(data, now)
+            payload = intake.take_payload(now, data)
+            if payload is None and not self.is_empty and (lacking := intake.lacking):
+                more = self._try_read(lacking)
+                if more:
+                    payload = intake.take_payload(now, more)
+                elif more is not None:
+                    self._session.receive_data(more, now)
         except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
             self._session.fail_internally(error)
             return None
-        if payload is None:
-            self._session.receive_data(data, now)
-            if not self.is_empty and (lacking := intake.lacking):
-                more = self._try_read(lacking)
-                if more is not None:
-                    self._session.receive_data(more, now)
-            payload = self.take_next()
         if payload is not None and not has_waited:
             self.misses = 0
         return payload
-
-    def take_next(self) -> str | bytes | None:
-        """Return the next message's payload if it has come whole and is one plain frame."""
-        try:
-            return self._intake.take_payload(self._clock.current_time())
-        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-            self._session.fail_internally(error)
-        return None
 
     # ---- whatever comes ----------------------------------------------------------------------
 

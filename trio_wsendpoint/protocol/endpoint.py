@@ -239,14 +239,12 @@ class Endpoint:
         return self.closing.received
 
     # One function, and no object for the message: nearly every message passes here.
-    def take_payload(self, data: bytes | None = None) -> str | bytes | None:
+    def take_payload(self, data: bytes = b"") -> str | bytes | None:
         """Return the payload of the next message if that is one plain frame that has come whole.
 
         It is a shorter way than `step()`, for an owner that needs the payload alone.  If it returns
         None, `step()` handles what is next.
-        `data` (not empty) is bytes that have come now.  They are taken if they are exactly that
-        message and nothing waits before them.  If None is returned, push them with
-        `receive_data()`, unless the endpoint has closed, or holds the end.
+        `data` is bytes that have come now, which are pushed first as by `receive_data()`.
         """
         receiver = self._receiver
         if (
@@ -255,12 +253,10 @@ class Endpoint:
             or not self.closing.is_open
             or receiver.frame is not None
         ):
+            if data:
+                self.receive_data(data)
             return None
-        found = (
-            self.parser.read_message(receiver.most)
-            if data is None
-            else self.parser.read_only_message(data, receiver.most)
-        )
+        found = self.parser.read_message(receiver.most, data)
         if found is None:
             return None
         frame_type, payload, _ = found

@@ -29,6 +29,8 @@ from trio_wsendpoint.protocol.joiner import Joiner
 __all__ = ["Parser", "Source"]
 
 
+#: What `parse_frame` finds where no frame is to be taken whole.
+_NOT_WHOLE = (0, 0, b"", None, 0)
 #: Bytes that were parsed, and are worth copying what follows them to be rid of them.
 _WORTH_A_COPY = 4096
 
@@ -286,60 +288,45 @@ class Parser(HeaderRules):
         self.read_payload()
         return not self.remaining
 
-    def read_only_message(
-        self, data: bytes, most: int
+    def read_message(
+        self, most: int, data: bytes = b""
     ) -> tuple[type[DataFrame], bytes, bytes] | None:
-        """Take `data`, which has come now, if it is one message, and return that.
-
-        It does what `receive_data` and `read_message` do together.  If anything waits before
-        `data`, or `data` holds less or more than the message, it takes nothing and returns None.
-        """
-        if (
-            self._chunk
-            or self._later
-            or self._in_message
-            or self.remaining
-            or self._eof
-            or self._error is not None
-            or self.max_frame_size is not None
-        ):
-            return None
-        frame_type = self._whole_types.get(data[0])
-        found = None if frame_type is None else parse_frame(data, 0, most)
-        if frame_type is None or found is None:
-            return None
-        _, _, mask, payload, end = found
-        if payload is None or end != len(data) or bool(mask) is not self.masked:
-            return None
-        return frame_type, payload, mask
-
-    def read_message(self, most: int) -> tuple[type[DataFrame], bytes, bytes] | None:
-        """Return type, payload and mask of the next frame if it is a message of its own.
+        """Take `data`, the next bytes, and return type, payload and mask of the next message.
 
         It is a shorter way for the most frequent case: a data frame with FIN and no reserved bits,
         outside of a fragmented message, of at most `most` bytes, that breaks no rule and has come
         in one chunk or two.  For any other frame, and between `begin_frame` and the end of a
-        payload, it changes nothing and returns None.
+        payload, it takes `data` as `receive_data` does, and returns None.
         """
-        if self._later and len(self._later) == 1 and 0 < self.lacking <= len(self._later[0]):
-            self._chunk = self._chunk[self._position :] + self._later.popleft()
-            self._position = 0
-        chunk, position = self._chunk, self._position
-        if position == len(chunk) or self._in_message or self.remaining:
-            return None
-        frame_type = self._whole_types.get(chunk[position])
-        if frame_type is None or self.max_frame_size is not None:
-            return None
-        found = parse_frame(chunk, position, most)
-        if found is None:
-            return None
-        _, _, mask, payload, end = found
-        if payload is None or (self.masked is not None and bool(mask) is not self.masked):
-            return None
-        if end == len(chunk):
-            self._chunk, self._position = b"", 0
+        is_next = data and not (self._chunk or self._later or self._eof or self._error)
+        if is_next:
+            chunk, position = data, 0
         else:
-            self._position = end
+            if data:
+                self.receive_data(data)
+            if self._later and len(self._later) == 1 and 0 < self.lacking <= len(self._later[0]):
+                self._chunk = self._chunk[self._position :] + self._later.popleft()
+                self._position = 0
+            chunk, position = self._chunk, self._position
+            if position == len(chunk):
+                return None
+        found = None
+        frame_type = self._whole_types.get(chunk[position])
+        if not (self._in_message or self.remaining) and self.max_frame_size is None:
+            found = parse_frame(chunk, position, most)
+        _, _, mask, payload, end = found or _NOT_WHOLE
+        if (
+            frame_type is None
+            or payload is None
+            or (bool(mask) is not self.masked and self.masked is not None)
+        ):
+            if is_next:
+                self._chunk, self._position = data, 0
+            return None
+        if end < len(chunk):
+            self._chunk, self._position = chunk, end
+        elif not is_next:
+            self._chunk, self._position = b"", 0
         return frame_type, payload, mask
 
     @property

@@ -161,28 +161,22 @@ class Intake:
 
     # ---- messages ----------------------------------------------------------------------------
 
-    def take_payload(self, now: float) -> str | bytes | None:
-        """Return the next message's payload if it is one plain frame that has come whole."""
-        endpoint = self._endpoint
-        payload = endpoint.take_payload()
-        if payload is not None:
-            self.is_drained = endpoint.parser.is_drained
-            self.passed_at = now
-            self.passed += 1
-        return payload
+    def take_payload(self, now: float, data: bytes = b"") -> str | bytes | None:
+        """Return the next message's payload if it is one plain frame that has come whole.
 
-    def take_read(self, data: bytes, now: float) -> str | bytes | None:
-        """Take bytes that came now if they are one plain frame, and return its payload.
-
-        None if they are anything else: then they have not been taken.
+        `data` is bytes that came now, which the endpoint is given first, as by `take`.
         """
         endpoint = self._endpoint
-        payload = endpoint.take_payload(data)
-        if payload is not None:
+        if data:
             self.heard = now
             self.bytes_received += len(data)
             if endpoint.has_asked:
                 endpoint.reset_heartbeat()
+        payload = endpoint.take_payload(data)
+        if payload is None:
+            self.is_drained = False  # as far as is known
+        else:
+            self.is_drained = endpoint.parser.is_drained
             self.passed_at = now
             self.passed += 1
         return payload
