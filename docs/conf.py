@@ -47,6 +47,7 @@ PRIVATE_TYPES = (
     "addressing.UnixAddress",
     *("connection.channels.T", "testing.runs.T", "testing.schedules.T"),
     *("connection.channels.Messages", "connection.sending.Sending", "connection.tasks.Tasks"),
+    *("hub.Policy", "hub.log.Log"),
     *("handshake.query.Query", "options.OptionGroup", "protocol.closing.Closing"),
     *("protocol.defragmenter.Defragmenter", "protocol.extension.MessageExtension"),
     *("protocol.joiner.Joiner", "protocol.message.Cuts", "protocol.parser.Source"),

@@ -1,7 +1,7 @@
 """What the script of a page cannot see of its WebSocket, told over a second one.
 
 A page opens its WebSocket with `?tab=WORD`, and `/inspect?tab=WORD` to be told of it: each line is
-an object of JSON.  What the page sends there are commands.
+an object of JSON.  What the page sends there are commands.  `python examples/demo.py` shows it.
 """
 
 import json
@@ -192,3 +192,5 @@ async def _obey(tab: Tab, message: str | bytes) -> None:
             await trio.aclose_forcefully(connection.tasks.stream)
         case {"do": "close", "code": int(code)} if connection is not None and code in {1000, 4000}:
             await connection.aclose(code, "as you wished")
+        case _:
+            pass

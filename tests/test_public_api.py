@@ -139,7 +139,7 @@ def test_type_checkers_are_told_that_there_are_types() -> None:
 
 
 #: The packages that an app imports from; `tests/test_layers.py` has the others.
-PACKAGES = ["", ".addressing", ".asgi", ".handshake", ".http", ".testing"]
+PACKAGES = ["", ".addressing", ".asgi", ".handshake", ".http", ".hub", ".testing"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -143,6 +143,7 @@ def test_no_record_is_told_that_is_not_written() -> None:
 NOT_DESCRIBED = {"Handler", "HttpHandler", "ProcessRequest", "__version__", "codec_kind"}
 PACKAGES = {
     "trio_wsendpoint": NOT_DESCRIBED,
+    "trio_wsendpoint.hub": {"Item", "Policy", "Reason", "Wrap"},
     "trio_wsendpoint.testing": {"KINDS", "Kind"},
     "trio_wsendpoint.hub": {"Item", "Reason", "Wrap"},
     "trio_wsendpoint.workers": set[str](),

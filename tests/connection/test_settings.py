@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 import pytest
 
@@ -28,10 +29,11 @@ def test_there_are_pairs():
 
 @pytest.mark.parametrize(("options", "made"), PAIRS)
 def test_the_same_fields_of_the_same_types(options, made):
-    passed = {name: hint.__forward_arg__ for name, hint in options.__annotations__.items()}
-    kept = {field.name: str(field.type) for field in dataclasses.fields(made)}
+    passed = typing.get_type_hints(options)
+    hints = typing.get_type_hints(made)
+    kept = {field.name: hints[field.name] for field in dataclasses.fields(made)}
     for name in PARSED & passed.keys():
-        assert set(passed[name].split(" | ")) < set(kept[name].split(" | "))
+        assert set(typing.get_args(passed[name])) < set(typing.get_args(kept[name]))
         kept[name] = passed[name]
     assert passed == kept
 

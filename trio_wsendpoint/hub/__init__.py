@@ -3,6 +3,7 @@
 Start with `open_hub`; docs/hub.md shows it at work.
 """
 
+from trio_wsendpoint._public import publish
 from trio_wsendpoint.hub.backplane import (
     Backplane,
     Entry,
@@ -79,3 +80,5 @@ __all__ = [
     "Wrap",
     "open_hub",
 ]
+
+publish(globals(), __all__)
