@@ -50,7 +50,11 @@ class RedisServer:
         return None if self._process is None else self._process.pid
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
