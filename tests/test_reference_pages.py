@@ -145,7 +145,6 @@ PACKAGES = {
     "trio_wsendpoint": NOT_DESCRIBED,
     "trio_wsendpoint.hub": {"Item", "Policy", "Reason", "Wrap"},
     "trio_wsendpoint.testing": {"KINDS", "Kind"},
-    "trio_wsendpoint.hub": {"Item", "Reason", "Wrap"},
     "trio_wsendpoint.workers": set[str](),
 }
 
