@@ -124,6 +124,8 @@ async def test_e105_the_clock_jumps(autojump_clock):
             "trio_wsendpoint.cli.bench",  # its own CPU
             "trio_wsendpoint.cli.output",  # the time of day of a line
             "trio_wsendpoint.cli.tls",  # the days that a certificate has left
+            "trio_wsendpoint.workers.link",  # what a report costs
+            "trio_wsendpoint.workers.parent",  # a process without Trio
         }:
             assert not {"time", "datetime"} & set(vars(module)), module
 
