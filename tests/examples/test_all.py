@@ -16,6 +16,7 @@ LONGER = {
     "dashboard.py": 100,
     "demo.py": 90,
     "inspector.py": 200,
+    "presence.py": 120,
     "rpc.py": 100,
     "shared_chat.py": 120,
 }
