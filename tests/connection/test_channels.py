@@ -266,3 +266,14 @@ EXPECTED = {
 
 def test_every_block_is_run():
     assert set(range(len(BLOCKS))) == set(NEEDS)
+
+
+async def test_a_connection_gives_its_other_forms(autojump_clock):
+    async with connection_pair() as (client, server):
+        await client.as_channel(JSONCodec()).send({"a": 1})
+        assert await server.as_channel(JSONCodec()).receive() == {"a": 1}
+        await server.as_stream().send_all(b"bytes")
+        assert await client.as_stream().receive_some() == b"bytes"
+        other: Any = "ignore"
+        with pytest.raises(ValueError, match="on_undecodable"):
+            client.as_channel(JSONCodec(), on_undecodable=other)

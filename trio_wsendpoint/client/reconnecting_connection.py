@@ -17,6 +17,7 @@ from trio_wsendpoint.client.keeper import Keeper
 from trio_wsendpoint.client.lines import Line
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.states import ReconnectState
+from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.protocol.frames import Buffer
@@ -26,7 +27,7 @@ from trio_wsendpoint.transport.one_task import OneTask
 __all__ = ["ReconnectingConnection"]
 
 
-class ReconnectingConnection(trio.abc.Channel[str | bytes]):
+class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
     """A channel of messages that outlives its connections: see `reconnecting_endpoint`.
 
     Made by `reconnecting_endpoint`, never by hand.  One task at a time may receive; any number

@@ -25,6 +25,7 @@ __all__ = [
     "Messages",
     "UndecodableMessage",
     "UnexpectedText",
+    "WithOtherForms",
 ]
 
 T = TypeVar("T")
@@ -263,3 +264,26 @@ class MessageByteStream(trio.abc.Stream):
     def _check(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed")
+
+
+class WithOtherForms:
+    """Gives what carries messages its other forms."""
+
+    __slots__ = ()
+
+    def as_channel(
+        self: Messages, codec: Codec[T], *, on_undecodable: Literal["raise", "close"] = "raise"
+    ) -> MessageChannel[T]:
+        """Return a channel of values over this connection: see `MessageChannel`.
+
+        Closing the channel closes the connection.  Raises `ValueError` for another
+        `on_undecodable`.
+        """
+        return MessageChannel(self, codec, on_undecodable=on_undecodable)
+
+    def as_stream(self: Messages) -> MessageByteStream:
+        """Return a stream over the binary messages of this connection: see `MessageByteStream`.
+
+        Closing the stream closes the connection.
+        """
+        return MessageByteStream(self)

@@ -1,7 +1,6 @@
 """One WebSocket connection, as a Trio channel of messages.
 
 `Connection` is what an application holds.  Its promises:
-
 * `Cancelled` from `send` means that nothing of the message was or will be sent; from `receive`,
   that nothing was received: the next call gets it.
 * Every call ends when the connection does, whichever task it is in and whichever side ends it.
@@ -22,6 +21,7 @@ import trio
 from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
 from trio_wsendpoint.addressing import Peer, SocketAddress
 from trio_wsendpoint.connection.app_state import AppState
+from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type
@@ -42,7 +42,7 @@ __all__ = ["Connection"]
 MAX_PINGS = 16
 
 
-class Connection(trio.abc.Channel[str | bytes]):
+class Connection(WithOtherForms, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: `str` for text messages, `bytes` for binary ones.
 
     Made by `serve_endpoint`, `accept_endpoint` and `connect_endpoint`, never by hand.
