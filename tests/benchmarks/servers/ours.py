@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import trio
 
@@ -21,7 +22,6 @@ from trio_wsendpoint import (
     Connection,
     Deflate,
     Heartbeat,
-    HttpLimits,
     Limits,
     Response,
     ServerLimits,
@@ -61,6 +61,14 @@ def one_by_one(connections, message) -> None:
         connection.send_nowait(message)
 
 
+def plain_requests() -> dict[str, Any]:
+    """Return the options for plain requests; an older checkout has none."""
+    limits = getattr(trio_wsendpoint, "HttpLimits", None)
+    if limits is None:
+        return {}
+    return {"http": limits(requests=REQUESTS, idle=NEVER), "http_handler": page}
+
+
 async def main(options: Options) -> None:
     async with serve_endpoint(
         broadcaster() if options.mode == "broadcast" else echo,
@@ -71,8 +79,7 @@ async def main(options: Options) -> None:
         deflate=Deflate() if options.deflate else None,
         limits=Limits(message_size=MESSAGE_SIZE),
         heartbeat=Heartbeat(interval=NEVER),
-        http=HttpLimits(requests=REQUESTS, idle=NEVER),
-        http_handler=page,
+        **plain_requests(),
         server_limits=ServerLimits(connections=20_000),
     ) as server:
         announce(server.port)
