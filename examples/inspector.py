@@ -5,7 +5,6 @@ an object of JSON.  What the page sends there are commands.  `python examples/de
 """
 
 import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -141,7 +140,7 @@ class Inspector(Instrument):
                 nursery.start_soon(_pass_on, tab, connection)
                 nursery.start_soon(_beat, tab)
                 async for message in connection:
-                    nursery.start_soon(_obey, tab, message)
+                    await _obey(tab, message)  # one after the other: none is kept
                 nursery.cancel_scope.cancel()
         finally:
             tab.read(True)
@@ -166,13 +165,13 @@ async def _beat(tab: Tab) -> None:
                 senders=told.tasks_waiting_send,
                 dropped=tab.dropped,
             )
-            await _ping(connection, BEAT)
+            await _ping(connection)
         await trio.sleep(BEAT)
 
 
-async def _ping(connection: Connection, patience: float = math.inf) -> None:
-    """Ping; what comes of it is told by `round_trip`."""
-    with suppress(ConnectionClosed, PingTimeout), trio.move_on_after(patience):
+async def _ping(connection: Connection) -> None:
+    """Ping, and wait a beat at most; `round_trip` tells what comes of it."""
+    with suppress(ConnectionClosed, PingTimeout), trio.move_on_after(BEAT):
         await connection.ping()
 
 

@@ -1,11 +1,11 @@
-"""Who is here, over several workers that share a Redis; a list that survives a killed worker.
+"""Keeps the list of clients of several workers that share a Redis, even when a worker is killed.
 
 Run it:  REDIS=redis://localhost:6379/0 python examples/presence.py 8765
 Join it: python -m websockets "ws://localhost:8765/?name=ann"
 
 A client is sent {"here": names, "worker": number} when it comes, and whenever the list changes.
-Each worker tells the others once a second who is with it.  The names of a worker that was killed
-are gone after 3 seconds, and come back with their clients, at whichever worker.
+Each worker tells the others the names of its clients once a second.  When a worker is killed, its
+names are gone after 3 seconds.  A client that connects again is listed by its new worker.
 """
 
 import json
@@ -48,14 +48,14 @@ class Presence:
                 await self._say()
 
     async def tell(self) -> None:
-        """Tell the other workers who is with this one, again and again."""
+        """Tell the other workers the names of our clients, once a beat."""
         while True:
             await self._say()
             self._look()  # a worker that was killed says nothing: its word gets old
             await trio.sleep(EACH)
 
     async def listen(self) -> None:
-        """Hear who is with which worker."""
+        """Keep what each worker tells of its clients."""
         async with self._hub.subscribe("presence", policy=Latest()) as words:
             async for item in words:
                 if isinstance(item, Delivery) and item.key is not None:

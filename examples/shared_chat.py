@@ -6,7 +6,7 @@ Join it: python -m websockets "ws://localhost:8765/?name=ann"
 
 Each message is JSON: {"who", "text", "place"}.  A client that comes back with the place of the last
 message that it has gets what it has missed, or {"missing": reason}.  {"here": names} comes when
-somebody comes or goes, in whichever process; one that was killed is forgotten after 3 seconds.
+a client of any process comes or goes.  A process that was killed is forgotten after 3 seconds.
 """
 
 import json
@@ -77,7 +77,7 @@ class Chat:
             await connection.send(json.dumps({"unsaid": message["text"], "why": str(error)}))
 
     async def tell(self) -> None:
-        """Tell the other processes who is with this one, again and again."""
+        """Tell the other processes the names of our clients, once a beat."""
         while True:
             await self._tell_who_is_here()
             await trio.sleep(EACH)
@@ -90,7 +90,7 @@ class Chat:
             pass  # the next word comes soon
 
     async def listen(self) -> None:
-        """Hear who is with which process, and tell the clients what has changed."""
+        """Keep what each process tells of its clients; tell ours when the list changes."""
         told: list[str] = []
         async with self._hub.subscribe("here", policy=hub.Latest()) as words:
             async for item in words:

@@ -145,7 +145,7 @@ class ConnectionContext:
         tasks, session = connection.tasks, connection.tasks.session
         is_end = exc is not None and is_the_end(exc, connection.endpoint.closing)
         try:
-            if exc is None and await self._is_cancelled():
+            if exc is None and await self._look_for_cancellation():
                 # What the block returns is kept: the next checkpoint tells the app, as after a
                 # nursery's block.
                 await tasks.say_goodbye()
@@ -162,8 +162,10 @@ class ConnectionContext:
                 raise
             # The block's own error says more than the messages that could not be sent.
 
-    async def _is_cancelled(self) -> bool:
-        """Tell whether the scope around is cancelled; a Ctrl-C that comes now ends the connection.
+    async def _look_for_cancellation(self) -> bool:
+        """Return whether the scope around is cancelled.
+
+        A Ctrl-C that comes now ends the connection before it is raised.
 
         `trio.current_effective_deadline()` tells it too, but goes through all scopes around by
         recursion, which ends at some hundred blocks within each other.
