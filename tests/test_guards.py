@@ -27,10 +27,8 @@ STATES: dict[str, str] = {
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
     "Lifecycle.failure": "a callback, or our code, has raised this; `fail_internally`",
     "Lifecycle.is_in_step": "code of the user's may be running; `guard` and `log`",
-    "Session.owner": "what the app does with it; `dismiss` and `close`",
     "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
-    "Inbox.taking": "how the app takes it; `begin_stream`, `end_stream` and `shut`",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.is_failed": "nothing can be written any more; `fail`",
@@ -76,7 +74,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 46
+STATES_TODAY = 44
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
