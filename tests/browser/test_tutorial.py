@@ -103,7 +103,7 @@ async def test_8_rooms(browser: Browser, folder: Folder) -> None:
             assert renumbered(await lines_of(garden, 2)) == Step(8).outputs[1].splitlines()
             assert renumbered(await lines_of(kitchen, 1)) == ["guest 1 has come to the kitchen"]
             nowhere = await browser.open(f"http://localhost:{folder.port}/")
-            assert await nowhere.evaluate("document.body.innerText") == "not found"
+            assert await nowhere.evaluate("document.body.innerText.trim()") == "not found"
 
 
 async def test_9_who_are_you(browser: Browser, folder: Folder) -> None:
