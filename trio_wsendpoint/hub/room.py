@@ -22,11 +22,21 @@ class Room:
     the system's buffers, and those of the peer, may hold megabytes that nobody has read.
     """
 
-    __slots__ = ("_ahead", "_connection", "_given", "_outbox", "_sent_seen", "is_pinging")
+    __slots__ = (
+        "_ahead",
+        "_connection",
+        "_given",
+        "_outbox",
+        "_sent_seen",
+        "is_paced",
+        "is_pinging",
+    )
 
     def __init__(self, connection: Connection, policy: Policy) -> None:
         self._connection = connection
         self._outbox = connection.tasks.session.outbox
+        # Whether it is closed after `ahead` bytes, because the policy is `Latest`.
+        self.is_paced = isinstance(policy, Latest)
         self._ahead = policy.ahead if isinstance(policy, Latest) else None
         self._given = 0  # bytes since the last ping that was answered, with `Latest`
         self._sent_seen = 0
