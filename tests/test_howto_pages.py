@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ["compressing", "debugging", "deploying", "exceptions", "index", "streaming"]
+PAGES = [
+    *("authentication", "broadcasting", "compressing", "debugging", "deploying", "exceptions"),
+    *("index", "limiting", "operating", "streaming"),
+]
 #: A block of Python, and the block of text behind it, if there is one.
 BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 PATIENCE = 60
