@@ -236,6 +236,10 @@ class Session(Lifecycle):
     def send(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
         """Queue a message.  Raises as `Endpoint.send_message`; then nothing was queued."""
         self.endpoint.send_message(value, compress=compress)
+        self.note_queued()
+
+    def note_queued(self) -> None:
+        """Note that a message was queued with the endpoint."""
         self.outbox.note_queued()
         self.wakes |= Wake.WRITER
 

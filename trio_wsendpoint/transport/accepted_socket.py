@@ -58,7 +58,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         self._noted = 0
         self._poller = poller
         if poller is not None:
-            poller.add(self._descriptor, self)
+            poller.add()
 
     # ---- without waiting ---------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         poller = self._poller
         if self._noted:
             await trio.lowlevel.checkpoint()
-        elif poller is not None and (poller.pays or poller.is_waited_for(self._descriptor)):
+        elif poller is not None and poller.takes(self._descriptor, self):
             if self._readers:
                 raise trio.BusyResourceError("another task waits to read from this socket")
             await poller.wait(self._descriptor)
