@@ -15,6 +15,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, ForwardRef
 
@@ -34,10 +35,14 @@ from trio_wsendpoint import (
     reconnecting_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.connection.option_texts import option_texts
 from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest
+from trio_wsendpoint.hub.redis import RedisBackplane
 from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.workers.settings import WorkersOptions, WorkersSettings
 
 HERE = Path(__file__).parent
 PAGE = HERE / "options.md"
@@ -51,6 +56,12 @@ GROUPS: dict[type, str] = {
     Deflate: "Compression, if the peer agrees; off unless you pass `deflate=Deflate(...)`.",
     ServerLimits: "How much a server takes on. Pass `server_limits=ServerLimits(...)` to it.",
     HttpLimits: "How much a plain request may bring. Pass `http=HttpLimits(...)` to a server.",
+    Block: "A subscriber of a hub for which publishers wait. Pass `policy=Block(...)`.",
+    DropOldest: "A subscriber that misses the oldest messages. Pass `policy=DropOldest(...)`.",
+    DropNewest: "A subscriber that misses the newest messages. Pass `policy=DropNewest(...)`.",
+    Latest: "A subscriber that gets the newest of each key. Pass `policy=Latest(...)`.",
+    Close: "A subscriber that is cut when it has no room. Pass `policy=Close(...)`.",
+    History: "How much of each topic a hub keeps. Pass `history=History(...)`.",
     Backoff: "How long a client waits before it connects again. Pass `backoff=Backoff(...)`.",
 }
 #: Each class of keywords, what takes them, and the class that has their defaults.
@@ -65,12 +76,19 @@ KEYWORDS: dict[type, tuple[str, type]] = {
         "`connect_endpoint` and `reconnecting_endpoint` take these in addition.",
         ConnectSettings,
     ),
+    AsgiOptions: (
+        "`AsgiApp` takes these; `serve_asgi` and `run_asgi` take them, and those of a server.",
+        AsgiSettings,
+    ),
+    WorkersOptions: ("`serve_workers` takes these.", WorkersSettings),
 }
 TITLES: dict[type, str] = {
     ConnectionOptions: "Keywords of every connection",
     AcceptOptions: "Keywords of a server",
     ServeOptions: "Keywords of a server that listens",
     ConnectOptions: "Keywords of a client",
+    AsgiOptions: "Keywords of an ASGI application",
+    WorkersOptions: "Keywords of several processes",
 }
 HEAD = """\
 # Options
@@ -118,7 +136,7 @@ def default_of(field: dataclasses.Field[Any]) -> str:
     made: object = field.default_factory
     if made is not dataclasses.MISSING:
         return f"{getattr(made, '__name__', '...')}()"
-    return repr(field.default)
+    return repr(field.default.value if isinstance(field.default, Enum) else field.default)
 
 
 def range_of(group: type, name: str) -> str:
@@ -180,14 +198,17 @@ def rows_of_keywords(options: type, settings: type) -> Iterator[str]:
 
 def rows_of_function(function: Any, *skipped: str) -> Iterator[str]:
     """Yield the rows of the keywords that a function has itself."""
-    texts = TEXTS[function.__name__]
+    told = {name: one["text"] for name, one in TEXTS.get(function.__name__, {}).items()}
+    texts = told or {
+        name: text.partition("\n\n")[0] for name, text in option_texts(function).items()
+    }
     yield "| option | type | default | |"
     yield "|---|---|---|---|"
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD or name in skipped:
             continue
         default = "" if parameter.default is parameter.empty else repr(parameter.default)
-        yield row(name, str(parameter.annotation), default, texts[name]["text"])
+        yield row(name, str(parameter.annotation), default, texts[name])
 
 
 def row(name: str, kind: str, default: str, text: str) -> str:
@@ -217,6 +238,8 @@ def render() -> str:
     parts += [*rows_of_function(connect_endpoint, "url"), ""]
     parts += ["## Arguments of `reconnecting_endpoint`", ""]
     parts += [*rows_of_function(reconnecting_endpoint, "url"), ""]
+    parts += ["## Arguments of `RedisBackplane`", ""]
+    parts += [*rows_of_function(RedisBackplane), ""]
     return "\n".join(parts)
 
 

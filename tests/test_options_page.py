@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from types import ModuleType
@@ -22,11 +23,16 @@ from trio_wsendpoint import (
     ServerLimits,
     Timeouts,
 )
+from trio_wsendpoint.asgi import AsgiOptions
+from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest
+from trio_wsendpoint.hub.redis import RedisBackplane
+from trio_wsendpoint.workers import WorkersOptions
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "options.md").read_text()
 GROUPS = [Backoff, Deflate, Heartbeat, HttpLimits, Limits, ServerLimits, Timeouts]
-KEYWORDS = [AcceptOptions, ConnectOptions, ServeOptions]
+GROUPS += [History, Block, Close, DropNewest, DropOldest, Latest]
+KEYWORDS = [AcceptOptions, AsgiOptions, ConnectOptions, ServeOptions, WorkersOptions]
 
 
 def generator() -> ModuleType:
@@ -53,6 +59,12 @@ def test_every_option_of_a_group_is_there(group: type) -> None:
 def test_every_keyword_is_there(options: type) -> None:
     for name in options.__annotations__:
         assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE), name
+
+
+def test_every_argument_of_the_backplane_is_there() -> None:
+    section = PAGE.partition("## Arguments of `RedisBackplane`")[2]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert told == list(inspect.signature(RedisBackplane).parameters)
 
 
 def test_an_option_without_a_text_fails() -> None:
