@@ -1,7 +1,7 @@
-"""Draws docs/options.md from the classes that hold the options.
+"""Draws docs/options.md from the classes that hold the options, and the pictures of the pages.
 
-Run it: python docs/generated.py          (rewrites the page)
-        python docs/generated.py --check  (only says whether the page is up to date)
+Run it: python docs/generated.py          (rewrites them)
+        python docs/generated.py --check  (only says which are out of date)
 
 Types, defaults and ranges come from the classes, and so do the texts of the keywords.  What happens
 at each limit stands in options.toml.  An option without a text is an error.
@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any, ForwardRef
+
+import pictures
 
 from trio_wsendpoint import (
     AcceptOptions,
@@ -243,13 +245,32 @@ def render() -> str:
     return "\n".join(parts)
 
 
+def render_closing(page: str) -> str:
+    """Return the page of closing with the table in its place."""
+    before, begin, rest = page.partition("<!-- generated: table -->\n")
+    _, end, after = rest.partition("<!-- end of table -->\n")
+    if not begin or not end:
+        raise ValueError("closing.md has no place for the table")
+    return f"{before}{begin}{pictures.table_of_closing()}{end}{after}"
+
+
 def main(arguments: list[str]) -> str | None:
-    """Rewrite the page, or check it; return what is wrong."""
+    """Rewrite what is drawn, or check it; return what is wrong."""
+    closing = HERE / "closing.md"
+    made = {PAGE: render(), closing: render_closing(closing.read_text())}
+    made |= {HERE / name: drawn for name, drawn in pictures.pictures().items()}
+    stale = [path for path, content in made.items() if read(path) != content]
     if arguments == ["--check"]:
-        is_good = PAGE.exists() and PAGE.read_text() == render()
-        return None if is_good else f"{PAGE.name} is out of date: run python {__file__}"
-    PAGE.write_text(render())
+        names = ", ".join(path.name for path in stale)
+        return f"out of date: {names}: run python {__file__}" if stale else None
+    for path in stale:
+        path.write_text(made[path])
     return None
+
+
+def read(path: Path) -> str:
+    """Return what a file holds, if there is one."""
+    return path.read_text() if path.exists() else ""
 
 
 if __name__ == "__main__":
