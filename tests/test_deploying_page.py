@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_howto_pages import BLOCKS, DOCS, PATIENCE, ROOT
+from tests.pages.blocks import sources_of
+from tests.test_howto_pages import DOCS, PATIENCE, ROOT
 
 PAGE = (DOCS / "deploying.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -28,7 +29,7 @@ PORT = "8765"
 
 def server_of(page: str) -> str:
     """Return the program of a page that stops at a signal."""
-    sources = [source for source, _ in BLOCKS.findall((DOCS / page).read_text())]
+    sources = sources_of(f"docs/{page}")
     [source] = [source for source in sources if "open_signal_receiver" in source]
     return source
 

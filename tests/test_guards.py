@@ -26,18 +26,15 @@ STATES: dict[str, str] = {
     # ---- session/
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
     "Lifecycle.failure": "a callback, or our code, has raised this; `fail_internally`",
-    "Lifecycle._is_in_step": "a callback may be running; `guard`",
-    "Session.owner": "what the app does with it; `dismiss` and `close`",
+    "Lifecycle.is_in_step": "code of the user's may be running; `guard` and `log`",
     "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
-    "Inbox.taking": "how the app takes it; `begin_stream`, `end_stream` and `shut`",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.is_failed": "nothing can be written any more; `fail`",
     "Outbox.error": "the stream broke with it when it was written to; `fail`",
     "Ping.end": "what became of a ping; `settle`",
     # ---- connection/
-    "Drive._is_acting": "`act` runs, and will see what else changes; `act`",
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
     "Reader.lease": "which task reads; that task",
     "Reader._is_called": "the task is to read as soon as no other does; `call` and `run`",
@@ -49,12 +46,9 @@ STATES: dict[str, str] = {
     "Receiving.is_busy": "a task is receiving; that task, or an open stream",
     "Sending._stream": "a stream is open, and this one; `begin_stream` and `end_stream`",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
-    "ReceiveStream._is_at_end": "the last piece has been given; `__anext__`",
-    "MessageByteStream._is_closed": "we have closed it; `aclose`",
     # ---- transport/
     "TLSTransport._stage": "how far TLS is; what meets it first",
-    "TLSTransport._waits_for_answer": "sending waits for the peer; `send_nowait` and `_answer`",
-    "OneTask._is_inside": "a task is in the block; that task",
+    "OneTask._place": "whether a task may enter; the task in the block, and `close`",
     "Waiters._is_one_woken": "a woken task has not run yet; `wake_one`, and that task",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
@@ -80,7 +74,7 @@ STATES: dict[str, str] = {
     "_Race._winner": "a connection has been made, and this one; the try that made it",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 50
+STATES_TODAY = 44
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -103,7 +97,6 @@ HANDLES: dict[str, str] = {
     "Connection._ping_slots": "made by the first `ping()`",
     "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
-    "ConnectionContext._block": "the nursery of its own, if none was given",
     "BlockNursery._nursery": "made by `enter`",
     # ---- transport/
     "TLSTransport._failure": "why the stage is FAILED",

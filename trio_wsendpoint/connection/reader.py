@@ -16,7 +16,7 @@ from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet, tell_loss
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Taking, Wish
+from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -33,7 +33,7 @@ DOUBT = 8
 _NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
 _DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
 _OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
-_NOTHING = Taking.NOTHING
+_DISMISSED, _NOTHING = Wish.DISMISSED, Wish.NOTHING
 
 
 class Reader:
@@ -160,7 +160,7 @@ class Reader:
                         quickly
                         and self._short_way is not None
                         and session.phase is _OPEN
-                        and inbox.taking is not _NOTHING
+                        and inbox.wish is not _DISMISSED
                     ):
                         payload = inlet.read_payload(has_waited=True)
                         if payload is not None:
@@ -173,7 +173,7 @@ class Reader:
                     await self._let_others_run()
                 need = self._step(inlet)
         finally:
-            inbox.ask(Wish.NOTHING)
+            inbox.ask(_NOTHING)
             self.leave()
         return None
 
@@ -186,7 +186,7 @@ class Reader:
                 self._driver.act()
             await self._waits.receiver.wait()
         finally:
-            session.inbox.ask(Wish.NOTHING)
+            session.inbox.ask(_NOTHING)
 
     def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
