@@ -30,15 +30,15 @@ from trio_wsendpoint.workers import WorkersOptions
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "options.md").read_text()
 GROUPS = [Backoff, Deflate, Heartbeat, HttpLimits, Limits, ServerLimits, Timeouts]
-GROUPS += [History, Block, Close, DropNewest, DropOldest, Latest]
-KEYWORDS = [AcceptOptions, AsgiOptions, ConnectOptions, ServeOptions, WorkersOptions]
+GROUPS_OF_HUBS = [Block, Close, DropNewest, DropOldest, History, Latest]
+KEYWORDS = [AcceptOptions, AsgiOptions, ConnectOptions, ServeOptions]
 
 
 def test_what_is_drawn_is_what_the_script_makes() -> None:
     assert generated.main(["--check"]) is None
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [*GROUPS, *GROUPS_OF_HUBS])
 def test_every_option_of_a_group_is_there(group: type) -> None:
     [section] = re.findall(rf"^## `{group.__name__}`\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
     told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
@@ -49,6 +49,15 @@ def test_every_option_of_a_group_is_there(group: type) -> None:
 def test_every_keyword_is_there(options: type) -> None:
     for name in options.__annotations__:
         assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE), name
+
+
+def test_workers_have_a_section_of_their_own() -> None:
+    """Not one name of it may be told by the section of servers, which has `listen` too."""
+    [section] = re.findall(
+        r"^## Keywords of several processes\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL
+    )
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*WorkersOptions.__annotations__]
+    assert "| `stop` | `float \\| None` | `None` |" in section
 
 
 def test_every_argument_of_the_backplane_is_there() -> None:
