@@ -24,24 +24,34 @@ import pictures
 from trio_wsendpoint import (
     AcceptOptions,
     Backoff,
+    Connection,
     ConnectOptions,
     Deflate,
+    EndpointServer,
     Heartbeat,
     HttpLimits,
+    HttpRequest,
     Limits,
+    MessageByteStream,
+    MessageChannel,
+    Opening,
+    ReconnectingConnection,
+    SendStream,
     ServeOptions,
     ServerLimits,
     Timeouts,
     __version__,
     connect_endpoint,
+    open_listeners,
     reconnecting_endpoint,
+    run_endpoint,
     serve_endpoint,
 )
 from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.connection.option_texts import option_texts
 from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest, open_hub
+from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Hub, Latest, open_hub
 from trio_wsendpoint.hub.redis import RedisBackplane
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.workers import WorkersOptions, serve_workers
@@ -67,6 +77,11 @@ GROUPS: dict[type, str] = {
     Latest: "A slow subscriber of a hub gets the newest of each key. Pass `policy=Latest(...)`.",
     Close: "A slow subscriber of a hub is cut. Pass `policy=Close(...)`.",
 }
+#: What an app calls and may cancel.
+CANCELLED: tuple[Any, ...] = (
+    *(Connection, SendStream, MessageChannel, MessageByteStream, ReconnectingConnection),
+    *(EndpointServer, Opening, HttpRequest, Hub, run_endpoint, open_listeners),
+)
 #: Each class of keywords, what takes them, and the class that has their defaults.
 KEYWORDS: dict[type, tuple[str, type]] = {
     ConnectionOptions: ("Every function takes these.", ServeSettings),
@@ -253,19 +268,40 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def render_closing(page: str) -> str:
-    """Return the page of closing with the table in its place."""
-    before, begin, rest = page.partition("<!-- generated: table -->\n")
-    _, end, after = rest.partition("<!-- end of table -->\n")
+def put_in(page: str, name: str, content: str) -> str:
+    """Return a page with something in the place that it has for it."""
+    before, begin, rest = page.partition(f"<!-- generated: {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
     if not begin or not end:
-        raise ValueError("closing.md has no place for the table")
-    return f"{before}{begin}{pictures.table_of_closing()}{end}{after}"
+        raise ValueError(f"there is no place for the {name}")
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def table_of_cancelled() -> str:
+    """Return what each async call says that it does if it is cancelled."""
+    rows = ["| call | if cancelled |", "|---|---|"]
+    for owner in CANCELLED:
+        for name, value in vars(owner).items() if inspect.isclass(owner) else [("", owner)]:
+            function = inspect.unwrap(value) if callable(value) else None
+            if name.startswith("_") or not inspect.iscoroutinefunction(function):
+                continue
+            docstring = inspect.getdoc(function) or ""
+            told = re.search(r"^If cancelled: (.*?)^Raises: ", docstring, re.MULTILINE | re.DOTALL)
+            if told is None:
+                raise ValueError(f"{owner.__name__}.{name} does not say what happens")
+            called = f"{owner.__name__}.{name}".rstrip(".")
+            rows.append(f"| `{called}()` | {' '.join(told[1].split())} |")
+    return "\n".join([*rows, ""])
 
 
 def main(arguments: list[str]) -> str | None:
     """Rewrite what is drawn, or check it; return what is wrong."""
-    closing = HERE / "closing.md"
-    made = {PAGE: render(), closing: render_closing(closing.read_text())}
+    made = {PAGE: render()}
+    for name, of, content in (
+        ("closing.md", "table", pictures.table_of_closing()),
+        ("cancellation.md", "cancelled", table_of_cancelled()),
+    ):
+        made[HERE / name] = put_in((HERE / name).read_text(), of, content)
     made |= {HERE / name: drawn for name, drawn in pictures.pictures().items()}
     stale = [path for path, content in made.items() if read(path) != content]
     if arguments == ["--check"]:

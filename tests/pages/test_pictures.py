@@ -46,10 +46,11 @@ def test_another_table_is_another_picture(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_page_of_closing_that_differs_is_found() -> None:
     page = (ROOT / "docs" / "closing.md").read_text()
-    assert generated.render_closing(page) == page
-    assert generated.render_closing(page.replace("| **open** |", "| **OPEN** |")) == page
+    table = pictures.table_of_closing()
+    assert generated.put_in(page, "table", table) == page
+    assert generated.put_in(page.replace("| **open** |", "| **OPEN** |"), "table", table) == page
     with pytest.raises(ValueError, match="no place for the table"):
-        generated.render_closing(page.replace("<!-- end of table -->", ""))
+        generated.put_in(page.replace("<!-- end of table -->", ""), "table", table)
 
 
 def test_the_layers_are_those_that_imports_are_held_to() -> None:
