@@ -183,7 +183,7 @@ async def test_a_socket_that_is_no_good_is_closed_and_passed_over(
 
 
 @needs_posix
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", *(["::1", "::"] if has_ipv6() else [])])
 async def test_both_ends_have_the_names_of_their_sockets(host: str) -> None:
     """Of a listener on one address, and on all of them: there each stream has another."""
     told: list[Connection] = []

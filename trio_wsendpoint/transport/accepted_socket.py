@@ -27,10 +27,11 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
 class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
     """The stream of a socket that was accepted just now, and that no other object has.
 
-    It does itself what a `trio.SocketStream` does: see `_Accepter` in `server/listening.py` for
-    what that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and never reads.  `names` are those of both
-    ends, the peer's first; by default the socket is asked for them when they are.  Raises
-    `OSError` if the socket is no good; then the socket is the caller's to close.
+    It does itself what a `trio.SocketStream` does: `_Accepter` in `server/listening.py` says what
+    that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and
+    never reads.  `names` are those of both ends, the peer's first; by default the socket is asked
+    for them when they are.  Raises `OSError` if the socket is no good; then the socket is the
+    caller's to close.
     """
 
     __slots__ = (
