@@ -161,7 +161,8 @@ class EndpointServer(Bound):
         """Stop without a crowd: as `aclose`, but say goodbye over `over` seconds.
 
         The listeners are closed, except inherited ones, which another process may share.  Openings
-        under way are finished.  Each connection is closed at a moment that `random_bytes` draws;
+        under way are finished.  Each connection is closed at a moment that `random_bytes` draws,
+        one whose peer leaves something unread in the last fifth of `over`, after the others;
         after the last one, handlers have `grace` seconds more.  1012 as `code` says: come back.
         A further call waits for the end; `aclose` tells the rest at once.
 
