@@ -76,3 +76,7 @@ html_theme = "furo"
 html_title = f"trio_wsendpoint {version}"
 html_copy_source = False
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# The theme's own dark style underlines the names of modules, as if they were links.
+pygments_dark_style = "github-dark"

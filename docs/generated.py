@@ -10,6 +10,7 @@ at each limit stands in options.toml.  An option without a text is an error.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import inspect
 import re
 import sys
@@ -37,7 +38,11 @@ from trio_wsendpoint import (
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.connection.option_texts import option_texts
 from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest, open_hub
+from trio_wsendpoint.hub.redis import RedisBackplane
 from trio_wsendpoint.server.settings import ServeSettings
+from trio_wsendpoint.workers import WorkersOptions, serve_workers
+from trio_wsendpoint.workers.settings import WorkersSettings
 
 HERE = Path(__file__).parent
 PAGE = HERE / "options.md"
@@ -52,6 +57,12 @@ GROUPS: dict[type, str] = {
     ServerLimits: "How much a server takes on. Pass `server_limits=ServerLimits(...)` to it.",
     HttpLimits: "How much a plain request may bring. Pass `http=HttpLimits(...)` to a server.",
     Backoff: "How long a client waits before it connects again. Pass `backoff=Backoff(...)`.",
+    History: "How much of each topic a hub keeps. Pass `history=History(...)`.",
+    Block: "A hub's publisher waits for this subscriber. Pass `policy=Block(...)`.",
+    DropOldest: "A slow subscriber of a hub loses what has waited longest. The default policy.",
+    DropNewest: "A slow subscriber of a hub loses what comes. Pass `policy=DropNewest(...)`.",
+    Latest: "A slow subscriber of a hub gets the newest of each key. Pass `policy=Latest(...)`.",
+    Close: "A slow subscriber of a hub is cut. Pass `policy=Close(...)`.",
 }
 #: Each class of keywords, what takes them, and the class that has their defaults.
 KEYWORDS: dict[type, tuple[str, type]] = {
@@ -65,12 +76,17 @@ KEYWORDS: dict[type, tuple[str, type]] = {
         "`connect_endpoint` and `reconnecting_endpoint` take these in addition.",
         ConnectSettings,
     ),
+    WorkersOptions: (
+        "`serve_workers` takes these; `worker.serve` takes those of `serve_endpoint`.",
+        WorkersSettings,
+    ),
 }
 TITLES: dict[type, str] = {
     ConnectionOptions: "Keywords of every connection",
     AcceptOptions: "Keywords of a server",
     ServeOptions: "Keywords of a server that listens",
     ConnectOptions: "Keywords of a client",
+    WorkersOptions: "Keywords of several processes",
 }
 HEAD = """\
 # Options
@@ -118,7 +134,7 @@ def default_of(field: dataclasses.Field[Any]) -> str:
     made: object = field.default_factory
     if made is not dataclasses.MISSING:
         return f"{getattr(made, '__name__', '...')}()"
-    return repr(field.default)
+    return repr(int(field.default) if isinstance(field.default, enum.IntEnum) else field.default)
 
 
 def range_of(group: type, name: str) -> str:
@@ -217,6 +233,12 @@ def render() -> str:
     parts += [*rows_of_function(connect_endpoint, "url"), ""]
     parts += ["## Arguments of `reconnecting_endpoint`", ""]
     parts += [*rows_of_function(reconnecting_endpoint, "url"), ""]
+    parts += ["## Argument of `serve_workers`", ""]
+    parts += [*rows_of_function(serve_workers), ""]
+    parts += ["## Arguments of `open_hub`", ""]
+    parts += [*rows_of_function(open_hub), ""]
+    parts += ["## Arguments of `RedisBackplane`", ""]
+    parts += [*rows_of_function(RedisBackplane), ""]
     return "\n".join(parts)
 
 

@@ -17,6 +17,7 @@ import trio
 from trio.testing import MockClock, lockstep_stream_pair
 
 from tests.examples.programs import PATIENCE, ROOT, running
+from tests.pages.blocks import sources_of
 from trio_wsendpoint import (
     Connection,
     ConnectionLost,
@@ -39,15 +40,9 @@ def links_in(text: str) -> list[str]:
     return re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)\s]+)", text, re.MULTILINE)
 
 
-def blocks(language: str, page: str = "README.md") -> list[str]:
-    """Return the blocks of code in a language of a page."""
-    text = (ROOT / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-SERVE, CONNECT, TEST = blocks("python")
-SERVE_AGAIN, RUN, ACCEPT = blocks("python", "docs/serving.md")
-[SANS_IO] = blocks("python", "docs/without-trio.md")
+SERVE, CONNECT, TEST = sources_of("README.md")
+SHELL = sources_of("README.md", "sh")
+SERVE_AGAIN, RUN, ACCEPT = sources_of("docs/serving.md")
 
 
 def write(tmp_path: Path, source: str, *, name: str = "block.py") -> Path:
@@ -106,12 +101,6 @@ async def test_the_testing_kit(tmp_path: Path) -> None:
     assert "1 passed" in program.output
 
 
-async def test_without_trio(tmp_path: Path) -> None:
-    async with running("-W", "error", write(tmp_path, SANS_IO)) as program:
-        assert await program.wait() == 0, program.output
-    assert program.output == "text hello\n"
-
-
 def test_the_page_on_serving_begins_as_the_readme() -> None:
     assert SERVE_AGAIN == SERVE
 
@@ -119,11 +108,11 @@ def test_the_page_on_serving_begins_as_the_readme() -> None:
 def test_every_block_is_one_that_is_run_here() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"python", "sh"}
     assert len(re.findall(r"^ *```", README, re.MULTILINE)) == 2 * len(
-        blocks("python") + blocks("sh")
+        sources_of("README.md") + SHELL
     )
 
 
-@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+@pytest.mark.parametrize("line", [line for block in SHELL for line in block.splitlines()])
 def test_a_command_is_one_of_the_makefile(line: str) -> None:
     # Run for real by .ci/run, and by whoever runs this.
     assert re.fullmatch(r"make \w+", line)

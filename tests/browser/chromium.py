@@ -68,6 +68,16 @@ class Page:
             "})"
         )
 
+    async def settle(self, condition: str) -> None:
+        """Wait until an expression is true on the page to which this one leads."""
+        while True:
+            try:
+                await self.wait_for(condition)
+                return
+            except AssertionError as error:
+                if "navigated" not in str(error):  # what was asked of the page before is lost
+                    raise
+
     async def type(self, selector: str, text: str) -> None:
         """Put the cursor into a field, empty it, type `text` and Enter."""
         await self.evaluate(f"document.querySelector({selector!r}).select()")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 import trio
 
-from tests.browser.chromium import PATIENCE, Browser, Page, chromium, find
+from tests.browser.chromium import PATIENCE, Browser, Page, chromium
 from tests.examples.programs import Program, example
 
 pytestmark = pytest.mark.browser
@@ -19,17 +19,6 @@ LINES = "[...document.querySelectorAll('#messages li')].map(line => line.textCon
 ROWS = "[...document.querySelectorAll('#frames li')].map(line => line.textContent)"
 TOLD = "window.told"  # every text that the state has had since `join`
 STATE = "document.querySelector('#state').textContent"
-
-
-@pytest.fixture
-def executable() -> str:
-    """Where the browser is; where there is none, CI fails and others go on."""
-    found = find()
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("chromium is missing: .ci/run installs it")
-    if found is None:
-        pytest.skip("chromium is not installed")
-    return found
 
 
 class Demo(NamedTuple):

@@ -23,6 +23,8 @@ CHANGELOG = Path("CHANGELOG.md")
 #: Programs are looked for beside this Python first.
 TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 UNRELEASED = "## [Unreleased]"
+#: The headings of a release, in the order in which a reader meets them.
+KINDS = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
 VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 
 
@@ -65,14 +67,35 @@ def with_version(text: str, version: str) -> str:
 
 
 def with_release(changelog: str, version: str, day: str, fragments: str) -> str:
-    """Return the changelog with what is unreleased, and `fragments` before it, as `version`."""
+    """Return the changelog with `fragments`, and behind them what is unreleased, as `version`."""
     if changelog.count(UNRELEASED) != 1:
         raise ReleaseError(f"expected one line `{UNRELEASED}` in {CHANGELOG}")
     before, _, after = changelog.partition(UNRELEASED)
-    parts = [f"{UNRELEASED}\n\n## [{version}] - {day}\n"]
-    if fragments.strip():
-        parts.append(f"\n{fragments.strip()}\n")
-    return before + "".join(parts) + "\n" + after.lstrip("\n")
+    unreleased, heading, released = after.partition("\n## ")
+    changes = joined_sections(fragments, unreleased)
+    return f"{before}{UNRELEASED}\n\n## [{version}] - {day}\n{changes}{heading}{released}"
+
+
+def joined_sections(*texts: str) -> str:
+    """Return the entries of several texts under one heading for each kind, in the order of `KINDS`.
+
+    An entry keeps its lines; what stands before the first heading of a text must be empty.
+    """
+    entries: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for text in texts:
+        lead, *sections = re.split(r"(?m)^### ", text)
+        if lead.strip():
+            raise ReleaseError(f"expected `### Added` or another kind before {lead.strip()!r}")
+        for section in sections:
+            kind, _, body = section.partition("\n")
+            if kind not in entries:
+                raise ReleaseError(f"expected one of {', '.join(KINDS)}, not {kind!r}")
+            entries[kind].append(re.sub(r"\n{2,}", "\n", body.strip()))
+    return "".join(
+        f"\n### {kind}\n\n" + "\n".join(bodies) + "\n"
+        for kind, bodies in entries.items()
+        if any(bodies)
+    )
 
 
 def joined_fragments(version: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.codec.forms import ROOT
 from tests.packaging.release import (
+    KINDS,
     ReleaseError,
     check_start,
     joined_fragments,
@@ -75,6 +77,17 @@ def test_what_was_unreleased_is_the_release() -> None:
         with_release("# Changelog\n", "0.2.0", "2026-02-03", "")
 
 
+def test_the_changes_of_a_kind_have_one_heading() -> None:
+    before = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- A.\n\n- B, which\n  goes on.\n"
+    made = with_release(before, "0.2.0", "2026-02-03", "### Changed\n\n- C.\n\n### Fixed\n\n- D.")
+    assert made.partition("2026-02-03\n")[2] == (
+        "\n### Changed\n\n- C.\n\n### Fixed\n\n- D.\n- A.\n- B, which\n  goes on.\n"
+    )
+    for wrong in ("### Addd\n\n- A.", "- A."):
+        with pytest.raises(ReleaseError, match="expected"):
+            with_release(before, "0.2.0", "2026-02-03", wrong)
+
+
 def test_the_fragments_can_be_joined() -> None:
     fragments = list((ROOT / "changes").glob("*.*.md"))
     text = joined_fragments("9.8.7")
@@ -89,4 +102,11 @@ def test_each_fragment_has_a_kind() -> None:
 
 
 def test_the_changelog_can_be_released() -> None:
-    with_release((ROOT / "CHANGELOG.md").read_text(), "9.8.7", "2026-02-03", "")
+    before = (ROOT / "CHANGELOG.md").read_text()
+    made = with_release(before, "9.8.7", "2026-02-03", joined_fragments("9.8.7"))
+    [release] = re.findall(r"(?ms)^## \[9\.8\.7\] - 2026-02-03$(.*?)^## ", made)
+    headings = re.findall(r"(?m)^### (\w+)$", release)
+    assert headings == [kind for kind in KINDS if kind in headings]
+    assert [
+        line for line in before.splitlines() if line.startswith("- ") and line not in made
+    ] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import itertools
 import os
@@ -364,7 +365,7 @@ async def test_few_sockets_wait_with_trio_and_more_of_them_here(nursery: trio.Nu
     desk = Desk(nursery, Poller(few=3))
     for count in range(1, 5):
         await desk.add()
-        waiting = [desk.poller.is_waited_for(number) for number in desk.numbers]
+        waiting = [number in desk.poller.waiting for number in desk.numbers]
         assert waiting.count(True) == max(count - 2, 0)
     for other in desk.others:
         other.send(b"a")
@@ -378,10 +379,61 @@ async def test_few_sockets_wait_with_trio_and_more_of_them_here(nursery: trio.Nu
             other.send(turn)
         await wait_all_tasks_blocked()
     assert desk.heard[2:] == [[b"a", b"b", b"c"]] * 2
-    assert not any(map(desk.poller.is_waited_for, desk.numbers[2:]))
+    assert not desk.poller.waiting.keys() & set(desk.numbers[2:])
     with pytest.raises(trio.BusyResourceError):
         await desk.streams[2].wait_readable()
     desk.close()
+
+
+class FullEpoll:
+    """An epoll of a system that has no room for one more socket."""
+
+    closed = False
+
+    def register(self, descriptor: int, mask: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def unregister(self, descriptor: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+async def test_where_the_system_has_no_room_a_socket_waits_with_trio(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "epoll", FullEpoll)
+    desk = Desk(nursery, Poller(few=0))
+    for turn in range(2):
+        await desk.add()
+        desk.others[turn].send(b"a")
+        await wait_all_tasks_blocked()
+    assert desk.heard == [[b"a"]] * 2
+    assert not desk.poller.waiting
+    desk.close()
+
+
+async def test_the_system_is_told_of_a_socket_when_it_first_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is read, answered and closed at once costs the poller no system call."""
+    monkeypatch.setattr(select, "epoll", FullEpoll)
+    told: list[int] = []
+    monkeypatch.setattr(FullEpoll, "register", lambda _, number, __: told.append(number))
+    made = Poller(few=0)
+    ours, other = pair()
+    stream = AcceptedSocket(ours, made)
+    other.send(b"a")
+    while stream.receive_nowait(9) is None:
+        await trio.lowlevel.checkpoint()
+    stream.interrupt()
+    assert told == []
+    assert made.takes(ours.fileno(), stream)
+    assert told == [ours.fileno()]
+    made.close()
+    stream.close_nowait()
+    other.close()
 
 
 async def test_when_it_is_closed_all_are_woken_and_wait_with_trio(desk: Desk) -> None:
@@ -437,6 +489,8 @@ async def test_events_of_a_socket_that_was_closed_behind_its_back_do_no_harm(des
     gone, first = pair()
     number, elsewhere = gone.fileno(), os.dup(gone.fileno())
     stream = AcceptedSocket(gone, desk.poller)
+    with trio.move_on_after(0.01):
+        await stream.wait_readable()  # of which the system is told
     ours, other = pair()
     os.dup2(ours.fileno(), number)
     gone.detach()

@@ -36,6 +36,15 @@ class Running:
         """Say how workers that start from now on behave."""
         self._habit.write_text(habit)
 
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for the parent, which looks at its clock at a signal."""
+        ahead = self._habit.with_name("ahead")
+        passed = float(ahead.read_text()) if ahead.exists() else 0.0
+        new = ahead.with_name("new")
+        new.write_text(str(passed + seconds))
+        new.rename(ahead)
+        self.send(signal.SIGUSR1)
+
     @property
     def log(self) -> str:
         return self._log.read_text()
@@ -134,13 +143,13 @@ async def running(tmp_path: Path, habit: str = "", **options: Any) -> AsyncItera
     command = [sys.executable, "-W", "error", "-m", "tests.workers.program"]
     with log.open("wb") as stderr:
         process = await trio.lowlevel.open_process(
-            [*command, json.dumps({"habit": str(path), **options})],
+            [*command, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=ROOT,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "HABIT": str(path), **environment},
         )
     program = Running(process, path, log)
     program.count = options.get("workers", 2)

@@ -77,45 +77,6 @@ async def test_a_roll_says_1012_and_counts_what_the_old_ones_did(tmp_path: Path)
         await all_gone(old)
 
 
-@pytest.mark.parametrize("habit", ["raises", "closes", "babbles", "floods"])
-async def test_a_roll_to_what_does_not_start_keeps_the_old_workers(
-    tmp_path: Path, habit: str
-) -> None:
-    async with running(tmp_path) as program:
-        await program.serving()
-        old = program.workers
-        program.behave(habit)
-        program.send(signal.SIGHUP)
-        state = await program.serving(failed=1)
-        assert program.workers == old
-        assert state["why"].startswith("the roll was stopped, and the old workers serve on: ")
-        assert state["why"] in program.log
-        async with connect_endpoint(program.url) as connection:
-            assert int(await connection.receive()) in old
-        program.behave("")
-        program.send(signal.SIGHUP)
-        await program.serving(rolls=1)
-
-
-async def test_the_parent_ends_if_the_first_workers_fail(tmp_path: Path) -> None:
-    async with running(tmp_path, "raises") as program:
-        assert await program.wait() == 1
-        assert "no worker became ready: worker" in program.log.splitlines()[-1]
-        assert "as the habit says" in program.log
-
-
-async def test_one_that_dies_at_import_later_is_tried_again(tmp_path: Path) -> None:
-    async with running(tmp_path) as program:
-        await program.serving()
-        first, second = program.workers
-        program.behave("raises")
-        os.kill(first, signal.SIGKILL)
-        await program.until(lambda state: state["deaths"] == 3)
-        assert program.workers[second] == "ready"
-        program.behave("")
-        await program.serving()
-
-
 async def test_the_parent_outlives_an_on_change_that_raises(tmp_path: Path) -> None:
     async with running(tmp_path, workers=1, env={"BROKEN": "yes"}) as program:
         await program.serving()

@@ -25,6 +25,13 @@ class BlockNursery:
         self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
 
+    @property
+    def nursery(self) -> trio.Nursery:
+        """The nursery; raises `RuntimeError` before it is open."""
+        if self._nursery is None:
+            raise RuntimeError("the block has not been entered")
+        return self._nursery
+
     async def enter(self) -> trio.Nursery:
         """Open the nursery."""
         self._nursery = await self._manager.__aenter__()

@@ -11,6 +11,7 @@ from trio_wsendpoint.hub.members import Member
 from trio_wsendpoint.hub.numbers import Heard
 from trio_wsendpoint.hub.policies import Block
 from trio_wsendpoint.hub.positions import Position
+from trio_wsendpoint.hub.queues import Place
 from trio_wsendpoint.hub.statistics import Drop, TopicStatistics
 
 __all__ = ["Fanout", "Losses", "Topic"]
@@ -75,14 +76,23 @@ class Topic:
             self.tell(Gap(self.name, "unsure", missing), now)
         self.messages += 1
         delivery = Delivery(entry)
-        for member in [member for member in self.members if not member.queue.is_cut]:
-            dropped = member.offer(delivery, now)
-            if dropped is not None:
-                self.delivered += 1
-            if dropped:
-                self.note_dropped(member, dropped, losses)
-            if member.queue.is_cut:
-                losses.note_cut(member)
+        place = Place(delivery, now)
+        # Most have nothing that waits: that costs 5 calls, where the rest costs 20.
+        others = [one for one in self.members if not one.offer_alone(place, delivery)]
+        self.delivered += len(self.members) - len(others)
+        for member in others:
+            if not member.queue.is_cut:
+                self._offer(member, delivery, now, losses)
+
+    def _offer(self, member: Member, delivery: Delivery, now: float, losses: Losses) -> None:
+        """Queue a message behind others, and tell what found no room."""
+        dropped = member.offer(delivery, now)
+        if dropped is not None:
+            self.delivered += 1
+        if dropped:
+            self.note_dropped(member, dropped, losses)
+        if member.queue.is_cut:
+            losses.note_cut(member)
 
     def note_dropped(self, member: Member, dropped: list[Delivery], losses: Losses) -> None:
         """Count what was dropped for a member, and tell it, a topic at a time."""

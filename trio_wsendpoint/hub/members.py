@@ -7,7 +7,7 @@ from typing import Protocol
 from trio_wsendpoint.hub.backplane import Gap, Replay
 from trio_wsendpoint.hub.delivery import Delivery
 from trio_wsendpoint.hub.policies import Close, Policy
-from trio_wsendpoint.hub.queues import Queue, is_had
+from trio_wsendpoint.hub.queues import Place, Queue, is_had
 from trio_wsendpoint.hub.statistics import SubscriberStatistics
 
 __all__ = ["Holder", "Member"]
@@ -66,6 +66,13 @@ class Member:
         self.holder.wake()
         return dropped
 
+    def offer_alone(self, place: Place, delivery: Delivery) -> bool:
+        """Queue a message if nothing waits; False if something does, and that takes `offer`."""
+        if self._floors or not self.queue.offer_alone(place, delivery):
+            return False
+        self.holder.wake()
+        return True
+
     def tell(self, gap: Gap, now: float) -> None:
         """Queue a gap."""
         self.queue.tell(gap, now)
@@ -81,6 +88,11 @@ class Member:
         item = self.queue.take(now)
         self.delivered += isinstance(item, Delivery)
         return item
+
+    def take_alone(self) -> None:
+        """Take out the message that `Queue.peek_alone` has just returned."""
+        self.queue.take_alone()
+        self.delivered += 1
 
     def cut(self) -> list[Delivery]:
         """Give it up; return what waited."""

@@ -27,7 +27,7 @@ class Pumped(Protocol):
 
 
 class Pump:
-    """Calls `pump()` of those that were put in, each once, in the order in which they came."""
+    """Calls `pump()` of those that were put in, in the order in which they came."""
 
     def __init__(self) -> None:
         self._ready: dict[Pumped, None] = {}
@@ -46,11 +46,12 @@ class Pump:
         turn = 0
         while True:
             while self._ready:
-                ready = next(iter(self._ready))
-                del self._ready[ready]
-                ready.pump()
-                turn += 1
-                if turn >= TURN:
-                    turn = 0
-                    await trio.lowlevel.checkpoint()
+                # A dict from which the first is taken again and again is searched from its start.
+                batch, self._ready = self._ready, {}
+                for ready in batch:
+                    ready.pump()
+                    turn += 1
+                    if turn >= TURN:
+                        turn = 0
+                        await trio.lowlevel.checkpoint()
             await self._work.wait()

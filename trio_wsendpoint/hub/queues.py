@@ -15,7 +15,7 @@ from trio_wsendpoint.hub.delivery import Delivery, Item
 from trio_wsendpoint.hub.log import MESSAGE_OVERHEAD
 from trio_wsendpoint.hub.policies import Close, DropOldest, Latest, Policy
 
-__all__ = ["Queue", "join_gaps"]
+__all__ = ["Place", "Queue", "join_gaps"]
 
 #: Of two gaps that become one, the reason that comes later here is told.
 _WEIGHT: dict[Reason, int] = {
@@ -35,8 +35,11 @@ def join_gaps(one: Gap | None, other: Gap) -> Gap:
     return Gap(one.topic, max(one.reason, other.reason, key=_WEIGHT.__getitem__), lost)
 
 
-class _Place:
-    """The place of an item that waits, and when it began to wait, in seconds."""
+class Place:
+    """The place of an item that waits, and when it began to wait, in seconds.
+
+    One of a message serves all queues in which it waits, except those with `Latest`.
+    """
 
     __slots__ = ("came", "item")
 
@@ -60,6 +63,7 @@ class Queue:
     __slots__ = (
         "_after",
         "_before",
+        "_is_latest",
         "_places",
         "_progressed",
         "_waiting",
@@ -73,9 +77,10 @@ class Queue:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._waiting: deque[_Place] = deque()
+        self._waiting: deque[Place] = deque()
+        self._is_latest = isinstance(policy, Latest)
         # With `Latest`, the places of values by topic and key.
-        self._places: dict[tuple[str, str | None], _Place] = {}
+        self._places: dict[tuple[str, str | None], Place] = {}
         self._before: dict[str, Gap] = {}  # what is missing before all that waits, by topic
         self._after: dict[str, Gap] = {}  # what is missing behind all that waits, by topic
         self._progressed = 0.0  # when it was empty, or something was taken
@@ -96,8 +101,10 @@ class Queue:
             return []
         if self.is_empty:
             self._progressed = now
-        is_latest = isinstance(self.policy, Latest)
-        if is_latest and (place := self._places.get((delivery.topic, delivery.key))) is not None:
+        if (
+            self._is_latest
+            and (place := self._places.get((delivery.topic, delivery.key))) is not None
+        ):
             return self._replace(place, delivery)
         missing = self._after.get(delivery.topic) if self._after else None
         size = delivery.size + (MESSAGE_OVERHEAD if missing is not None else 0)
@@ -111,12 +118,25 @@ class Queue:
             dropped = self._make_room(size)
         if missing is not None:
             del self._after[delivery.topic]
-            self._append(_Place(missing, now))
-        place = _Place(delivery, now)
-        if is_latest:
+            self._append(Place(missing, now))
+        place = Place(delivery, now)
+        if self._is_latest:
             self._places[delivery.topic, delivery.key] = place
         self._append(place)
         return dropped
+
+    # Few calls: most deliveries of a hub pass here.
+    def offer_alone(self, place: Place, delivery: Delivery) -> bool:
+        """Put a message where nothing waits; return False if something does, or it was cut."""
+        if self._waiting or self._before or self._after or self.is_cut:
+            return False
+        if self._is_latest:
+            place = Place(delivery, place.came)  # its message may be replaced
+            self._places[delivery.topic, delivery.key] = place
+        self._waiting.append(place)
+        self._progressed = place.came
+        self.bytes = delivery.size
+        return True
 
     def tell(self, gap: Gap, now: float) -> None:
         """Put a gap at the end."""
@@ -125,7 +145,7 @@ class Queue:
                 self._progressed = now
             self._after[gap.topic] = join_gaps(self._after.get(gap.topic), gap)
 
-    def _append(self, place: _Place) -> None:
+    def _append(self, place: Place) -> None:
         self._waiting.append(place)
         self.bytes += _size(place.item)
 
@@ -138,13 +158,13 @@ class Queue:
             del self._places[item.topic, item.key]
         return item
 
-    def _replace(self, place: _Place, delivery: Delivery) -> list[Delivery]:
+    def _replace(self, place: Place, delivery: Delivery) -> list[Delivery]:
         self.bytes += delivery.size - _size(place.item)
         place.item = delivery
         self.replaced += 1
         return self._make_room(0, but=place) if self.bytes > self.policy.bytes else []
 
-    def _make_room(self, size: int, *, but: _Place | None = None) -> list[Delivery]:
+    def _make_room(self, size: int, *, but: Place | None = None) -> list[Delivery]:
         """Drop the oldest, except the one in the place `but`, until there is room."""
         dropped: list[Delivery] = []
         while not self.has_room_for(size):
@@ -180,6 +200,20 @@ class Queue:
         if self._after:
             return self._after.pop(next(iter(self._after)))
         return None
+
+    def peek_alone(self) -> Delivery | None:
+        """Return the message that waits, if nothing else does."""
+        if len(self._waiting) != 1 or self._before:
+            return None
+        item = self._waiting[0].item
+        return item if isinstance(item, Delivery) else None
+
+    def take_alone(self) -> None:
+        """Take out the message that `peek_alone` has just returned."""
+        self._waiting.clear()
+        self.bytes = 0
+        if self._places:
+            self._places.clear()
 
     def _has_waiting(self, topic: str) -> bool:
         return any(place.item.topic == topic for place in self._waiting)

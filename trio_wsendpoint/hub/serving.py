@@ -41,6 +41,9 @@ class Stage(Enum):
     OVER = "over"
 
 
+_FREE = Stage.FREE
+
+
 class Serving:
     """One call of `Hub.serve()`."""
 
@@ -58,11 +61,13 @@ class Serving:
         self._core = core
         self._pump = pump
         self._connection = connection
+        self._sending = connection.sending
         self._wrap = wrap
         self._compress = compress
         self._member = Member(name, wishes.topics, wishes.policy, self)
         self._feed = Feed(core, self._member, wishes.after, wishes.last)
         self._room = Room(connection, wishes.policy)
+        self._has_block = isinstance(wishes.policy, Block)
         # Moved by `_serve` and `pump` alone.
         self._stage = Stage.HISTORY
         self._error: Exception | None = None  # what `wrap`, or the endpoint, has raised
@@ -141,7 +146,9 @@ class Serving:
 
     def pump(self) -> None:
         """Hand over what there is room for; then the task in `serve()` waits for more room."""
-        if self._stage is not Stage.FREE:
+        if self._stage is not _FREE:
+            return
+        if self._pump_alone():
             return
         member, now = self._member, trio.current_time()
         has_taken = False
@@ -157,10 +164,35 @@ class Serving:
                     self._hand_over(item)
         except Exception as error:  # noqa: BLE001 - it is raised by `serve()`
             self._error = error
-        if has_taken and isinstance(member.queue.policy, Block):
+        if has_taken and self._has_block:
             self._core.room.wake_all()
         if self._is_ended():
             self._work.wake()
+
+    # Few calls: most deliveries of a hub pass here.
+    def _pump_alone(self) -> bool:
+        """Write the one message that waits, at once; return False if that takes `pump`."""
+        room, delivery = self._room, self._member.queue.peek_alone()
+        if delivery is None or self._error is not None or room.given >= room.ahead:
+            return False
+        try:
+            message = delivery.shared(self._wrap)
+        except Exception as error:  # noqa: BLE001 - it is raised by `serve()`
+            self._error = error
+            self._work.wake()
+            return True
+        try:
+            if message is None or not self._sending.try_share(message, compress=self._compress):
+                return False
+        except Exception as error:  # noqa: BLE001 - its endpoint's, or its extension's
+            self._fail(error)
+            return False
+        self._member.take_alone()
+        if room.is_paced:
+            room.note_given(len(message.payload))
+        if self._has_block:
+            self._core.room.wake_all()
+        return True
 
     def _hand_over(self, item: Item) -> None:
         """Commit the message for an item, if there is one."""
@@ -168,12 +200,15 @@ class Serving:
         if message is None:
             return
         self._room.note_given(len(message.payload))
-        tasks = self._connection.tasks
         try:
-            self._connection.sending.commit(message, compress=self._compress)
-        except EndpointClosed:
-            return
+            self._sending.commit(message, compress=self._compress)
         except Exception as error:  # noqa: BLE001 - its endpoint's, or its extension's
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Close the connection because of an error; one that is closed already ends by itself."""
+        if not isinstance(error, EndpointClosed):
+            tasks = self._connection.tasks
             tasks.session.fail_internally(error)
             tasks.act()
 
@@ -187,7 +222,7 @@ class Serving:
 
     def wake(self) -> None:
         """Have the queue pumped soon; end a wait for room that has become pointless."""
-        if self._stage is Stage.FREE:
+        if self._stage is _FREE:
             self._pump.put(self)
         if self._member.queue.is_cut or self._core.is_closed:
             self._waiting.cancel()

@@ -17,6 +17,8 @@ __all__ = ["Drain", "check_seconds", "say_goodbye", "wait_for_rest"]
 #: Connections that are still accepted, at most; and turns in which a task accepts one.
 _REST = 1000
 _TURNS = 3
+#: Share of a drain, at its end, in which slow connections are told.
+_SLOW_SHARE = 0.2
 
 
 def check_seconds(**options: float | None) -> None:
@@ -65,8 +67,10 @@ async def wait_for_rest(count: Callable[[], int]) -> None:
 class Drain:
     """Says goodbye to each connection at a moment of its own, within `over` seconds from now.
 
-    `random_bytes` draws the moments, so that the clients do not come back all at once.  `say` says
-    goodbye to one.  `code`, `reason`: what they are told.
+    `random_bytes` draws the moments, so that the clients do not come back all at once.  A
+    connection that is slow at its moment gets another one in the last fifth of the time, after
+    those that keep up: its peer can take what waits until then.  `say` says goodbye to one.
+    `code`, `reason`: what they are told.
     """
 
     def __init__(
@@ -80,21 +84,20 @@ class Drain:
         self.code = code
         self.reason = reason
         self._until = trio.current_time() + over
+        self._slow_from = self._until - over * _SLOW_SHARE
         self._random_bytes = random_bytes
         self._say = say
-        self._plan: list[tuple[float, int, Connection]] = []  # a heap: when to tell which
-        self._count = 0  # those of the same moment are told in the order in which they opened
+        # A heap: when to tell which, and whether it is told even if it is slow.
+        self._plan: list[tuple[float, int, bool, Connection]] = []
+        self._count = 0  # those of the same moment are told in the order in which they were planned
         self._changed = Waiter()
         self._scope = trio.CancelScope()
 
     def add(self, connection: Connection) -> None:
         """Plan the goodbye of a connection, which may have opened just now."""
         now = trio.current_time()
-        share = int.from_bytes(self._random_bytes(4), "big") / 2**32
-        self._count += 1
-        heapq.heappush(
-            self._plan, (now + max(self._until - now, 0) * share, self._count, connection)
-        )
+        is_early = now < self._slow_from
+        self._put(connection, now, self._slow_from if is_early else self._until, is_last=False)
         self.note_change()
 
     def note_change(self) -> None:
@@ -113,11 +116,27 @@ class Drain:
                     await self._changed.wait()
                 self._say_what_is_due()
 
+    def _put(self, connection: Connection, start: float, end: float, *, is_last: bool) -> None:
+        """Plan a goodbye at a random moment between two times."""
+        share = int.from_bytes(self._random_bytes(4), "big") / 2**32
+        self._count += 1
+        moment = start + max(end - start, 0) * share
+        heapq.heappush(self._plan, (moment, self._count, is_last, connection))
+
     def _say_what_is_due(self) -> None:
         # Those that have ended need no moment to be waited for.
-        while self._plan and (
-            self._plan[0][0] <= trio.current_time() or not self._plan[0][2].is_open
-        ):
-            connection = heapq.heappop(self._plan)[2]
-            if connection.is_open:
+        now = trio.current_time()
+        while self._plan and (self._plan[0][0] <= now or not self._plan[0][3].is_open):
+            _, _, is_last, connection = heapq.heappop(self._plan)
+            if not connection.is_open:
+                continue
+            if is_last or not _is_slow(connection):
                 self._say(connection, self.code, self.reason)
+            else:
+                self._put(connection, max(now, self._slow_from), self._until, is_last=True)
+
+
+def _is_slow(connection: Connection) -> bool:
+    """Tell whether something waits until the peer takes it."""
+    told = connection.statistics()
+    return told.write_queue_bytes > 0 or told.tasks_waiting_send > 0

@@ -1,9 +1,9 @@
 """Waiting for many sockets with one registration for each of them, instead of one for each wait.
 
 `trio.lowlevel.wait_readable` tells the system of a socket each time that a task waits.  A `Poller`
-has an epoll of its own, which is told once, when a socket is accepted.  Trio waits for that epoll
-alone, and says that it has something: so a wait of one of many sockets is a switch of tasks and
-no system call.
+has an epoll of its own, which is told once, when a socket first waits here.  Trio waits for that
+epoll alone, and says that it has something: so a wait of one of many sockets is a switch of tasks
+and no system call.
 
 **It wakes and never reads.**  What is not read stays with the system, which slows the peer down.
 
@@ -54,50 +54,61 @@ class Polled(Protocol):
 class Poller:
     """An epoll of one run of Trio, and the tasks that wait for its sockets; to be `close`d.
 
-    A socket is known by its descriptor, from `add` to `remove`.  Fewer than `few` sockets wait
-    with Trio.
+    A socket counts from `add` to `remove`; from its first `wait` on it is known by its descriptor.
+    Fewer than `few` sockets wait with Trio.
     """
 
     def __init__(self, *, few: int = FEW) -> None:
         self._few = few
         self._epoll = select.epoll()
         self._process = os.getpid()
+        self._count = 0  # of the sockets that were added
+        # Those of which the epoll was told, by descriptor.
         self._sockets: dict[int, Polled] = {}
-        # By descriptor, those that wait: the one that has waited longest first.  All of them
-        # but the leader are parked.
-        self._waiting: dict[int, Task] = {}
+        #: By descriptor, those that wait: the one that has waited longest first.  All of them
+        #: but the leader are parked.
+        self.waiting: dict[int, Task] = {}
         self._leader: Task | None = None
 
-    @property
-    def pays(self) -> bool:
-        """Whether there are so many sockets that a wait here costs less than one of Trio's."""
-        return len(self._sockets) >= self._few and not self._epoll.closed
+    def add(self) -> None:
+        """Count one more socket that may wait here."""
+        self._count += 1
 
-    def is_waited_for(self, descriptor: int) -> bool:
-        """Tell whether a task waits here for `descriptor`."""
-        return descriptor in self._waiting
+    def takes(self, descriptor: int, stream: Polled) -> bool:
+        """Tell whether a task is to `wait` for `descriptor` here, and not with Trio.
 
-    def add(self, descriptor: int, stream: Polled) -> None:
-        """Tell `stream` of the events of `descriptor` from now on.
-
-        What is there to be read already is an event.  Raises `OSError` if the system has no
-        room for it.
+        It is if there are so many sockets that it costs less, and if the system has room for one
+        more.  From then on `stream` is told of the events of `descriptor`; what is there to be
+        read already is an event.
         """
-        # Errors and the end of both ways always come.  Urgent data can end a read early.
-        mask = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
-        self._epoll.register(descriptor, mask)
-        self._sockets[descriptor] = stream
+        if descriptor in self.waiting:
+            return True  # to be told that another task does
+        if self._count < self._few or self._epoll.closed:
+            return False
+        if self._sockets.get(descriptor) is not stream:
+            # Errors and the end of both ways always come.  Urgent data can end a read early.
+            mask = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLPRI | select.EPOLLET
+            try:
+                self._epoll.register(descriptor, mask)
+            except OSError:
+                return False
+            self._sockets[descriptor] = stream
+        return True
 
     def remove(self, descriptor: int, stream: Polled) -> None:
-        """Forget `descriptor`, before it is closed, and wake the task that waits for it.
+        """Count a socket no longer, before it is closed, and wake the task that waits for it.
 
         The system forgets a socket only when the last descriptor of it is closed, which may be
         one of a child of this process.  It would tell of events under a number that another
         socket has by then.
         """
+        self._count -= 1
         # A child has the same epoll, and Trio's, and would take its sockets away from its parent.
         if self._sockets.get(descriptor) is not stream or os.getpid() != self._process:
             return
+        self._forget(descriptor)
+
+    def _forget(self, descriptor: int) -> None:
         del self._sockets[descriptor]
         with contextlib.suppress(OSError):  # it was closed already, behind our back
             self._epoll.unregister(descriptor)
@@ -107,13 +118,15 @@ class Poller:
     async def wait(self, descriptor: int) -> None:
         """Wait until an event of `descriptor` was noted, or for `wake`, `remove` or `close`.
 
+        It is one that the poller `takes`.
+
         If cancelled: nothing has changed; if this task led, another one does.
         Raises: `trio.BusyResourceError` if another task waits for it.
         """
-        if descriptor in self._waiting:
+        waiting = self.waiting
+        if descriptor in waiting:
             raise trio.BusyResourceError("another task waits to read from this socket")
         task = trio.lowlevel.current_task()
-        waiting = self._waiting
         waiting[descriptor] = task
         if self._leader is not None:
 
@@ -130,7 +143,7 @@ class Poller:
 
     async def _lead(self, descriptor: int, task: Task) -> None:
         """Wait for events of all, until there is one of `descriptor`; then appoint another."""
-        waiting = self._waiting
+        waiting = self.waiting
         try:
             while waiting.get(descriptor) is task:
                 await trio.lowlevel.wait_readable(self._epoll)
@@ -147,7 +160,7 @@ class Poller:
 
     def _take_events(self, leader: Task) -> None:
         """Tell the streams what has happened, and wake the tasks that wait for that."""
-        sockets, waiting = self._sockets, self._waiting
+        sockets, waiting = self._sockets, self.waiting
         for descriptor, events in self._epoll.poll(0, EVENTS):
             stream = sockets.get(descriptor)
             if stream is None:
@@ -159,7 +172,7 @@ class Poller:
 
     def wake(self, descriptor: int) -> None:
         """Wake the task that waits for `descriptor`, if one does."""
-        task = self._waiting.pop(descriptor, None)
+        task = self.waiting.pop(descriptor, None)
         if task is None:
             return
         if task is self._leader:
@@ -170,8 +183,9 @@ class Poller:
 
     def close(self) -> None:
         """Wake all that wait, and free the epoll; a socket that is left waits with Trio."""
-        for descriptor, stream in tuple(self._sockets.items()):
-            self.remove(descriptor, stream)
+        if os.getpid() == self._process:
+            for descriptor in tuple(self._sockets):
+                self._forget(descriptor)
         self._epoll.close()
 
 

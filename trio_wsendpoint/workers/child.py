@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trio_wsendpoint.workers.messages import MOST, LineReader, Orders, encode
@@ -68,7 +68,7 @@ class Child:
             ours.pop_all()  # they are kept: see `close`
         self._lifeline = held
         self._reader = LineReader()
-        self._unsent = b""
+        self._unsent = bytearray()
         self.channel: socket.socket | None = channel
         self.write(orders.to_line())
 
@@ -117,10 +117,10 @@ class Child:
             return None
         return self._reader.feed(data) if data else None
 
-    def answer(self, message: dict[str, Any]) -> None:
-        """Send a message as soon as the worker takes it; dropped if it takes none."""
+    def answer(self, make: Callable[[], dict[str, Any]]) -> None:
+        """Send what `make` returns as soon as the worker takes it; nothing if it takes none."""
         if len(self._unsent) < MOST:
-            self.write(encode(message))
+            self.write(encode(make()))
 
     def write(self, line: bytes) -> None:
         """Send bytes as soon as the worker takes them."""
@@ -133,16 +133,16 @@ class Child:
             return
         try:
             while self._unsent:
-                self._unsent = self._unsent[self.channel.send(self._unsent) :]
+                del self._unsent[: self.channel.send(self._unsent)]
         except BlockingIOError:
             return
         except OSError:  # its reader is gone, which `read` tells
-            self._unsent = b""
+            self._unsent.clear()
 
     def close_channel(self) -> None:
         """Close the pipe for messages."""
         channel, self.channel = self.channel, None
-        self._unsent = b""
+        self._unsent.clear()
         if channel is not None:
             channel.close()
 

@@ -72,6 +72,7 @@ class Parent:
                 self._selector.register(signals, selectors.EVENT_READ, signals)
                 supervisor.start(time.monotonic())
                 self._act()
+                self._tell_changes()
                 while supervisor.phase is not ParentPhase.OVER:
                     self._turn(supervisor.deadline - time.monotonic())
         finally:
@@ -170,7 +171,8 @@ class Parent:
             self._ledger.note(number, Report.from_message(message["report"]))
             self._heard[number] = now
         elif "ask" in message:
-            child.answer({"answer": message["ask"], "state": self.state().to_message()})
+            asked = message["ask"]
+            child.answer(lambda: {"answer": asked, "state": self.state().to_message()})
         elif message.get("ready") is True:
             self._supervisor.note_ready(number, now)
         else:

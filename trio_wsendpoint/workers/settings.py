@@ -69,7 +69,10 @@ class WorkersSettings:
     stop: float | None = None
     ready: float = 60.0
     settle: float = 1.0
-    backoff: Backoff = field(default_factory=_default_backoff)
+    backoff: Backoff = field(
+        default_factory=_default_backoff,
+        metadata={"default": "Backoff(base=0.5, cap=30.0, healthy=10.0)"},
+    )
     log: str | os.PathLike[str] | None = None
     on_change: Callable[[WorkersState], object] | None = None
 
