@@ -95,6 +95,8 @@ class ServerOpening(OpeningCourse):
                 if isinstance(error, HandshakeError) and self._stage is not Stage.REFUSED:
                     await self._refuse(error)
             finally:
+                if self._link is not None:
+                    self._link.abort()
                 await close_layers(self.stream)
             raise
 
@@ -143,6 +145,7 @@ class ServerOpening(OpeningCourse):
             date=self._rules.date,
             since=self._since,
             nursery=host.nursery,
+            heartbeat=host.heartbeat,
             on_refusal=self._note_refusal,
         )
         link.http.receive_data(data, trio.current_time())
