@@ -104,6 +104,8 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "Relay._call": "the last call, which is told when `run` is cancelled",
+    "Relay._outcome": "what `run` returns or raises, once it is over",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",
