@@ -109,7 +109,9 @@ def texts_of_records(source: str) -> Iterator[str]:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         owner = ast.unparse(node.func.value).lower()
-        if node.func.attr not in LEVELS or not (owner.endswith("logger") or owner == "self"):
+        if node.func.attr not in LEVELS or not (
+            owner.endswith(("logger", "session")) or owner == "self"
+        ):
             continue
         for argument in node.args[:2]:
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):

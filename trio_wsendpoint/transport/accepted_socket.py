@@ -27,14 +27,16 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
 class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
     """The stream of a socket that was accepted just now, and that no other object has.
 
-    It does itself what a `trio.SocketStream` does, in fewer steps.  With a `poller` it waits
-    there to read, once that pays; the poller wakes, and never reads.  Raises `OSError` if the
-    socket is no good; then the socket is the caller's to close.
+    It does itself what a `trio.SocketStream` does: see `_Accepter` in `server/listening.py` for
+    what that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and never reads.  `names` are those of both
+    ends, the peer's first; by default the socket is asked for them when they are.  Raises
+    `OSError` if the socket is no good; then the socket is the caller's to close.
     """
 
     __slots__ = (
         "_descriptor",
         "_made",
+        "_names",
         "_noted",
         "_plain",
         "_poller",
@@ -42,7 +44,12 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         "_writers",
     )
 
-    def __init__(self, accepted: socket.socket, poller: Poller | None = None) -> None:
+    def __init__(
+        self,
+        accepted: socket.socket,
+        poller: Poller | None = None,
+        names: tuple[object, object] | None = None,
+    ) -> None:
         super().__init__()
         for option, value in _OPTIONS:
             # Not for each kind of socket, nor for one whose peer has gone.
@@ -50,6 +57,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
                 accepted.setsockopt(socket.IPPROTO_TCP, option, value)
         accepted.setblocking(False)
         self._plain = accepted
+        self._names = names
         self._descriptor = accepted.fileno()
         self._made: trio.socket.SocketType | None = None
         self._readers = self._writers = 0  # tasks that wait with Trio
@@ -62,7 +70,6 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    # Few steps: each message of a conversation passes here.
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the system has received, `b""` at the end, or None."""
         try:
@@ -200,7 +207,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     def names(self) -> tuple[object, object]:
         """Return the names of both ends, the peer's first; raises `OSError` if it has gone."""
-        return self._plain.getpeername(), self._plain.getsockname()
+        return self._names or (self._plain.getpeername(), self._plain.getsockname())
 
     async def send_eof(self) -> None:
         """End our bytes.
