@@ -91,6 +91,7 @@ HANDLES: dict[str, str] = {
     "Connection._ping_slots": "made by the first `ping()`",
     "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
+    "BlockNursery._manager": "made by `enter`",
     "BlockNursery._nursery": "made by `enter`",
     # ---- transport/
     "TLSTransport._failure": "why the stage is FAILED",
