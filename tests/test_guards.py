@@ -91,6 +91,7 @@ HANDLES: dict[str, str] = {
     "Connection._ping_slots": "made by the first `ping()`",
     "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
+    "BlockNursery._manager": "made by `enter`",
     "BlockNursery._nursery": "made by `enter`",
     # ---- transport/
     "TLSTransport._failure": "why the stage is FAILED",
@@ -104,6 +105,8 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "Relay._call": "the last call, which is told when `run` is cancelled",
+    "Relay._outcome": "what `run` returns or raises, once it is over",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",
