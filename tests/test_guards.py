@@ -103,6 +103,7 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "FirstBytes._reader": "made when the head has not come at once, until it has",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",

@@ -10,7 +10,7 @@ import trio
 
 from trio_wsendpoint.connection.opening import CHUNK, lost, send
 from trio_wsendpoint.errors import HandshakeError
-from trio_wsendpoint.handshake.head import BadHead, HeadReader
+from trio_wsendpoint.handshake.head import BadHead, HeadReader, whole_request
 from trio_wsendpoint.handshake.refusal import refuse, refuse_head
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.transport.sockets import non_blocking
@@ -29,21 +29,18 @@ class FirstBytes:
     rest.  They raise `HandshakeError` when the client has gone.
     """
 
-    __slots__ = ("_limits", "_reader", "_stream", "transport", "what")
+    __slots__ = ("_limits", "_reader", "_stream", "trailing", "transport", "what")
 
     def __init__(self, stream: trio.abc.Stream, limits: Limits) -> None:
         self._stream = stream
         self._limits = limits
-        self._reader = HeadReader(limits)
+        self._reader: HeadReader | None = None  # of a head that has not come at once
+        #: What has come behind the head.
+        self.trailing = b""
         #: The non-blocking form of the stream, if it has one.
         self.transport = non_blocking(stream)
         # What the end of the stream comes before; set by `head_nowait`.
         self.what = "before its request was read"
-
-    @property
-    def trailing(self) -> bytes:
-        """What has come behind the head."""
-        return self._reader.trailing
 
     def head_nowait(self, *, is_probe: bool = False) -> bytes | None:
         """Return the head if it is here; raises `BadRequest` for what is none.
@@ -68,30 +65,39 @@ class FirstBytes:
         return head
 
     def _feed(self, data: bytes) -> bytes | None:
-        try:
-            head = self._reader.receive_data(data)
-        except BadHead as error:
-            raise refuse_head(error) from None
+        """Return the head once `data` completes it; nearly every head comes at once."""
+        size = whole_request(data, self._limits) if self._reader is None else 0
+        head: bytes | None
+        if size:
+            head, self.trailing = data[:size], data[size:]
+        else:
+            reader = self._reader = self._reader or HeadReader(self._limits)
+            try:
+                head = reader.receive_data(data)
+            except BadHead as error:
+                raise refuse_head(error) from None
+            self.trailing = reader.trailing
         if head is not None:
             self.what = "before its answer"
+            self._reader = None
         return head
 
     def forget(self) -> None:
         """Hold nothing any more: something else reads the stream."""
-        self._reader = HeadReader(self._limits)
+        self.trailing = b""
 
     def check_behind(self) -> None:
         """Raise `BadRequest` (400) for more than `Limits.pipelined` bytes behind the head."""
         size = self._limits.pipelined
-        if len(self._reader.trailing) > size:
+        if len(self.trailing) > size:
             raise refuse(400, f"more than {size} bytes behind the request (Limits.pipelined)")
 
     async def read_on(self) -> None:
         """Take in what comes behind the head; more than `Limits.pipelined` stays where it is."""
-        room = self._limits.pipelined - len(self._reader.trailing)
+        room = self._limits.pipelined - len(self.trailing)
         if room <= 0:
             await trio.sleep_forever()
-        self._reader.receive_data(await self._receive(room))
+        self.trailing += await self._receive(room)
 
     def _receive_nowait(self, at_most: int, is_probe: bool) -> bytes | None:
         try:
@@ -125,7 +131,8 @@ class FirstBytes:
 
     def _over(self, is_probe: bool) -> Over | None:
         """Return what tells of a health check, which asks nothing; None if this is none."""
-        return Over("a health check") if is_probe and not self._reader.held else None
+        has_begun = self._reader is not None and self._reader.held
+        return Over("a health check") if is_probe and not has_begun else None
 
     def send_nowait(self, data: bytes) -> int:
         """Send the beginning of `data`, and return its length."""
