@@ -69,6 +69,8 @@ class HttpConnection:
         self._deadlines = Deadlines(timeouts, http, now)
         self._intake = Intake(limits, http)
         self._answer: Answer | None = None  # from its start to its end
+        #: When the head of the last request had come.
+        self.head_at = now
         #: True once `stop` was called: each answer is the last.
         self.is_stopping = False
 
@@ -160,7 +162,9 @@ class HttpConnection:
                 self._move(Event.HEAD_BEGINS, now)
             if self._intake.is_eof:
                 self._move(Event.BYTES_END)
-        elif self._intake.is_complete:
+            return None
+        self.head_at = now
+        if self._intake.is_complete:
             self._course.move(Event.REQUEST_COMES)
             self._deadlines.begin_answering(now)
             self._intake.check_behind()

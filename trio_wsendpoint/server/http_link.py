@@ -36,6 +36,9 @@ BODY_CHUNK = 65536
 #: Calls that found what they needed without waiting, until other tasks run.
 TURNS = 64
 
+_IN_BODY = frozenset({Phase.BODY, Phase.EARLY})
+_OVER = frozenset({Phase.LINGERING, Phase.CLOSED})
+
 _LIMITS, _HTTP, _TIMEOUTS = Limits(), HttpLimits(), Timeouts()
 
 
@@ -121,7 +124,12 @@ class HttpLink:
         while True:
             await self.breathe()
             try:
-                head = None if self.lost else self.http.next_request(trio.current_time())
+                now = trio.current_time()
+                head = None if self.lost else self.http.next_request(now)
+                is_over = head is None and self.http.phase in _OVER
+                has_come = head is None and not is_over and self.look()
+                if has_come and self.lost is None:
+                    head = self.http.next_request(now)
                 if head is not None:
                     return head
                 if self.lost is not None or self.http.phase is Phase.CLOSED:
@@ -129,7 +137,8 @@ class HttpLink:
                 if self.http.phase is Phase.LINGERING:
                     await self._linger()
                     break
-                await self._wait_for_request()
+                if not has_come:
+                    await self._wait_for_request()
             except BadRequest as error:
                 await self.refuse(error)
         if self.http.phase is Phase.CLOSED:
@@ -139,8 +148,6 @@ class HttpLink:
 
     async def _wait_for_request(self) -> None:
         """Wait for bytes of a request, or of the body that is dropped, until they are late."""
-        if self.look():
-            return
         http = self.http
         is_idle = http.phase is Phase.IDLE
         if is_idle and http.is_stopping:
@@ -281,8 +288,7 @@ class HttpLink:
 
     @property
     def _chunk(self) -> int:
-        is_body = self.http.phase is Phase.BODY or self.http.phase is Phase.EARLY
-        return BODY_CHUNK if is_body else CHUNK
+        return BODY_CHUNK if self.http.phase in _IN_BODY else CHUNK
 
     async def _read(self) -> None:
         try:

@@ -35,7 +35,11 @@ class HttpRequest(Request):
         is_secure: bool = False,
     ) -> None:
         head = exchange.head.request
-        super().__init__(head.target, head.headers, head.method, head.http_version)
+        # Its parts are fit: they were checked as they came.
+        self.target = head.target
+        self.headers = head.headers
+        self.method = head.method
+        self.http_version = head.http_version
         self.exchange = exchange
         self.peer = peer
         self.local = local
