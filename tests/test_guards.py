@@ -59,7 +59,6 @@ STATES: dict[str, str] = {
     "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
-    "HttpLink._has_ended": "the client has ended its bytes; the read that finds the end",
     "HttpOutput._is_over": "nothing is written any more; `drop`",
     "FirstBytes.is_probe": "a proxy speaks for itself, and has asked nothing yet; `expect_probe`",
     # ---- client/
@@ -70,7 +69,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 40
+STATES_TODAY = 39
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -106,6 +105,7 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "Alarm._is_over": "what is asked at each tick, while a handler is at work",
     "Relay._call": "the last call, which is told when `run` is cancelled",
     "Relay._outcome": "what `run` returns or raises, once it is over",
     "Asking._scope": "the scope in which the app looks, while it does",

@@ -310,7 +310,7 @@ class Exchange:
         """Tell whether the client has ended its bytes or is lost, or the answer is complete.
 
         Looks for it without waiting, and is no checkpoint.  Over a stream that cannot be looked at
-        (`HttpLink.can_look`) it knows what a task has read that reads the body or waits in
+        (it has no non-blocking form) it knows what a task has read that reads the body or waits in
         `wait_gone`.  A client that has ended its bytes may still read the answer.
         """
         if self.phase is AnswerPhase.COMPLETE or self.link.is_gone:

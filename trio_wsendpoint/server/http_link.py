@@ -86,9 +86,9 @@ class HttpLink:
         self._output = HttpOutput(
             stream, self._transport, nursery, timeouts.write, self._note_output
         )
-        self._has_ended = False  # the client's bytes
         self._reader: Callable[[], object] | None = None  # wakes the one task that reads
-        self._alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
+        #: What the heartbeat task knows of it.
+        self.alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
         self._news = Waiters()
         self._turns = 0
 
@@ -102,12 +102,7 @@ class HttpLink:
     @property
     def is_gone(self) -> bool:
         """Whether the client is known to send nothing more: it has ended its bytes, or is lost."""
-        return self._has_ended or self.lost is not None
-
-    @property
-    def can_look(self) -> bool:
-        """Whether `look` finds out what has come; over other streams a task has to wait for it."""
-        return self._transport is not None
+        return self.http.is_eof or self.lost is not None
 
     # ---- requests ------------------------------------------------------------------------------
 
@@ -177,8 +172,8 @@ class HttpLink:
         `WrongOrder` if no opening is in work, `ClientGone` if the stream broke.  If cancelled,
         close the link.
         """
-        if self._alarm is not None:
-            self._alarm.stop()
+        if self.alarm is not None:
+            self.alarm.stop()
         await self.write(lambda: self.http.switch(response))
         await self._output.wait_idle()
         if self.lost is not None:
@@ -198,8 +193,8 @@ class HttpLink:
             self.lost = ClientGone("the connection was closed by the server")
         self.http.close()
         self._output.drop()
-        if self._alarm is not None:
-            self._alarm.stop()
+        if self.alarm is not None:
+            self.alarm.stop()
         self.wake()
 
     async def aclose(self) -> None:
@@ -255,8 +250,8 @@ class HttpLink:
         Raises `BadRequest` as `HttpConnection.receive_data`.
         """
         is_free = self._reader is None and self._wants_data
-        if is_free and self._transport is not None and self._alarm is not None:
-            self._alarm.set(deadline)
+        if is_free and self._transport is not None and self.alarm is not None:
+            self.alarm.set(deadline)
             await self._read_as_the_one(self._transport.interrupt)
         else:
             with trio.CancelScope(deadline=deadline) as scope:
@@ -284,7 +279,7 @@ class HttpLink:
 
     @property
     def _wants_data(self) -> bool:
-        return self.lost is None and not self._has_ended and self.http.wants_data
+        return self.lost is None and self.http.wants_data
 
     @property
     def _chunk(self) -> int:
@@ -307,7 +302,6 @@ class HttpLink:
         if data:
             self.http.receive_data(data, trio.current_time())
         else:
-            self._has_ended = True
             self.http.receive_eof()
         self.wake()
 

@@ -13,6 +13,8 @@ from trio_wsendpoint.server.exchange import Exchange
 
 __all__ = ["HttpRequest"]
 
+_set = object.__setattr__
+
 
 class HttpRequest(Request):
     """A `Request` with its body, and what is known of its client.
@@ -36,10 +38,10 @@ class HttpRequest(Request):
     ) -> None:
         head = exchange.head.request
         # Its parts are fit: they were checked as they came.
-        self.target = head.target
-        self.headers = head.headers
-        self.method = head.method
-        self.http_version = head.http_version
+        _set(self, "target", head.target)
+        _set(self, "headers", head.headers)
+        _set(self, "method", head.method)
+        _set(self, "http_version", head.http_version)
         self.exchange = exchange
         self.peer = peer
         self.local = local
