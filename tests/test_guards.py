@@ -55,7 +55,6 @@ STATES: dict[str, str] = {
     "Openings.taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
-    "HttpLink._has_ended": "the client has ended its bytes; the read that finds the end",
     "HttpOutput._is_over": "nothing is written any more; `drop`",
     # ---- client/
     "Keeper.state": "what the channel does, by a table; `_move`",
@@ -65,7 +64,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 35
+STATES_TODAY = 34
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -102,6 +101,7 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "Alarm._is_over": "what is asked at each tick, while a handler is at work",
     "Relay._call": "the last call, which is told when `run` is cancelled",
     "Relay._outcome": "what `run` returns or raises, once it is over",
     "FirstBytes._reader": "made when the head has not come at once, until it has",
