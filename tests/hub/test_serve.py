@@ -114,6 +114,20 @@ async def test_messages_that_wait_together_leave_together() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_replay_leaves_in_few_writes() -> None:
+    async with open_hub(history=History()) as hub, audience(1) as pairs:
+        [(client, server)] = pairs
+        texts = [f"{number} " + "x" * 500 for number in range(120)]
+        await hub.publish_many([("t", text, None) for text in texts])
+        async with trio.open_nursery() as nursery:
+            with counted_calls("testing") as names:
+                nursery.start_soon(partial(hub.serve, server, "t", last=120))
+                assert await receive(client, 120) == texts
+            writes = [name for name in names if name.endswith(("send_nowait", "send_parts_nowait"))]
+            assert len(writes) < 20
+            nursery.cancel_scope.cancel()
+
+
 async def test_with_one_of_100_stuck_the_others_wait_for_nothing(autojump_clock: object) -> None:
     async with open_hub() as hub, audience(100) as pairs, trio.open_nursery() as nursery:
         for _, server in pairs:

@@ -72,7 +72,7 @@ class Serving:
         self._has_block = isinstance(wishes.policy, Block)
         # Moved by `_serve` and `pump` alone.
         self._stage = Stage.HISTORY
-        self._gathered = 0  # bytes that `pump` has queued, and not written yet
+        self._gathered = 0  # bytes that are queued with the connection, and not written yet
         self._error: Exception | None = None  # what `wrap`, or the endpoint, has raised
         self._work = Waiter()  # the task in `serve()` waits here while the pump hands over
         self._waiting = trio.CancelScope()  # around a wait for room
@@ -107,11 +107,14 @@ class Serving:
         await self._feed.begin()
         while not self._is_ended() and (page := await self._feed.next_page()):
             for item in page:
+                if not self._room.is_open:
+                    self._flush()
                 while not self._is_ended() and not self._room.is_open:
                     await self._wait_for_room()
                 if self._is_ended():
                     return
-                self._hand_over(item)
+                self._hand_over(item, has_more=item is not page[-1])
+            self._flush()
         self._stage = Stage.FREE
         self.pump()
         while not self._is_ended():
@@ -167,9 +170,7 @@ class Serving:
                     self._hand_over(item, has_more=not member.queue.is_empty)
         except Exception as error:  # noqa: BLE001 - it is raised by `serve()`
             self._error = error
-        if self._gathered:
-            self._gathered = 0
-            self._connection.tasks.act()
+        self._flush()
         if has_taken and self._has_block:
             self._core.room.wake_all()
         if self._is_ended():
@@ -219,6 +220,12 @@ class Serving:
                 self._sending.commit(message, compress=self._compress)
         except Exception as error:  # noqa: BLE001 - its endpoint's, or its extension's
             self._fail(error)
+
+    def _flush(self) -> None:
+        """Write what was queued to leave with others."""
+        if self._gathered:
+            self._gathered = 0
+            self._connection.tasks.act()
 
     def _fail(self, error: Exception) -> None:
         """Close the connection because of an error; one that is closed already ends by itself."""
