@@ -83,6 +83,7 @@ check: $(DEV)
 # Without a network: what it links to of Python and Trio is in docs/inventories.
 docs: $(DOCS)
 	$(BIN)/python docs/generated.py --check
+	$(BIN)/python -m tests.pages --check
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

@@ -64,7 +64,10 @@ nitpick_ignore = [
     ("py:class", "PerMessageDeflate"),
     ("py:class", "Ts"),
     ("py:class", "collections.abc.Mapping[~trio_wsendpoint.CloseCause"),
+    ("py:class", "collections.abc.Mapping[str"),
 ]
+#: Packages that an app may have, whose inventories are not kept here.
+nitpick_ignore_regex = [("py:class", r"(prometheus_client|opentelemetry)\..*")]
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "inventories/python.inv"),
     "trio": ("https://trio.readthedocs.io/en/stable", "inventories/trio.inv"),
@@ -76,3 +79,7 @@ html_theme = "furo"
 html_title = f"trio_wsendpoint {version}"
 html_copy_source = False
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# The theme's own dark style underlines the names of modules, as if they were links.
+pygments_dark_style = "github-dark"

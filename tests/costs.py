@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -32,3 +33,21 @@ def lines_of(call: Callable[[], object]) -> int:
     finally:
         sys.settrace(tracer)
     return count
+
+
+@contextmanager
+def counted_calls(part: str) -> Iterator[list[str]]:
+    """Note the functions of a part of the library that any task of this thread calls meanwhile."""
+    names: list[str] = []
+    folder = _LIBRARY + part + os.sep
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(folder):
+            names.append(frame.f_code.co_qualname)
+
+    profiler = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield names
+    finally:
+        sys.setprofile(profiler)

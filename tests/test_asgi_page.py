@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from pathlib import Path
 from typing import Any
 
 import trio
 import trio.testing
 
+from tests.pages.blocks import sources_of
 from trio_wsendpoint import connect_endpoint
 from trio_wsendpoint.asgi import serve_asgi
-
-PAGE = (Path(__file__).parents[1] / "docs" / "asgi.md").read_text()
 
 
 def programs() -> dict[str, Any]:
     """Run all of the page's code; return its names."""
     names: dict[str, Any] = {}
-    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+    for code in sources_of("docs/asgi.md"):
         exec(compile(code, "docs/asgi.md", "exec"), names)
     return names
 

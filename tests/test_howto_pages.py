@@ -1,49 +1,23 @@
-"""The code of the pages that need no more than that runs, and prints what they say."""
+"""The how-to pages name what there is; the server of a container stops when it is told to."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.pages.blocks import sources_of
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ["compressing", "debugging", "deploying", "exceptions", "index", "streaming"]
-#: A block of Python, and the block of text behind it, if there is one.
-BLOCKS = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 PATIENCE = 60
 
 
-def programs() -> Iterator[tuple[str, str, str]]:
-    """Yield each program of the pages that ends by itself, with what it prints."""
-    for name in PAGES:
-        text = (DOCS / f"{name}.md").read_text()
-        for source, output in BLOCKS.findall(text):
-            if "open_signal_receiver" not in source:
-                told = re.search(r"It prints `(.*?)`", text)
-                yield name, source, output or (f"{told[1]}\n" if told else "")
-
-
-@pytest.mark.parametrize(("_page", "source", "output"), list(programs()))
-def test_a_program_prints_what_the_page_says(_page: str, source: str, output: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", source]
-    run = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout == output
-
-
 def test_the_server_of_a_container_stops_when_it_is_told_to() -> None:
-    [source] = [
-        source
-        for source, _ in BLOCKS.findall((DOCS / "deploying.md").read_text())
-        if "open_signal_receiver" in source
-    ]
+    source = sources_of("docs/deploying.md")[0]
     command = [sys.executable, "-W", "error", "-c", source.replace("8765", "0")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

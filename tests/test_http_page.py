@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import trio_wsendpoint
+from tests.pages.blocks import sources_of
 from trio_wsendpoint import HttpLimits
 from trio_wsendpoint.server.settings import ServeOptions
 
@@ -61,7 +62,7 @@ trio.run(main)
 
 
 def test_the_program_answers() -> None:
-    [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    source = sources_of("docs/http.md")[0]
     command = [sys.executable, "-W", "error", "-c", source + ASK]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr

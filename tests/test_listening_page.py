@@ -1,11 +1,9 @@
-"""docs/listening.md is true: its code runs, and its addresses and options exist."""
+"""docs/listening.md is true: its addresses and options exist."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from trio_wsendpoint import EndpointServer, Listen
@@ -14,16 +12,6 @@ from trio_wsendpoint.server.settings import ServeOptions
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "listening.md").read_text()
-
-
-def test_the_code_runs() -> None:
-    [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    command = [sys.executable, "-W", "error", "-c", source]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr
-    addresses, echoed = run.stdout.splitlines()
-    assert re.fullmatch(r"tcp:127\.0\.0\.1:\d+ unix:/\S+/app\.sock", addresses)
-    assert echoed == "hello"
 
 
 def test_its_addresses_can_be_read() -> None:

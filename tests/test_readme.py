@@ -5,18 +5,17 @@ Each block of code of the README is run as a program of its own, with only the p
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import trio
 from trio.testing import MockClock, lockstep_stream_pair
 
 from tests.examples.programs import PATIENCE, ROOT, running
+from tests.pages.blocks import sources_of
 from trio_wsendpoint import (
     Connection,
     ConnectionLost,
@@ -39,15 +38,9 @@ def links_in(text: str) -> list[str]:
     return re.findall(r"(?:\]\(|^\[[^\]]+\]: )([^)\s]+)", text, re.MULTILINE)
 
 
-def blocks(language: str, page: str = "README.md") -> list[str]:
-    """Return the blocks of code in a language of a page."""
-    text = (ROOT / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-SERVE, CONNECT, TEST = blocks("python")
-SERVE_AGAIN, RUN, ACCEPT = blocks("python", "docs/serving.md")
-[SANS_IO] = blocks("python", "docs/without-trio.md")
+SERVE, CONNECT, TEST = sources_of("README.md")
+SHELL = sources_of("README.md", "sh")
+SERVE_AGAIN, RUN, ACCEPT = sources_of("docs/serving.md")
 
 
 def write(tmp_path: Path, source: str, *, name: str = "block.py") -> Path:
@@ -106,12 +99,6 @@ async def test_the_testing_kit(tmp_path: Path) -> None:
     assert "1 passed" in program.output
 
 
-async def test_without_trio(tmp_path: Path) -> None:
-    async with running("-W", "error", write(tmp_path, SANS_IO)) as program:
-        assert await program.wait() == 0, program.output
-    assert program.output == "text hello\n"
-
-
 def test_the_page_on_serving_begins_as_the_readme() -> None:
     assert SERVE_AGAIN == SERVE
 
@@ -119,11 +106,11 @@ def test_the_page_on_serving_begins_as_the_readme() -> None:
 def test_every_block_is_one_that_is_run_here() -> None:
     assert set(re.findall(r"^```(\w+)$", README, re.MULTILINE)) == {"python", "sh"}
     assert len(re.findall(r"^ *```", README, re.MULTILINE)) == 2 * len(
-        blocks("python") + blocks("sh")
+        sources_of("README.md") + SHELL
     )
 
 
-@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+@pytest.mark.parametrize("line", [line for block in SHELL for line in block.splitlines()])
 def test_a_command_is_one_of_the_makefile(line: str) -> None:
     # Run for real by .ci/run, and by whoever runs this.
     assert re.fullmatch(r"make \w+", line)
@@ -164,39 +151,6 @@ def test_two_peers_that_only_send_are_parted_by_the_write_timeout() -> None:
 
 
 # ---- the other documents -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def closing_diagram() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "closing_diagram", ROOT / "docs" / "closing_diagram.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_closing_page_shows_the_table_that_the_library_runs_by(
-    closing_diagram: ModuleType,
-) -> None:
-    page = (ROOT / "docs" / "closing.md").read_text()
-    assert page == closing_diagram.render(page), "run docs/closing_diagram.py"
-    assert "OPEN --> CLOSE_SENT: we close" in page
-    assert "ENDING --> OVER: the stream is closed" in page
-
-
-def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> None:
-    page = (ROOT / "docs" / "closing.md").read_text()
-    wrong = page.replace("OPEN --> CLOSE_SENT: we close", "OPEN --> CLOSED: we close")
-    assert wrong != page
-    assert closing_diagram.render(wrong) == page
-    wrong = page.replace("ENDING --> OVER", "ENDING --> OPEN")
-    assert wrong != page
-    assert closing_diagram.render(wrong) == page
-    with pytest.raises(ValueError, match="no place for the table"):
-        closing_diagram.render(page.replace("<!-- end of table -->", ""))
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in DOCUMENTS])

@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 
 from tests.hub.redis.servers import RedisServer, needs_redis
+from tests.pages.blocks import sources_of
 from tests.redis_faults import MODES
 from trio_wsendpoint import hub
 from trio_wsendpoint.hub import Reason
@@ -25,7 +26,7 @@ OPTIONS = {field.name: field for field in dataclasses.fields(RedisSettings)}
 
 @pytest.mark.parametrize("_", [pytest.param(0, marks=needs_redis)])
 def test_the_code_runs(_):
-    [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    [source] = sources_of("docs/redis.md")
     with RedisServer(appendonly="yes") as server:
         run = subprocess.run(
             [sys.executable, "-W", "error", "-c", source],

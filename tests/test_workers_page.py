@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from tests.examples.programs import PATIENCE, ROOT
+from tests.pages.blocks import sources_of
 from trio_wsendpoint import ConnectionClosed, connect_endpoint
 from trio_wsendpoint.workers import WorkersOptions, WorkersState, WorkerState
 from trio_wsendpoint.workers.settings import WorkersSettings
@@ -33,7 +34,7 @@ async def scrape(port: int) -> str:
 @pytest.mark.component
 @pytest.mark.skipif(sys.platform == "win32", reason="workers share sockets by number on POSIX")
 async def test_the_code_runs(tmp_path: Path) -> None:
-    [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    [source] = sources_of("docs/workers.md")
     (tmp_path / "app.py").write_text(source)
     process = await trio.lowlevel.open_process(
         [sys.executable, "-W", "error", str(tmp_path / "app.py")],

@@ -14,6 +14,7 @@ from tests.benchmarks.frames import (
     TEXT,
     Walker,
     inflate,
+    make_event,
     make_frame,
     make_get,
     make_request,
@@ -24,6 +25,8 @@ HOST = "127.0.0.1"
 #: Seconds after which a server that answers nothing has failed.
 PATIENCE = 20
 CHUNK = 256 * 1024
+#: Where a server of Socket.IO takes WebSockets.
+SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
 
 
 class Connection:
@@ -81,11 +84,20 @@ class Connection:
 
 
 class Load:
-    """All connections to one server."""
+    """All connections to one server; `socketio`: it speaks Socket.IO over its WebSockets."""
 
-    def __init__(self, work: dict[str, Any], port: int, raw: bool) -> None:
+    def __init__(
+        self,
+        work: dict[str, Any],
+        port: int,
+        raw: bool = False,
+        *,
+        socketio: bool = False,
+        path: str = "/",
+    ) -> None:
         self.work = work
         self.port = port
+        self.socketio = socketio
         self.raw = raw or work["kind"] == "request"
         self.walks = bool(work["deflate"])
         opcode = TEXT if work["text"] else BINARY
@@ -93,7 +105,11 @@ class Load:
         self.frames = [make_frame(one, opcode, deflate=work["deflate"]) for one in self.payloads]
         if work["kind"] == "request":
             self.frames = [make_get(port)]
-        self.request = make_request(port, deflate=work["deflate"])
+        if socketio:
+            path = SOCKETIO
+            self.payloads = [make_event(work["size"])]
+            self.frames = [make_frame(self.payloads[0], TEXT)]
+        self.request = make_request(port, deflate=work["deflate"], path=path)
         self.farewell = make_frame((1000).to_bytes(2, "big"), CLOSE)
         self.buffer = bytearray(CHUNK)
         self.echo = 0  # bytes that come back for a message
@@ -114,20 +130,38 @@ class Load:
             sock = self.tls.wrap_socket(sock)
         if not self.raw:
             sock.sendall(self.request)
-            self.read_head(sock)
+            rest = self.read_head(sock)
+            if self.socketio:
+                self.join(sock, rest)
         return sock
 
-    def read_head(self, sock: socket.socket) -> None:
+    def join(self, sock: socket.socket, data: bytes) -> None:
+        """Enter the namespace of Socket.IO: the server greets, we ask, it answers."""
+        walker = Walker()
+        for sent, answer in ((b"", b"0{"), (make_frame(b"40", TEXT), b"40{")):
+            sock.sendall(sent)
+            while not walker.feed(data):
+                data = sock.recv(CHUNK)
+                if not data:
+                    raise ConnectionError("the server went away")
+            data = b""
+            if not walker.payload.startswith(answer):
+                raise ConnectionError(f"this is no Socket.IO: {walker.payload[:100]!r}")
+
+    def read_head(self, sock: socket.socket) -> bytes:
+        """Read the server's answer; return what it has sent behind that."""
         head = sock.recv(CHUNK)
-        while not head.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in head:
             data = sock.recv(CHUNK)
             if not data:
                 raise ConnectionError(f"the server answered {head!r}")
             head += data
+        head, _, rest = head.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 101 "):
             raise ConnectionError(f"the server answered {head!r}")
         if self.work["deflate"] is not (b"permessage-deflate" in head):
             raise ConnectionError(f"compression is not as it was asked for: {head!r}")
+        return rest
 
     def open(self, count: int) -> None:
         """Open `count` more connections, and check that what they echo is what was sent."""
@@ -142,7 +176,8 @@ class Load:
             self.connections[connection.sock.fileno()] = connection
             self.epoll.register(connection.sock.fileno(), select.EPOLLIN)
         if kind == "broadcast":
-            self.echo = len(self.payloads[0]) + 2 if not self.raw else len(self.frames[0])
+            size = len(self.payloads[0])
+            self.echo = len(self.frames[0]) if self.raw else size + (2 if size < 126 else 4)
             self.settle()
 
     def ask(self, sock: socket.socket) -> None:

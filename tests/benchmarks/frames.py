@@ -79,6 +79,11 @@ def make_frame(payload: bytes, opcode: int, *, deflate: bool = False) -> bytes:
     return header + MASK + masked.to_bytes(size, "big")
 
 
+def make_event(size: int) -> bytes:
+    """Return an event of Socket.IO as a message of `size` bytes."""
+    return b'42["m","' + b"x" * (size - 10) + b'"]'
+
+
 def make_get(port: int) -> bytes:
     """Return a request for a page, as a simple client writes it."""
     lines = [
@@ -90,11 +95,11 @@ def make_get(port: int) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def make_request(port: int, *, deflate: bool) -> bytes:
+def make_request(port: int, *, deflate: bool, path: str = "/") -> bytes:
     """Return the request that opens a connection."""
     key = base64.b64encode(random.Random(port).randbytes(16)).decode()
     lines = [
-        "GET / HTTP/1.1",
+        f"GET {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
         "Upgrade: websocket",
         "Connection: Upgrade",

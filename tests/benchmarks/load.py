@@ -51,7 +51,7 @@ def awake_time() -> float:
 def main() -> None:
     allow_many_files()
     told = json.loads(sys.argv[1])
-    load = Load(told["work"], told["port"], told["raw"])
+    load = Load(told["work"], told["port"], told["raw"], socketio=told.get("socketio", False))
     engine = None if told["engine"] is None else Engine(Path(told["engine"]))
     gc.disable()
     for line in sys.stdin:

@@ -14,8 +14,8 @@ class Peer:
     """A server: the program `module` of `servers`, started with `arguments` and `environment`.
 
     `native`: the program in C that takes its place.  `needs`: the distributions without which it
-    cannot run.  `raw`: it echoes bytes, without WebSocket.  `works`: what it is measured with, if
-    not with all.
+    cannot run.  `raw`: it echoes bytes, without WebSocket.  `socketio`: it speaks Socket.IO.
+    `works`: what it is measured with, if not with all.
     """
 
     key: str
@@ -26,6 +26,7 @@ class Peer:
     environment: tuple[tuple[str, str], ...] = ()
     needs: tuple[str, ...] = ()
     raw: bool = False
+    socketio: bool = False
     has_deflate: bool = True
     works: tuple[str, ...] = ()
 
@@ -59,6 +60,8 @@ ECHOES = (
 UVLOOP = ("--uvloop",)
 #: What the servers of ASGI applications are measured with.
 APPLICATIONS = ("asgi-get", "asgi-echo")
+#: What the ways to reach many are measured with.
+FANOUT = ("hub-1000", "hub-5000")
 
 PEERS = (
     Peer(key="ours", title="trio_wsendpoint", module="ours"),
@@ -71,6 +74,30 @@ PEERS = (
             *("pingpong", "connections-100", "in-flight-32", "1k", "16k", "1m"),
             *("deflate", "broadcast"),
         ),
+    ),
+    Peer(
+        key="ours_hub",
+        title="trio_wsendpoint, hub",
+        module="ours_hub",
+        arguments=("--by", "hub"),
+        needs=("coredis",),
+        works=FANOUT,
+    ),
+    Peer(
+        key="ours_send",
+        title="trio_wsendpoint, a loop of send",
+        module="ours_hub",
+        arguments=("--by", "send"),
+        needs=("coredis",),
+        works=FANOUT,
+    ),
+    Peer(
+        key="socketio",
+        title="python-socketio, Uvicorn",
+        module="socketio",
+        needs=("python-socketio", "uvicorn", "websockets"),
+        socketio=True,
+        works=FANOUT,
     ),
     Peer(
         key="ours_asgi",
@@ -159,6 +186,6 @@ FLOORS = tuple(peer.key for peer in PEERS if peer.raw)
 #: Distributions whose versions the page tells.
 TOLD = (
     *("trio", "trio-wsendpoint", "websockets", "trio-websocket", "wsproto"),
-    *("h11", "hypercorn", "uvicorn"),
+    *("h11", "hypercorn", "uvicorn", "python-socketio", "coredis", "redis"),
     *("aiohttp", "picows", "aiofastnet", "uvloop"),
 )

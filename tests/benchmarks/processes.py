@@ -115,6 +115,7 @@ class Pair:
             "work": self.work.to_json(),
             "port": hello["port"],
             "raw": self.peer.raw,
+            "socketio": self.peer.socketio,
             "engine": None if native.why_not("load") else str(native.build("load")),
         }
         self.load = Child(f"the load of {self.peer.title}", program("load", json.dumps(told)))

@@ -29,12 +29,14 @@ from tests.benchmarks.options import (
 from tests.benchmarks.peers import PEERS, Peer
 from tests.benchmarks.plot import draw
 from tests.benchmarks.processes import ROOT, MeasurementError, Pair
+from tests.benchmarks.readme import with_figures
 from tests.benchmarks.report import number, render
 from tests.benchmarks.results import Results
 from tests.benchmarks.targets import TARGETS, judge
 from tests.benchmarks.works import REGIMES, WORKS, Regime, Work
 
 PAGE = "benchmarks.md"
+README = ROOT / "README.md"
 #: How much of its share of the time a work may take: some works take much less.
 GENEROUS = 1.5
 
@@ -185,14 +187,17 @@ def certificate() -> Iterator[Path]:
 
 
 def write(folder: Path, results: Results) -> list[Path]:
-    """Write the page, the plot and the raw results; return where they are."""
+    """Write the page, the plot and the raw results, and for DOCS the README; return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     page, plot, raw = (folder / name for name in (PAGE, "benchmarks.svg", "benchmarks.json"))
     text = (page if page.exists() else DOCS / PAGE).read_text()
     page.write_text(render(text, results))
     plot.write_text(draw(results))
     raw.write_text(results.to_json())
-    return [page, plot, raw]
+    if folder != DOCS:
+        return [page, plot, raw]
+    README.write_text(with_figures(README.read_text(), results))
+    return [page, plot, raw, README]
 
 
 def say_verdicts(results: Results, say: Say) -> None:

@@ -44,6 +44,8 @@ ASGI_RATIOS: Mapping[str, Mapping[str, float]] = {
     "asgi-get": {"hypercorn_trio": 0.333, "uvicorn_h11": 1.0},
     "asgi-echo": {"ours": 1.25},
 }
+#: The CPU of a delivery through a hub in that of one by `broadcast`, at most.
+HUB = 1.3
 #: The CPU of the uncompiled form in that of the compiled one, at most, and where: up to 1 KiB.
 UNCOMPILED = 2.0
 UNCOMPILED_WORKS: Mapping[str, tuple[Regime, ...]] = {
@@ -125,6 +127,7 @@ def _all() -> Iterator[Target]:
     for work, where in UNCOMPILED_WORKS.items():
         for regime in where:
             yield Target(work=work, regime=regime, most=UNCOMPILED, peer="ours_pure", other="ours")
+    yield Target(work="hub-1000", regime="one", most=HUB, peer="ours_hub", other="ours")
     for work, most in MEMORY.items():
         yield Target(work=work, regime="one", most=most)
 

@@ -29,7 +29,7 @@ ANYWHERE = Cores(0, 0)
 #: One of each kind.
 KINDS = (
     *("pingpong", "in-flight-32", "1m-text", "deflate", "tls-50"),
-    *("asgi-get", "broadcast", "handshakes", "idle", "idle-deflate-used", "growth"),
+    *("asgi-get", "broadcast", "hub-1000", "handshakes", "idle", "idle-deflate-used", "growth"),
 )
 
 
@@ -94,6 +94,14 @@ def test_without_a_compiler_the_load_is_python(bench, key, monkeypatch):
     assert results.ratio(key, "one", "ours", "raw_trio")
     samples = results.samples(key, "one", "ours")
     assert 0 < samples["p50"][0] <= samples["p99"][0]
+
+
+@pytest.mark.parametrize("key", ["ours_hub", "ours_send", "socketio"])
+def test_each_way_to_many_is_measured(bench, key):
+    if why := PEER[key].why_not():
+        pytest.skip(why)
+    (work,) = (work for work in WORKS if work.key == "hub-1000")
+    assert results_of(bench, work, PEER[key]).median("hub-1000", "one", key)
 
 
 def test_there_can_be_many_connections(bench):

@@ -63,6 +63,8 @@ MANY = (
 )
 #: The servers of ASGI applications, and ours without an application.
 ASGI = ("ours", "ours_asgi", "hypercorn_trio", "uvicorn_h11")
+#: The ways to reach many, and `broadcast` of others.
+REACH = ("ours", "ours_hub", "ours_send", "websockets_uvloop", "socketio")
 VERY_MANY = ("ours", "websockets_uvloop", "picows", "picows_uvloop", "raw_trio", "c_echo")
 
 WORKS = (
@@ -138,6 +140,22 @@ WORKS = (
         kind="broadcast",
         connections=1000,
         unit="deliveries",
+    ),
+    Work(
+        key="hub-1000",
+        title="125 B to 1,000 subscribers",
+        kind="broadcast",
+        connections=1000,
+        unit="deliveries",
+        only=REACH,
+    ),
+    Work(
+        key="hub-5000",
+        title="125 B to 5,000 subscribers",
+        kind="broadcast",
+        connections=5000,
+        unit="deliveries",
+        only=REACH,
     ),
     Work(
         key="handshakes",

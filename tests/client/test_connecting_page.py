@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 import trio_wsendpoint
 from tests.client.proxies import HTTPProxy, accept
 from tests.examples.programs import ROOT, running
+from tests.pages.blocks import sources_of
 from tests.server.helpers import echo
 from trio_wsendpoint import Timings, serve_endpoint
 from trio_wsendpoint.client.environment import proxy_from_environment
@@ -18,11 +17,7 @@ from trio_wsendpoint.handshake import WebSocketURL
 from trio_wsendpoint.handshake.secrecy import SECRET_HEADERS
 
 PAGE = (ROOT / "docs" / "connecting.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-REFUSED = (
-    "the server answered 302: it redirects in a circle, to ws://server/round again; "
-    "the way here: ws://server/round -> ws://server/round?again=..."
-)
+BLOCKS = sources_of("docs/connecting.md")
 
 
 async def run(source, tmp_path):
@@ -31,19 +26,6 @@ async def run(source, tmp_path):
     async with running("-W", "error", path) as program:
         assert await program.wait() == 0, program.output
     return program.output
-
-
-@pytest.mark.parametrize(
-    ("number", "expected"),
-    [
-        (1, f"/new hello\n{REFUSED}\n"),
-        (2, "hello to app.example\n"),
-    ],
-)
-async def test_a_block_runs(number, expected, tmp_path):
-    assert await run(BLOCKS[number], tmp_path) == expected
-    for line in expected.splitlines():
-        assert line in " ".join(PAGE.split())
 
 
 async def test_the_states_are_new(tmp_path):
@@ -67,10 +49,6 @@ async def test_the_block_with_a_proxy(nursery, tmp_path):
             call = f"trio.run(main, {url!r}, 'http://{user}@127.0.0.1:{port}')"
             assert await run(f"{BLOCKS[0]}\n{call}\n", tmp_path) == expected
     nursery.cancel_scope.cancel()
-
-
-def test_every_block_is_run():
-    assert len(BLOCKS) == 4
 
 
 def test_its_schemes():

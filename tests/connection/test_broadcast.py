@@ -212,8 +212,6 @@ class Faulty(ServerEndpoint):
     def send_message(self, *_: Any, **__: Any) -> Any:
         raise ZeroDivisionError
 
-    encode_message = send_message
-
 
 async def test_an_endpoint_that_fails_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
     faulty = {"server": {"endpoint_class": Faulty}}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,10 +20,6 @@ from trio_wsendpoint import (
     UnexpectedText,
 )
 from trio_wsendpoint.testing import connection_pair, memory_stream_pair
-
-PAGE = (Path(__file__).parents[2] / "docs" / "typed-messages.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
 
 # ---- values --------------------------------------------------------------------------------------
 
@@ -231,41 +224,6 @@ async def test_a_size_that_makes_no_sense(max_bytes, error):
     async with connection_pair() as (client, _):
         with pytest.raises(error, match="max_bytes must be"):
             await MessageByteStream(client).receive_some(max_bytes)
-
-
-# ---- the page ------------------------------------------------------------------------------------
-
-NEEDS = {0: None, 1: "msgspec", 2: "pydantic", 3: None}
-
-
-@pytest.mark.parametrize("number", list(NEEDS))
-def test_a_block_of_the_page_runs(number, capsys):
-    needed = NEEDS[number]
-    if needed is not None:
-        try:
-            importlib.import_module(needed)
-        except ImportError:
-            pytest.skip(f"{needed} is not installed")
-    exec(compile(BLOCKS[number], f"typed-messages.md block {number}", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == EXPECTED[number]
-
-
-EXPECTED = {
-    0: [
-        "{'side': 'buy', 'price': 1.08}",
-        (
-            "a text message of 1 bytes does not decode: JSONDecodeError: Expecting property name "
-            "enclosed in double quotes: line 1 column 2 (char 1)"
-        ),
-    ],
-    1: ["Order(side='buy', price=1.08)"],
-    2: ["side='buy' price=1.08"],
-    3: ["b'GET /'", "b''"],
-}
-
-
-def test_every_block_is_run():
-    assert set(range(len(BLOCKS))) == set(NEEDS)
 
 
 async def test_a_connection_gives_its_other_forms(autojump_clock):

@@ -34,6 +34,8 @@ def test_a_handler_has_its_time_until_its_answer_begins():
     for phase in (Phase.STREAMING, Phase.EARLY, Phase.UPGRADED, Phase.CLOSED):
         clock.enter(phase, 225)
         assert clock.at == math.inf
+    clock.begin_answering(300)  # the next request has come whole
+    assert clock.at == 330
 
 
 def test_the_bodys_clock_runs_only_while_it_is_waited_for():

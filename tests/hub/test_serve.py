@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
+from tests.costs import counted_calls
 from tests.hub.helpers import audience, settle
-from trio_wsendpoint import ConnectionClosedLocally, ConnectionLost, Deflate, Limits
+from trio_wsendpoint import (
+    ConnectionClosedLocally,
+    ConnectionLost,
+    Deflate,
+    Limits,
+)
 from trio_wsendpoint.hub import (
     Block,
     Close,
@@ -22,6 +29,7 @@ from trio_wsendpoint.hub import (
     Item,
     Latest,
     MemoryBackplane,
+    Policy,
     Replay,
     open_hub,
 )
@@ -31,6 +39,9 @@ from trio_wsendpoint.protocol import SharedMessage
 CAPACITY = 4096
 #: A client that reads nothing before its app does, over a stream that holds little.
 STUCK: Any = {"capacity": CAPACITY, "client": {"limits": Limits(receive_buffer=1)}}
+
+#: Calls within the hub for a delivery.
+MOST_CALLS: dict[type[Policy], int] = {DropOldest: 12, Latest: 16, Block: 12}
 
 
 async def receive(client: Any, count: int) -> list[str | bytes]:
@@ -64,6 +75,26 @@ async def test_a_frame_is_made_once(made: list[object], deflate: Deflate | None)
         for client, _ in pairs:
             assert await receive(client, 1) == [text]
         assert len(made) == 1
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("policy", [DropOldest(), Latest(), Block()], ids=str)
+async def test_a_delivery_to_one_that_waits_for_nothing_costs_few_calls(policy: Policy) -> None:
+    """A delivery costs about what one of `broadcast` does, which has none of these calls."""
+    async with open_hub() as hub, audience(20) as pairs, trio.open_nursery() as nursery:
+        for _, server in pairs:
+            nursery.start_soon(partial(hub.serve, server, "t", policy=policy))
+        await settle()
+        called: list[int] = []
+        for count in (1, 11):  # what a delivery costs, without what a message does
+            with counted_calls("hub") as names:
+                for _ in range(count):
+                    await hub.publish("t", "x" * 125)
+                    await trio.testing.wait_all_tasks_blocked()
+            called.append(len(names))
+        assert (called[1] - called[0]) / 200 <= MOST_CALLS[type(policy)]
+        for client, _ in pairs:
+            assert await receive(client, 12) == ["x" * 125] * 12
         nursery.cancel_scope.cancel()
 
 

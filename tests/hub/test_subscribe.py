@@ -332,6 +332,21 @@ async def test_repeats_in_history_come_once() -> None:
             assert await take(news, 2) == ["2", "3"]
 
 
+async def test_between_a_message_and_its_repeat_a_client_comes_back() -> None:
+    server = MemoryServer(history=History())
+    silent, other = MemoryBackplane(server), MemoryBackplane(server)
+    async with open_hub(backplane=silent) as one, open_hub(backplane=other) as hub:
+        await one.publish("t", "first")
+        place = (await hub.publish("t", "between")).position
+        async with hub.subscribe("t", after=place) as news:
+            silent.numbers.give_back("t", 1)  # as if it had had no answer
+            await one.publish("t", "first")
+            await hub.publish("t", "behind")
+            assert await take(news, 1) == ["behind"]
+        async with hub.subscribe("t", after=place) as news:
+            assert await take(news, 1) == ["behind"]
+
+
 async def test_a_server_that_lost_all() -> None:
     backplane = MemoryBackplane(history=History())
     async with open_hub(backplane=backplane) as hub, hub.subscribe("t") as news:

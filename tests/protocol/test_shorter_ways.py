@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from tests.extensions.helpers import made
@@ -10,10 +12,12 @@ from trio_wsendpoint import (
     EndpointClosed,
     InvalidPayload,
     Limits,
+    LocalError,
     Message,
     ServerEndpoint,
 )
 from trio_wsendpoint.protocol.receiver import Progress
+from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.testing import seeded_bytes
 
 
@@ -22,73 +26,119 @@ def wire_of(endpoint) -> bytes:
     return b"".join(frame.to_bytes() for frame in frames)
 
 
-# ---- encode_message ----------------------------------------------------------------------------
+# ---- send_at_once ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", [ServerEndpoint, ClientEndpoint])
-@pytest.mark.parametrize("value", ["", "text", "größer", b"", b"bytes", bytes(70_000)])
+@pytest.mark.parametrize(
+    "value", ["", "text", "größer", b"", b"bytes", bytearray(b"a"), memoryview(b"abcd")[::2]]
+)
 def test_the_bytes_are_those_of_the_frame(role, value) -> None:
-    short, long = (role(random_bytes=seeded_bytes(1)) for _ in range(2))
-    encoded = short.encode_message(value)
-    long.send_message(value)
-    assert encoded == wire_of(long)
-    assert short.get_write_queue_size() == 0
-    assert short.traffic.payload_sent == long.traffic.payload_sent
-    assert short.traffic.frames_sent == long.traffic.frames_sent == 1
+    at_once, queued = (role(random_bytes=seeded_bytes(1)) for _ in range(2))
+    data = at_once.send_at_once(value)
+    queued.send_message(value)
+    assert data == wire_of(queued)
+    assert at_once.get_write_queue_size() == 0
+    assert at_once.traffic.payload_sent == queued.traffic.payload_sent
+    assert at_once.traffic.frames_sent == queued.traffic.frames_sent == 1
 
 
-def test_what_has_to_be_queued_is_not_encoded() -> None:
+def test_what_cannot_leave_at_once_is_queued() -> None:
     endpoint = ServerEndpoint(limits=Limits(fragment_size=10))
-    assert endpoint.encode_message(b"0123456789") is not None
-    assert endpoint.encode_message(b"0123456789a") is None  # it is to be cut
-    assert endpoint.encode_message(bytearray(b"a")) is None  # it may change
+    assert endpoint.send_at_once(b"0123456789") is not None
+    assert endpoint.send_at_once(b"0123456789a") is None  # it is cut
+    assert endpoint.get_write_queue_size() == 2
+    wire_of(endpoint)
     endpoint.ping()
-    assert endpoint.encode_message(b"a") is None  # a ping is before it
-    endpoint.shift_write_queue()
+    assert endpoint.send_at_once(b"a") is None  # a ping is before it
+    assert wire_of(endpoint).endswith(b"\x82\x01a")
     endpoint.listen(frame_sent=lambda frame, size: None)
-    assert endpoint.encode_message(b"a") is None  # somebody wants to see the frame
-    assert endpoint.traffic.frames_sent == 2
+    assert endpoint.send_at_once(b"a") is None  # somebody wants to see the frame
+    assert endpoint.get_write_queue_size() == 1
+
+
+def test_not_within_another_message() -> None:
     endpoint = ServerEndpoint()
     endpoint.begin_message("text")
-    assert endpoint.encode_message(b"a") is None  # another message has begun
-    assert endpoint.traffic.frames_sent == 0
+    with pytest.raises(LocalError, match="end it first"):
+        endpoint.send_at_once(b"a")
+    assert endpoint.traffic.payload_sent == 0
 
 
-def test_what_is_cheaper_to_queue_is_not_encoded() -> None:
-    """A large message that need not be masked is not copied, nor a text encoded in vain."""
+def test_what_has_an_out_goes_there() -> None:
+    out = io.BytesIO()
+    assert ServerEndpoint(out=out).send_at_once(b"a") is None
+    assert out.getvalue() == b"\x82\x01a"
+
+
+def test_a_frame_that_was_held_up_is_before_it() -> None:
+    def fail(frame: object) -> None:
+        raise ZeroDivisionError
+
+    endpoint = ServerEndpoint(before_send_frame=fail)
+    endpoint.ping()
+    with pytest.raises(ZeroDivisionError):
+        endpoint.shift_write_queue()
+    assert endpoint.send_at_once(b"a") is None
+    assert wire_of(endpoint).endswith(b"\x82\x01a")
+
+
+def test_a_large_message_that_need_not_be_masked_is_not_copied() -> None:
     server, client = ServerEndpoint(), ClientEndpoint()
-    for size, is_encoded in [(131_072, True), (131_073, False)]:
+    for size, is_at_once in [(131_072, True), (131_073, False)]:
         for value in bytes(size), "a" * size:
-            assert (server.encode_message(value) is not None) is is_encoded
-            assert client.encode_message(value) is not None
-    assert server.encode_message("é" * 32_768) is not None
-    assert server.encode_message("é" * 32_769) is None  # it might have four bytes a character
-    assert server.traffic.frames_sent == 3
+            assert (server.send_at_once(value) is not None) is is_at_once
+            assert client.send_at_once(value) is not None
+            wire_of(server)
+
+
+def test_an_override_sees_all_messages() -> None:
+    class Seeing(ServerEndpoint):
+        def send_message(self, data, **options) -> None:
+            super().send_message(data + "!", **options)
+
+    endpoint = Seeing()
+    assert endpoint.send_at_once("a") is None
+    assert wire_of(endpoint) == b"\x81\x02a!"
 
 
 def test_a_message_listener_is_told() -> None:
     told: list[tuple[str, int]] = []
     endpoint = ServerEndpoint()
     endpoint.listen(message_sent=lambda kind, size: told.append((kind, size)))
-    endpoint.encode_message("é")
-    endpoint.encode_message(b"abc")
+    endpoint.send_at_once("é")
+    endpoint.send_at_once(b"abc")
     assert told == [("text", 2), ("binary", 3)]
 
 
-def test_with_compression_only_what_is_kept_from_it_is_encoded() -> None:
-    endpoint = ServerEndpoint(extension=made())
-    assert endpoint.encode_message(b"a") is None
-    assert endpoint.encode_message(b"a", compress=False) == b"\x82\x01a"
+def test_a_compressed_message_leaves_at_once_too() -> None:
+    endpoint, queued = ServerEndpoint(extension=made()), ServerEndpoint(extension=made())
+    data = endpoint.send_at_once("a" * 1000)
+    queued.send_message("a" * 1000)
+    assert data == wire_of(queued)
+    assert data is not None
+    assert data[0] == 0xC1
+    assert endpoint.traffic.encoded_sent == queued.traffic.encoded_sent > 0
+    assert endpoint.send_at_once(b"a", compress=False) == b"\x82\x01a"
+
+
+def test_shared_bytes_leave_at_once() -> None:
+    message, cut = SharedMessage("hello"), ServerEndpoint(limits=Limits(fragment_size=3))
+    one, two = (ServerEndpoint().send_at_once(message) for _ in range(2))
+    assert one == b"\x81\x05hello"
+    assert one is two
+    assert cut.send_at_once(message) is None
+    assert cut.get_write_queue_size() == 2
 
 
 def test_errors_are_those_of_send_message() -> None:
     endpoint = ServerEndpoint()
     with pytest.raises(UnicodeEncodeError):
-        endpoint.encode_message("\ud800")
+        endpoint.send_at_once("\ud800")
     endpoint.close()
     with pytest.raises(EndpointClosed):
-        endpoint.encode_message("late")
-    assert endpoint.traffic.frames_sent == 0
+        endpoint.send_at_once("late")
+    assert endpoint.traffic.frames_sent == endpoint.traffic.payload_sent == 0
 
 
 # ---- take_payload ------------------------------------------------------------------------------

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from .programs import Place
 
-__all__ = ["NGINX_STREAM", "apache", "caddy", "haproxy", "nginx", "nginx_stream", "varnish"]
+__all__ = [
+    "NGINX_STREAM",
+    "apache",
+    "caddy",
+    "haproxy",
+    "nginx",
+    "nginx_site",
+    "nginx_stream",
+    "varnish",
+]
 
 #: nginx's module for TCP, a package of its own in Debian: libnginx-mod-stream.
 NGINX_STREAM = "/usr/lib/nginx/modules/ngx_stream_module.so"
@@ -13,6 +22,12 @@ APACHE_MODULES = "/usr/lib/apache2/modules"
 
 def nginx(place: Place, lines: str) -> list[str]:
     """Write a `location` with these lines; return the command."""
+    passed = f"proxy_pass http://127.0.0.1:{place.backend};"
+    return nginx_site(place, f"location / {{ {passed}\n {lines} }}")
+
+
+def nginx_site(place: Place, lines: str) -> list[str]:
+    """Write a `server` with these lines; return the command."""
     temporary = "\n".join(
         f"  {kind}_temp_path {place.folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -25,10 +40,7 @@ http {{
 {temporary}
   server {{
     listen {place.authority};
-    location / {{
-      proxy_pass http://127.0.0.1:{place.backend};
-      {lines}
-    }}
+    {lines}
   }}
 }}
 """,

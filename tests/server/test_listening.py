@@ -16,7 +16,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint import connect_endpoint, serve_endpoint
+from trio_wsendpoint import Connection, connect_endpoint, serve_endpoint
+from trio_wsendpoint.addressing import SocketAddress
 from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
@@ -24,9 +25,10 @@ from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.poller import Poller
 from trio_wsendpoint.transport.tls import TLSTransport
 
-from .helpers import MemoryListener, echo, loud, open_raw, serve_memory
+from .helpers import MemoryListener, echo, has_ipv6, loud, open_raw, serve_memory
 
 LOGGER = logging.getLogger("trio_wsendpoint")
+HAS_IPV6 = has_ipv6()
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="elsewhere Trio's own way is taken")
 
 
@@ -165,11 +167,11 @@ async def test_a_socket_that_is_no_good_is_closed_and_passed_over(
     real = AcceptedSocket
     seen: list[socket.socket] = []
 
-    def first_fails(accepted: socket.socket, poller: Poller | None) -> object:
+    def first_fails(accepted: socket.socket, poller: Poller | None, names: Any) -> object:
         seen.append(accepted)
         if len(seen) == 1:
             raise OSError(errno.EINVAL, "Invalid argument")
-        return real(accepted, poller)
+        return real(accepted, poller, names)
 
     monkeypatch.setattr(listening, "AcceptedSocket", first_fails)
     async with serve_endpoint(echo, 0, host="127.0.0.1") as server:
@@ -179,6 +181,27 @@ async def test_a_socket_that_is_no_good_is_closed_and_passed_over(
             pass
     assert seen[0].fileno() == -1
     assert len(loud(caplog)) == 1
+
+
+@needs_posix
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", *(["::1", "::"] if HAS_IPV6 else [])])
+async def test_both_ends_have_the_names_of_their_sockets(host: str) -> None:
+    """Of a listener on one address, and on all of them: there each stream has another."""
+    told: list[Connection] = []
+
+    async def note(connection: Connection) -> None:
+        told.append(connection)
+
+    async with serve_endpoint(note, 0, host=host) as server:
+        for address in ("127.0.0.2", "127.0.0.1") if host == "0.0.0.0" else (host,):
+            url = f"ws://[{address}]" if ":" in address else f"ws://{address}"
+            async with connect_endpoint(f"{url}:{server.port}") as client:
+                await client.wait_closed()
+            assert (told[-1].local, told[-1].peer.port) == (
+                SocketAddress(str(client.peer.address), server.port),
+                client.local.port if client.local else None,
+            )
+            assert told[-1].peer.address == (client.local.host if client.local else None)
 
 
 async def test_a_stream_that_cannot_be_taken_is_closed(

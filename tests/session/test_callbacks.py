@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,14 +16,17 @@ from trio_wsendpoint.session import Need, Phase, Session, Wake
 
 
 class Log:
-    """Keeps what is logged as an error, or raises."""
+    """Keeps what is logged as an error, calls `then`, or raises."""
 
-    def __init__(self, *, raises: bool = False) -> None:
+    def __init__(self, *, raises: bool = False, then: Callable[[], object] = lambda: None) -> None:
         self.errors: list[Any] = []
         self._raises = raises
+        self._then = then
 
-    def error(self, text: str, *, exc_info: Exception) -> None:
+    def log(self, level: int, text: str, *args: str, exc_info: Exception) -> None:
+        assert level == logging.ERROR
         self.errors.append(exc_info)
+        self._then()
         if self._raises:
             raise Told("of the logger")
 
@@ -187,3 +191,19 @@ def test_one_that_aborts(place: str) -> None:
     end(session)
     assert session.phase is Phase.OVER
     assert session.advance(0) is Need.END
+
+
+@pytest.mark.parametrize("is_loud", [False, True])
+def test_what_a_logger_asks_for_is_done_after_it(is_loud: bool) -> None:
+    seen: list[int] = []
+
+    def ask() -> None:
+        session.ping(0)
+        seen.append(session.take_wakes())
+
+    log = Log(raises=is_loud, then=ask)
+    session = make(ServerEndpoint, logger=log)
+    session.fail_internally(Told("of ours"))
+    assert len(log.errors) == 1
+    assert seen == [0]
+    assert session.take_wakes() & Wake.WRITER

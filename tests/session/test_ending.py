@@ -19,7 +19,6 @@ from tests.session.helpers import (
 )
 from trio_wsendpoint import ClientEndpoint, ServerEndpoint
 from trio_wsendpoint.session import Ending, How, Owner, Phase, Session, Wish
-from trio_wsendpoint.session.inbox import Taking
 
 
 def closed(code: int = 1000) -> Session:
@@ -292,10 +291,31 @@ def test_our_bytes_end_only_when_no_frame_is_left() -> None:
     assert phase_of(session) is Phase.GIVEN_UP
 
 
-def test_an_inbox_that_is_shut_stays_shut() -> None:
-    inbox = make().inbox
-    inbox.shut()
+@pytest.mark.parametrize("end", ["dismiss", "leave"])
+def test_an_app_that_wants_no_message_any_more_gets_none(end: str) -> None:
+    session = make()
+    inbox = session.inbox
+    getattr(inbox, end)()
+    wish = inbox.wish
+    for ask in (inbox.begin_stream, inbox.end_stream, lambda: inbox.ask(Wish.MESSAGE)):
+        ask()
+        assert inbox.wish is wish
+    give(session, TEXT, b"late")
+    assert not inbox.messages
+
+
+def test_a_message_that_is_taken_in_parts_is_asked_for_until_its_end() -> None:
+    session = make()
+    inbox = session.inbox
+    inbox.ask(Wish.MESSAGE)
     inbox.begin_stream()
-    assert inbox.taking is Taking.NOTHING
+    assert inbox.wish is Wish.LATER
+    inbox.ask(Wish.PART)
+    assert inbox.wish is Wish.PART
+    give(session, TEXT, b"begun", fin=False)
+    inbox.ask(Wish.PART)
+    assert inbox.wish is Wish.REST
+    inbox.ask(Wish.NOTHING)
+    assert inbox.wish is Wish.LATER
     inbox.end_stream()
-    assert inbox.taking is Taking.NOTHING
+    assert inbox.wish is Wish.NOTHING

@@ -29,3 +29,13 @@ def test_an_error_in_the_block_lets_the_next_one_in() -> None:
         raise KeyError
     with guard:
         pass
+
+
+def test_none_enters_after_it_was_closed() -> None:
+    guard = OneTask("receiving")
+    guard.check()
+    with guard:
+        guard.close()  # by another task; the one that is inside goes on
+    for attempt in (guard.check, guard.__enter__):
+        with pytest.raises(trio.ClosedResourceError, match="this stream was closed"):
+            attempt()

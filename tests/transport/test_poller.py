@@ -403,7 +403,7 @@ class FullEpoll:
 async def test_where_the_system_has_no_room_a_socket_waits_with_trio(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller.select, "epoll", FullEpoll)
+    monkeypatch.setattr(select, "epoll", FullEpoll)
     desk = Desk(nursery, Poller(few=0))
     for turn in range(2):
         await desk.add()
@@ -418,7 +418,7 @@ async def test_the_system_is_told_of_a_socket_when_it_first_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that is read, answered and closed at once costs the poller no system call."""
-    monkeypatch.setattr(poller.select, "epoll", FullEpoll)
+    monkeypatch.setattr(select, "epoll", FullEpoll)
     told: list[int] = []
     monkeypatch.setattr(FullEpoll, "register", lambda _, number, __: told.append(number))
     made = Poller(few=0)

@@ -85,14 +85,13 @@ class _Race:
         self._addresses = addresses
         self._scope = trio.CancelScope()  # cancelled by the winner
         self._are_all_lost = trio.Event()
-        # The first connection that was made; set by its try, read by the others, which end then.
-        self._winner: trio.SocketStream | None = None
+        self._made: list[trio.SocketStream] = []  # the winner, and any that came in behind it
 
     async def run(self) -> trio.SocketStream | None:
         """Return the stream of the first one that answers, None if all have failed."""
         if len(self._addresses) == 1:
             await self._try(self._addresses[0], trio.Event())
-            return self._winner
+            return self._made[0] if self._made else None
         block = BlockNursery()
         nursery = await block.enter()
         error: BaseException | None = None
@@ -108,12 +107,13 @@ class _Race:
             error = raised
         nursery.cancel_scope.cancel()
         left = await block.leave()
-        if (error or left) and self._winner is not None:
-            await trio.aclose_forcefully(self._winner)
+        winner = self._made.pop(0) if self._made and not (error or left) else None
+        for late in self._made:
+            late.socket.close()
         raise_beside(error, left)
         if error is not None:
             raise error
-        return self._winner
+        return winner
 
     # A Ctrl-C is for the main task: here it would leave the socket open.
     @trio.lowlevel.enable_ki_protection
@@ -132,11 +132,8 @@ class _Race:
             if len(self.failures) == len(self._addresses):
                 self._are_all_lost.set()
             return
-        if self._winner is None:
-            self._winner = trio.SocketStream(made)
-            self._scope.cancel()
-        else:
-            made.close()
+        self._made.append(trio.SocketStream(made))
+        self._scope.cancel()
 
 
 async def open_unix(address: UnixAddress, watch: Stopwatch) -> trio.SocketStream:

@@ -54,9 +54,7 @@ class Record:
         self.attempts = 0
         self.failures = 0
         self._well_at = now  # when there was health last, or the beginning
-        # A 401 may mean that a token has expired; set by health (`note_end`) if the app gives
-        # credentials, unset when a 401 was judged by it (`decide`), read by `judge`.
-        self._may_renew = False
+        self._renewed_at = now  # when a 401 was taken for a token that has expired, likewise
         # The last connection.
         self._last_error: Exception | None = None  # what was judged last, if anything was
         self._last_traffic = Traffic()
@@ -98,7 +96,6 @@ class Record:
         if self.is_healthy(ready_at, now):
             self.failures = 0
             self._well_at = now
-            self._may_renew = self._settings.credentials is not None
         elif has_failed:
             self.failures += 1
 
@@ -131,7 +128,7 @@ class Record:
         self._last_error = error
         row = self._judge(trouble)
         if row.name == "http-401-renewed":
-            self._may_renew = False
+            self._renewed_at = now
         self._decisions[row.name] += 1
         if row.verdict == "stop":
             raise Stop(row, error)
@@ -153,6 +150,11 @@ class Record:
             self._decisions[too_much] += 1
             raise Stop(ROWS[too_much], error)
         return Decision(row, delay)
+
+    @property
+    def _may_renew(self) -> bool:
+        """Whether a 401 may mean that a token has expired: there was health since the last one."""
+        return self._settings.credentials is not None and self._well_at > self._renewed_at
 
     def _judge(self, trouble: Trouble) -> Row:
         give_up = self._settings.give_up

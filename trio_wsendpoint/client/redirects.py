@@ -40,16 +40,18 @@ class RedirectRefused(HandshakeRefused):
 
 
 class Trail:
-    """The URLs of one opening: `target` is the one to open now.
-
-    `is_elsewhere`: a redirect has led to another origin than the app's.
-    """
+    """The URLs of one opening: `target` is the one to open now."""
 
     def __init__(self, target: WebSocketURL, most: int) -> None:
         self.target = target
-        self.is_elsewhere = False
         self._most = most
         self._trail = [_spell(target)]
+        self._origins = {_origin(target)}
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether a redirect has led to another origin than the app's."""
+        return len(self._origins) > 1
 
     def headers(self, headers: HeaderItems) -> Headers:
         """Return those of the app's headers that may go to `target`."""
@@ -69,10 +71,9 @@ class Trail:
         target, found = self.target, self._parse(location, response)
         if target.secure and not found.secure:
             raise self._refuse(f"from wss:// to {_shown(_spell(found))}", response)
+        self._origins.add(_origin(found))
         if _origin(found) == _origin(target):
             found = replace(found, host=target.host, authorization=target.authorization)
-        else:
-            self.is_elsewhere = True
         spelled = _spell(found)
         if spelled in self._trail:
             raise self._refuse(f"in a circle, to {_shown(spelled)} again", response)

@@ -10,12 +10,19 @@ __all__ = ["BlockUse"]
 class _Use(Enum):
     """How far a block is used: `NEW` before it, `OPEN` in it, `OVER` after it.
 
-    The values are what an error says to a call that comes at the wrong time.
+    `DONE`: in it, and what it is for has been done.  The values are what an error says to a call
+    that comes at the wrong time.
     """
+
+    __hash__ = object.__hash__
 
     NEW = "enter it with `async with` first"
     OPEN = "it is open"
+    DONE = "it is done"
     OVER = "it is over: its block has been left"
+
+
+_INSIDE = frozenset({_Use.OPEN, _Use.DONE})
 
 
 class BlockUse:
@@ -46,12 +53,21 @@ class BlockUse:
         """Note that it has been left."""
         self._use = _Use.OVER
 
+    def finish(self) -> None:
+        """Note that what the block is for has been done; it is still open."""
+        self._use = _Use.DONE
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `finish` was called, and it has not been left since."""
+        return self._use is _Use.DONE
+
     @property
     def is_open(self) -> bool:
         """Whether it has been entered, and not left."""
-        return self._use is _Use.OPEN
+        return self._use in _INSIDE
 
     def check_open(self, what: str) -> None:
         """Raise `RuntimeError`, which begins with `what`, outside of the block."""
-        if self._use is not _Use.OPEN:
+        if self._use not in _INSIDE:
             raise RuntimeError(f"{what}: {self._use.value}")

@@ -74,6 +74,9 @@ class JSONCodec:
     `NaN` and the infinities, which are no JSON, are refused both ways unless `allow_nan`.
     `default` is given what JSON has no form for, and returns what it has one for; `object_hook`
     is given each object, and returns what takes its place: as for `json.dumps` and `json.loads`.
+
+    >>> JSONCodec().encode({"price": 1.08})
+    '{"price":1.08}'
     """
 
     def __init__(
@@ -188,7 +191,6 @@ class MessageByteStream(trio.abc.Stream):
     def __init__(self, connection: Messages) -> None:
         self.connection = connection
         self._rest = b""
-        self._is_closed = False  # by `aclose`, for good: every other call raises
         self._sending = OneTask("sending over this stream")
         self._receiving = OneTask("receiving from this stream")
 
@@ -201,7 +203,7 @@ class MessageByteStream(trio.abc.Stream):
         """
         with self._sending, memoryview(data) as view, view.cast("B") as octets:
             await trio.lowlevel.checkpoint()
-            self._check()
+            self._sending.check()
             for start in range(0, len(octets), CHUNK):
                 await self.connection.send(bytes(octets[start : start + CHUNK]))
 
@@ -213,7 +215,7 @@ class MessageByteStream(trio.abc.Stream):
         """
         with self._sending:
             await trio.lowlevel.checkpoint()
-            self._check()
+            self._sending.check()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return 1 to `max_bytes` bytes, `b""` after the peer's orderly close.
@@ -230,7 +232,7 @@ class MessageByteStream(trio.abc.Stream):
                 raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
         with self._receiving:
             await trio.lowlevel.checkpoint()
-            self._check()
+            self._receiving.check()
             while not self._rest:
                 message = await self._next_message()
                 if message is None:
@@ -257,13 +259,10 @@ class MessageByteStream(trio.abc.Stream):
         If cancelled: the stream below is closed at once.
         Raises: as the connection's `aclose`.
         """
-        self._is_closed = True
+        self._sending.close()
+        self._receiving.close()
         self._rest = b""
         await self.connection.aclose()
-
-    def _check(self) -> None:
-        if self._is_closed:
-            raise trio.ClosedResourceError("this stream was closed")
 
 
 class WithOtherForms:

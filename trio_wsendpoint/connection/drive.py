@@ -12,7 +12,7 @@ cancel the app tears no frame.  None raises an `Exception`.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -54,7 +54,6 @@ class Drive:
         "_end_listener",
         "_finisher",
         "_heartbeat",
-        "_is_acting",
         "_is_told",
         "_nursery",
         "_scopes",
@@ -91,7 +90,6 @@ class Drive:
         self._heartbeat: HeartbeatTask | None = None
         #: Of the tasks that were started; None for one that has ended.
         self._scopes = _NO_SCOPES
-        self._is_acting = False  # `act` runs, and will see what else changes
         self._end_listener: Callable[[], object] | None = None
         self._is_told = False  # the app knows of a loss; set by `error` and `abort`
 
@@ -173,36 +171,33 @@ class Drive:
     def act(self) -> None:
         """Do what the session asks for, after anything that may have changed it.
 
-        While a callback of the user runs it does nothing: the task that runs it acts afterwards.
+        While code of the user's runs it does nothing: the task that runs that code acts afterwards.
+        So it is never entered while it runs.
         """
-        if self._is_acting:
-            return
         session, seen = self.session, 0
-        self._is_acting = True
-        try:
-            session.notice(self._clock.current_time())
-            if session.outbox.corked_bytes:
+        if session.is_in_step:
+            return
+        session.notice(self._clock.current_time())
+        if session.outbox.corked_bytes:
+            self.writer.flush()
+        while wakes := session.take_wakes():
+            if wakes & _WRITER:
                 self.writer.flush()
-            while wakes := session.take_wakes():
-                if wakes & _WRITER:
-                    self.writer.flush()
-                    wakes |= session.take_wakes()
-                if wakes & _PHASE:
-                    self._follow_phase()
-                    wakes |= session.take_wakes()
-                if wakes & _SENDERS and self.waits.has_lines:
-                    self.wake_a_sender()
-                if wakes & _RECEIVER:
-                    self.waits.receiver.wake()
-                if wakes & _READER:
-                    self.reader.wake()
-                if wakes & _PINGS:
-                    self.waits.pings.wake_all()
-                seen |= wakes
-            if seen & _DEADLINE and self._heartbeat is not None:
-                self._heartbeat.plan(self)
-        finally:
-            self._is_acting = False
+                wakes |= session.take_wakes()
+            if wakes & _PHASE:
+                self._follow_phase()
+                wakes |= session.take_wakes()
+            if wakes & _SENDERS and self.waits.has_lines:
+                self.wake_a_sender()
+            if wakes & _RECEIVER:
+                self.waits.receiver.wake()
+            if wakes & _READER:
+                self.reader.wake()
+            if wakes & _PINGS:
+                self.waits.pings.wake_all()
+            seen |= wakes
+        if seen & _DEADLINE and self._heartbeat is not None:
+            self._heartbeat.plan(self)
 
     def wake_a_sender(self) -> None:
         """Wake the task that has waited longest to send, if there is room."""
@@ -247,7 +242,6 @@ class Drive:
                 self.stream,
                 self.transport,
                 self.waits,
-                logger=self.logger,
                 driver=self,
             )
         finisher, session = self._finisher, self.session
@@ -284,8 +278,7 @@ class Drive:
             self._heartbeat.remove(self)
         self.waits.ended.wake_all()
         if self.session.outbox.dropped:
-            with contextlib.suppress(Exception):  # a logger that raises is the user's
-                self.logger.info("%s", self._loss())
+            self.session.log(logging.INFO, str(self._loss()))
         if self._end_listener is not None:
             listener, self._end_listener = self._end_listener, None
             listener()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from typing import Protocol
 
 import trio
 
-from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.connection.waits import Driver, Waits
 from trio_wsendpoint.session.session import Ending, Session
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -31,7 +30,6 @@ class Finisher:
 
     __slots__ = (
         "_driver",
-        "_logger",
         "_patience",
         "_session",
         "_stream",
@@ -46,14 +44,12 @@ class Finisher:
         transport: NonBlockingStream | None,
         waits: Waits,
         *,
-        logger: ConnectionLogger,
         driver: EndingDriver,
     ) -> None:
         self._session = session
         self._stream = stream
         self._transport = transport
         self._waits = waits
-        self._logger = logger
         self._driver = driver
         self._patience: trio.CancelScope | None = None  # what the task waits in; set by `start`
 
@@ -123,5 +119,4 @@ class Finisher:
                 self._driver.act()
 
     def _tell_odd_end(self, error: Exception) -> None:
-        with contextlib.suppress(Exception):  # a logger that raises is the user's
-            self._logger.debug("the stream could not be closed in order", exc_info=error)
+        self._session.log(logging.DEBUG, "the stream could not be closed in order", error=error)

@@ -22,11 +22,20 @@ class BlockNursery:
     """
 
     def __init__(self) -> None:
-        self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] = trio.open_nursery()
+        # Made when the block is entered: an app may make the block itself outside of trio.run().
+        self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] | None = None
         self._nursery: trio.Nursery | None = None
+
+    @property
+    def nursery(self) -> trio.Nursery:
+        """The nursery; raises `RuntimeError` before it is open."""
+        if self._nursery is None:
+            raise RuntimeError("the block has not been entered")
+        return self._nursery
 
     async def enter(self) -> trio.Nursery:
         """Open the nursery."""
+        self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         return self._nursery
 
@@ -38,6 +47,8 @@ class BlockNursery:
         Returns what a task raised, or a Ctrl-C that came meanwhile: one error as it is, more in
         the group that the nursery made.
         """
+        if self._manager is None:
+            return None
         if self._nursery is not None:
             self._nursery.cancel_scope.shield = shield
         try:

@@ -1,4 +1,4 @@
-"""Bytes from the stream into the session: by the reader task, or by the app that waits for them.
+"""Which task reads, and bytes from the stream into the session by the app that waits for them.
 
 While the app waits in `receive()` and the stream need not wait, that call reads: it spares a task
 switch a message (1.6 to 1.9 times cheaper).  In all other cases the reader task reads: over a
@@ -13,14 +13,14 @@ import sys
 import trio
 
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
-from trio_wsendpoint.connection.inlet import Inlet, tell_loss
-from trio_wsendpoint.connection.lease import Lease
+from trio_wsendpoint.connection.inlet import Inlet
+from trio_wsendpoint.connection.lease import Lease, Standby
+from trio_wsendpoint.connection.reader_task import ReaderTask, let_others_run
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
-from trio_wsendpoint.session.inbox import Taking, Wish
+from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
 from trio_wsendpoint.transport.streams import NonBlockingStream
-from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["Reader"]
 
@@ -31,17 +31,19 @@ DOUBT = 8
 
 
 _NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
+_HEARTBEAT, _CALLED = Standby.HEARTBEAT, Standby.TASK
 _DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
 _OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
-_NOTHING = Taking.NOTHING
+_DISMISSED, _NOTHING = Wish.DISMISSED, Wish.NOTHING
 
 
 class Reader:
     """Reads for one connection.
 
     `driver` does what the session asks for and starts the task; the heartbeat watches it.
-    `lease`: which task reads; each takes it here and gives it back.  `doubt`: messages that are to
-    be waited for without a look.
+    `lease`: which task reads; each takes it here and gives it back.  `standby`: what sees to it
+    while no task of the app does; set by `call`, `note_away` and `is_watch_over`.  `doubt`:
+    messages that are to be waited for without a look.
     """
 
     __slots__ = (
@@ -50,16 +52,15 @@ class Reader:
         "_heartbeat",
         "_inlet",
         "_intake",
-        "_is_called",
-        "_is_watched",
         "_left_in",
         "_session",
         "_short_way",
         "_stream",
+        "_task",
         "_waits",
-        "_work",
         "doubt",
         "lease",
+        "standby",
     )
 
     def __init__(
@@ -78,13 +79,12 @@ class Reader:
         self._driver = driver
         self._heartbeat: HeartbeatTask | None = None  # set by `attend`
         self._clock = trio.lowlevel.current_clock()
-        self._work: Waiter | None = None  # the task waits here while it has nothing to do
+        self._task: ReaderTask | None = None  # made when it is first called
         self.lease = Lease.NOBODY
-        self._is_called = False  # the task is to read, as soon as no other does; set by `call`
+        self.standby = Standby.NOTHING
         # Messages may pass by the inbox; None if each has to be seen there.
         self._short_way = self._inlet if session.intake.may_shorten else None
         self.doubt = sys.maxsize if self._short_way is None else 0
-        self._is_watched = False  # the heartbeat asks at each tick; set by `note_away`
         self._left_in = 0  # the heartbeat's tick in which the app went away
 
     def attend(self, heartbeat: HeartbeatTask) -> None:
@@ -93,7 +93,7 @@ class Reader:
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    # Few calls: each message of a conversation passes here.
+    # In one function: see `Receiving.receive`, which calls it for each message.
     def take_payload(self) -> str | bytes | None:
         """Return the next message's payload if it is here and is one plain frame.
 
@@ -115,7 +115,7 @@ class Reader:
                 self.doubt = DOUBT
             if session.wakes:
                 self._driver.act()
-        elif self._is_watched and self._heartbeat is not None:
+        elif self.standby is _HEARTBEAT and self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
         else:
             self.note_away()
@@ -160,7 +160,7 @@ class Reader:
                         quickly
                         and self._short_way is not None
                         and session.phase is _OPEN
-                        and inbox.taking is not _NOTHING
+                        and inbox.wish is not _DISMISSED
                     ):
                         payload = inlet.read_payload(has_waited=True)
                         if payload is not None:
@@ -170,10 +170,10 @@ class Reader:
                     else:
                         inlet.note_readable()
                 else:
-                    await self._let_others_run()
+                    await let_others_run(session)
                 need = self._step(inlet)
         finally:
-            inbox.ask(Wish.NOTHING)
+            inbox.ask(_NOTHING)
             self.leave()
         return None
 
@@ -186,7 +186,7 @@ class Reader:
                 self._driver.act()
             await self._waits.receiver.wait()
         finally:
-            session.inbox.ask(Wish.NOTHING)
+            session.inbox.ask(_NOTHING)
 
     def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
@@ -211,23 +211,17 @@ class Reader:
             if inlet.is_turn_over():
                 return Need.TURN
 
-    async def _let_others_run(self) -> None:
-        """Give the other tasks a turn, and the writer as many as a pong needs to leave."""
-        await trio.lowlevel.checkpoint()
-        while self._session.intake.give_pong_a_turn():
-            await trio.lowlevel.checkpoint()
-
     def leave(self) -> None:
         """Give the lease back: to a task that waits for a message, or to the reader task."""
         self.lease = _NOBODY
         waits = self._waits
         if waits.receiver.task is not None:
             waits.receiver.wake()
-        if self._is_called:
+        if self.standby is _CALLED:
             self.wake()
         elif waits.ended.count or self._session.pings.waiting:
             self.call()
-        elif self._is_watched and self._heartbeat is not None:
+        elif self.standby is _HEARTBEAT and self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
         else:
             self.note_away()
@@ -244,20 +238,21 @@ class Reader:
         heartbeat = self._heartbeat
         if heartbeat is not None:
             self._left_in = heartbeat.tick
-            if not self._is_watched:
-                self._is_watched = heartbeat.watch(self._driver)
+            if self.standby is Standby.NOTHING and heartbeat.watch(self._driver):
+                self.standby = _HEARTBEAT
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Call the reader task if no task has read since before `tick`; return whether one reads.
 
         `away`: seconds that the app has been away then, at most.
         """
-        if self.lease is Lease.NOBODY and not self._is_called:
+        if self.lease is _NOBODY and self.standby is _HEARTBEAT:
             if self._left_in >= tick and self._session.is_open:
                 return False
             self._intake.spare(away)
             self.call()
-        self._is_watched = False
+        elif self.standby is _HEARTBEAT:
+            self.standby = Standby.NOTHING
         return True
 
     # ---- in aclose() -------------------------------------------------------------------------
@@ -273,7 +268,7 @@ class Reader:
             self.interrupt()  # that task has been told, and leaves
             has_waited = True
             await trio.lowlevel.checkpoint()
-        if inlet is None or self.lease is not _NOBODY or self._is_called:
+        if inlet is None or self.lease is not _NOBODY or self.standby is _CALLED:
             return has_waited
         self.lease = _CLOSER
         # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
@@ -289,7 +284,7 @@ class Reader:
                     break
                 if need is _TURN:
                     has_waited = True
-                    await self._let_others_run()
+                    await let_others_run(session)
                 elif not inlet.read():
                     has_waited = True
                     await inlet.wait_readable()
@@ -299,13 +294,17 @@ class Reader:
             self.lease = _NOBODY
         return has_waited
 
-    # ---- the task ----------------------------------------------------------------------------
+    # ---- the reader task ---------------------------------------------------------------------
 
     def call(self) -> None:
         """Call the reader task, which reads as soon as no other task does."""
-        if not self._is_called:
-            self._is_called = True
-            self._driver.start_task("reader", self.run)
+        if self.standby is not _CALLED:
+            self.standby = _CALLED
+            if self._task is None:
+                self._task = ReaderTask(
+                    self._session, self._stream, self._inlet, reader=self, driver=self._driver
+                )
+                self._driver.start_task("reader", self._task.run)
             self.wake()
 
     def call_if_idle(self) -> None:
@@ -315,56 +314,33 @@ class Reader:
 
     def wake(self) -> None:
         """Wake the reader task: the app took something, or asks for more."""
-        if self._work is not None:
-            self._work.wake()
+        if self._task is not None:
+            self._task.wake()
 
-    async def run(self) -> None:
-        """Read while called, until nothing more will be read."""
-        session, inlet = self._session, self._inlet
-        work = self._work = Waiter()
-        try:
-            while session.phase is not Phase.OVER:
-                if not self._is_called or self.lease in {Lease.APP, Lease.CLOSER}:
-                    await work.wait()
-                    continue
-                self.lease = Lease.TASK
-                need = session.advance(self._clock.current_time())
-                self._driver.act()
-                if need is Need.END:
-                    return
-                if self._can_hand_over():
-                    self._is_called = False
-                    self.leave()
-                elif need is Need.APP:
-                    await work.wait()
-                elif need is Need.TURN:
-                    await self._let_others_run()
-                elif inlet is None:
-                    await self._receive()
-                elif not inlet.read():
-                    await inlet.wait_readable()
-                elif inlet.is_turn_over():
-                    await trio.lowlevel.checkpoint()
-        finally:
-            if self.lease is Lease.TASK:
-                self.lease = Lease.NOBODY
+    def take_lease(self) -> bool:
+        """Take the lease for the reader task, if it was called and no other task reads."""
+        if self.standby is not _CALLED or self.lease is _APP or self.lease is _CLOSER:
+            return False
+        self.lease = _TASK
+        return True
 
-    async def _receive(self) -> None:
-        """Wait for the next bytes of a stream that has to wait."""
-        try:
-            data = bytes(await self._stream.receive_some(self._intake.wanted))
-        except Exception as error:  # noqa: BLE001 - it is told to the session
-            tell_loss(self._session, error, self._clock.current_time())
-        else:
-            self._session.receive_data(data, self._clock.current_time())
-
-    def _can_hand_over(self) -> bool:
-        """Return whether the app was given what it waits for, and can read for itself."""
+    def hand_over(self) -> bool:
+        """Give the reader task's lease back if the app has what it waits for, and can read."""
         session = self._session
-        return (
-            self._inlet is not None
-            and session.inbox.is_receiver_waiting
-            and bool(session.inbox.messages)
-            and session.is_open
-            and not (session.pings.waiting or self._waits.ended.count)
-        )
+        if (
+            self._inlet is None
+            or not session.inbox.is_receiver_waiting
+            or not session.inbox.messages
+            or not session.is_open
+            or session.pings.waiting
+            or self._waits.ended.count
+        ):
+            return False
+        self.standby = Standby.NOTHING
+        self.leave()
+        return True
+
+    def drop_lease(self) -> None:
+        """Give it back, if the reader task has it: that task reads no more."""
+        if self.lease is _TASK:
+            self.lease = _NOBODY

@@ -8,7 +8,7 @@ import trio
 
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.protocol.message import Message
-from trio_wsendpoint.session.inbox import Taking, Wish
+from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Owner, Wake
 
@@ -19,7 +19,7 @@ __all__ = ["TURN", "Receiving", "check_thread"]
 TURN = 64
 
 _OPEN = Phase.OPEN
-_NOTHING = Taking.NOTHING
+_DISMISSED = Wish.DISMISSED
 
 
 def check_thread(thread: int) -> None:
@@ -60,14 +60,14 @@ class Receiving:
         self.is_busy = True  # no other task may begin while this one gives the others a turn
         try:
             is_idle = session.intake.is_drained and not inbox.messages
-            if not (is_idle and reader.doubt) and inbox.taking is not _NOTHING:
+            if not (is_idle and reader.doubt) and inbox.wish is not _DISMISSED:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._turn += 1
                 if self._turn >= TURN:
                     await self._pass_turn()
                 payload = self._take() if inbox.messages else reader.take_payload()
             while payload is None:
-                if session.phase is not _OPEN or session.owner is not Owner.PRESENT:
+                if session.phase is not _OPEN or inbox.wish is _DISMISSED:
                     await trio.lowlevel.checkpoint_if_cancelled()
                     payload = self._take()
                     if payload is not None:

@@ -6,11 +6,11 @@ from threading import get_ident
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.writer import Writing
-from trio_wsendpoint.errors import EndpointClosed
-from trio_wsendpoint.protocol.endpoint import Endpoint
+from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.session.outbox import LITTLE
@@ -20,6 +20,8 @@ __all__ = ["Sending", "check_type"]
 
 _OPEN = Phase.OPEN
 _IDLE = Writing.IDLE
+#: What an error says of a stream whose block is not open.
+_CANNOT = "this stream cannot send"
 #: What a message is made of.
 _TYPES = (str, bytes, bytearray, memoryview)
 
@@ -51,9 +53,7 @@ class Sending:
 
     __slots__ = (
         "_endpoint",
-        "_may_encode",
         "_session",
-        "_stream",
         "_streamer",
         "_tasks",
         "_thread",
@@ -69,47 +69,27 @@ class Sending:
         self._endpoint = tasks.endpoint
         self._thread = thread
         self._turn = 0  # messages since the other tasks had their turn
-        # A class of the user's may have a `send_message` that wants to see all of them.
-        self._may_encode = type(tasks.endpoint).send_message is Endpoint.send_message
         self.waiting = 0
-        self._stream: object = None  # the SendStream that is open; set by `begin_stream`
-        self._streamer: trio.lowlevel.Task | None = None  # the task that opened it
+        self._streamer: trio.lowlevel.Task | None = None  # the task that sends a stream
 
     # ---- whole messages ----------------------------------------------------------------------
 
     def try_send(self, value: str | Buffer, *, compress: bool) -> bool:
-        """Write a message at once if nothing is before it; False if that takes `send`.
+        """Commit a message if nothing is before it; False if that takes `send`.
 
         Raises as `Endpoint.send_message`.
         """
-        session, writer = self._session, self._writer
-        outbox = session.outbox
+        outbox = self._session.outbox
         if outbox.corked_bytes > LITTLE and not outbox.can_join(size_of(value)):
             self._tasks.act()  # which writes what is corked
         self._turn += 1
-        if (
-            self._turn >= TURN
-            or self.waiting
-            or writer.writing is not _IDLE
-            or session.phase is not _OPEN
-            or not self._may_encode
-            or get_ident() != self._thread
-        ):
+        if self._turn >= TURN or self.waiting or get_ident() != self._thread:
             return False
         try:
-            data = self._endpoint.encode_message(value, compress=compress)
-        except EndpointClosed:
-            return False  # the app has closed the endpoint itself: `send` tells how it ended
-        if data is None:
-            return False
-        # Answers to messages that came together leave together (1.7 times cheaper with 32 in
-        # flight): while the app has more to answer, they wait.
-        if (session.inbox.messages or not session.intake.is_drained) and outbox.cork(data):
-            if not writer.is_called:
-                writer.call()
-        else:
-            writer.write(data)
-        return True
+            return self._try_commit(value, compress=compress)
+        except TypeError:
+            check_type(value)  # which tells it in the app's terms
+            raise
 
     async def send(self, value: str | Buffer, *, compress: bool) -> None:
         """Wait for its turn, and commit a message.  Raises as `Connection.send`."""
@@ -124,50 +104,53 @@ class Sending:
     def commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
         """Queue a message, or write it at once.  Raises as `Endpoint.send_message`."""
         try:
-            self._commit(value, compress=compress)
+            if not self._try_commit(value, compress=compress):
+                self._session.send(value, compress=compress)
+                self._act()
         finally:
             if self.waiting:
                 self._tasks.wake_a_sender()
 
-    def _commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
+    def _try_commit(self, value: str | Buffer | SharedMessage, *, compress: bool) -> bool:
+        """Commit a message if no task writes: what is free has room."""
         session, writer = self._session, self._writer
-        has_more = bool(session.inbox.messages) or not session.intake.is_drained
-        data: bytes | None = None
-        if writer.writing is _IDLE and session.phase is _OPEN and self._may_encode:
-            data = self._endpoint.encode_message(value, compress=compress)
+        if writer.writing is not _IDLE or session.phase is not _OPEN:
+            return False
+        try:
+            data = self._endpoint.send_at_once(value, compress=compress)
+        except LocalError:
+            return False  # the app has closed the endpoint itself, or begun a message there
+        # Answers to messages that came together leave together (1.7 times cheaper with 32 in
+        # flight): while the app has more to answer, they wait.
+        has_more = session.inbox.messages or not session.intake.is_drained
         if data is None:
-            session.send(value, compress=compress)
-        if data is not None and has_more and session.outbox.cork(data):
-            writer.call()
-        elif data is not None:
+            session.note_queued()
+            self._act()
+        elif not has_more or not session.outbox.cork(data):
             writer.write(data)
-        elif has_more and session.phase is _OPEN:
+        elif not writer.is_called:
             writer.call()
+        return True
+
+    def _act(self) -> None:
+        """Write what waits: now, or by the writer task while the app has more to answer."""
+        if self._has_more and self._session.phase is _OPEN:
+            self._writer.call()
         else:
             self._tasks.act()
 
-    # Few calls: each delivery of a broadcast passes here.
-    def try_share(self, message: SharedMessage, *, compress: bool) -> bool:
-        """Write a message at once if nothing at all is before it; False if that takes `commit`.
+    @property
+    def _has_more(self) -> bool:
+        return bool(self._session.inbox.messages) or not self._session.intake.is_drained
 
-        What is free has room.  Raises as `Endpoint.send_message`.
+    def try_share(self, message: SharedMessage, *, compress: bool) -> bool:
+        """Commit a message if nothing at all is before it; False if that takes `commit`.
+
+        Raises as `Endpoint.send_message`.
         """
-        session, writer = self._session, self._writer
-        if (
-            self.waiting
-            or writer.writing is not _IDLE
-            or session.phase is not _OPEN
-            or not self._may_encode
-            or session.outbox.corked_bytes
-            or session.inbox.messages
-            or not session.intake.is_drained
-        ):
+        if self.waiting or self._session.outbox.corked_bytes or self._has_more:
             return False
-        data = self._endpoint.encode_message(message, compress=compress)
-        if data is None:
-            return False
-        writer.write(data)
-        return True
+        return self._try_commit(message, compress=compress)
 
     def has_room_for(self, value: str | Buffer | SharedMessage) -> bool:
         """Tell whether a message may be committed now: no task is before, and there is room."""
@@ -176,7 +159,7 @@ class Sending:
     @property
     def is_busy(self) -> bool:
         """Whether tasks of the app's wait in `send()`, or one sends a message in chunks."""
-        return self.waiting > 0 or self._stream is not None
+        return self.waiting > 0 or not self._endpoint.is_between_messages
 
     def check_open(self) -> None:
         """Raise how the connection ended, unless it is open."""
@@ -224,29 +207,31 @@ class Sending:
 
     # ---- in chunks ---------------------------------------------------------------------------
 
-    async def begin_stream(self, stream: object, kind: str, *, compress: bool) -> None:
-        """Wait for its turn and begin a message, whose chunks only `stream` sends."""
+    async def begin_stream(self, kind: str, *, compress: bool) -> None:
+        """Wait for its turn and begin a message, which this task sends in chunks."""
         await trio.lowlevel.checkpoint_if_cancelled()
         await self.wait_for_turn(1)
         self._session.begin_message(kind, compress=compress)
-        self._stream = stream
         self._streamer = trio.lowlevel.current_task()
         self._turn += 1
         if self._turn >= TURN:
             self._turn = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def send_chunk(self, stream: object, chunk: str | Buffer) -> None:
-        """Send the next chunk, after waiting for room.  Raises as `SendStream.send`."""
+    async def send_chunk(self, block: BlockUse, chunk: str | Buffer) -> None:
+        """Send the next chunk, after waiting for room.  Raises as `SendStream.send`.
+
+        `block` is that of its stream, which another task may leave meanwhile.
+        """
         session = self._session
-        self._check_stream(stream)
+        block.check_open(_CANNOT)
         await trio.lowlevel.checkpoint_if_cancelled()
         size = size_of(chunk)
         while session.is_open and not session.outbox.has_space_for(size):
             await self._tasks.waits.wait_for_chunk(size)
-            self._check_stream(stream)
+            block.check_open(_CANNOT)
         await self._check_open_told()
-        self._check_stream(stream)
+        block.check_open(_CANNOT)
         session.send_chunk(chunk)
         self._tasks.act()
         self._turn += 1
@@ -254,16 +239,10 @@ class Sending:
             self._turn = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    def _check_stream(self, stream: object) -> None:
-        if self._stream is not stream:
-            raise RuntimeError("this stream is over: its block has been left")
-
-    def end_stream(self, stream: object, kind: str, *, is_whole: bool) -> None:
+    def end_stream(self, kind: str, *, is_whole: bool) -> None:
         """End the message; if it is not whole, take it back or close the connection with 1011."""
         session = self._session
-        if self._stream is not stream:
-            return
-        self._stream = self._streamer = None
+        self._streamer = None
         self._tasks.waits.chunks.wake_all()  # a chunk that waits is refused
         if not is_whole:
             session.leave_message(trio.current_time())

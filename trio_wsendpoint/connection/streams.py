@@ -43,7 +43,7 @@ class SendStream:
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         self._block.begin()
-        await self._sending.begin_stream(self, self.type, compress=self._compress)
+        await self._sending.begin_stream(self.type, compress=self._compress)
         self._block.open()
         return self
 
@@ -57,8 +57,7 @@ class SendStream:
         Raises: `TypeError` for another type; as `Connection.send` when the connection ends;
             `RuntimeError` outside of the block, also if another task leaves it meanwhile.
         """
-        self._block.check_open("this stream cannot send")
-        await self._sending.send_chunk(self, chunk)
+        await self._sending.send_chunk(self._block, chunk)
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
@@ -67,8 +66,9 @@ class SendStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._block.close()
-        self._sending.end_stream(self, self.type, is_whole=exc is None)
+        if self._block.is_open:
+            self._block.close()
+            self._sending.end_stream(self.type, is_whole=exc is None)
         return False
 
 
@@ -87,7 +87,6 @@ class ReceiveStream:
     def __init__(self, receiving: Receiving) -> None:
         self._receiving = receiving
         self._block = BlockUse("a stream is entered once: make another with receive_stream()")
-        self._is_at_end = False  # the last piece has been given; set by `__anext__`
         self.type = ""
 
     @trio.lowlevel.enable_ki_protection
@@ -112,11 +111,11 @@ class ReceiveStream:
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             self._block.check_open("this stream cannot receive")
-            if self._is_at_end:
+            if self._block.is_done:
                 raise StopAsyncIteration
             part = self._receiving.take_part()
             if isinstance(part, Message):  # the message is complete; this is what is left of it
-                self._is_at_end = True
+                self._block.finish()
                 if part.size:
                     await self._receiving.take_turns()
                     return part.payload
@@ -133,6 +132,7 @@ class ReceiveStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
+        is_whole = self._block.is_done
         self._block.close()
-        self._receiving.end_stream(skip=not self._is_at_end)
+        self._receiving.end_stream(skip=not is_whole)
         return False

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trio_wsendpoint.options import Limits
 
-__all__ = ["BadHead", "HeadReader"]
+__all__ = ["BadHead", "HeadReader", "whole_request"]
 
 _CR, _LF = b"\r\n"
 _NAME_BYTES = "".join(sorted(TOKEN)).encode("ascii")
@@ -107,7 +107,7 @@ class HeadReader:
         if self._strangers:
             data = self._untold + data
             self._untold = b""
-            if self._is_request and (size := self._find_whole(data)):
+            if self._is_request and (size := whole_request(data, self._limits)):
                 self.complete = True
                 self.trailing = data[size:]
                 return data[:size]
@@ -126,19 +126,6 @@ class HeadReader:
             return False
         self._strangers = ()
         return True
-
-    def _find_whole(self, data: bytes) -> int:
-        """Return the size of a good head at the start of `data`, 0 if that takes a closer look."""
-        match = _WHOLE_REQUEST.match(data, 0, self._room)
-        if match is None:
-            return 0
-        size = match.end()
-        # Two of the line ends are those of the request line and of the empty line.
-        is_within = (
-            data.index(b"\r") < self._line_room
-            and data.count(b"\r\n", 0, size) - 2 <= self._headers_left
-        )
-        return size if is_within else 0
 
     def _advance(self, data: bytes) -> bytes | None:
         at = 0
@@ -246,6 +233,23 @@ class HeadReader:
         _expect_lf(data[at])
         self.complete = True
         return at + 1
+
+
+def whole_request(data: bytes, limits: Limits) -> int:
+    """Return the size of a good head of a request at the start of `data`.
+
+    0 for what `HeadReader` has to look at more closely: it may be good, bad, or not whole.
+    """
+    match = _WHOLE_REQUEST.match(data, 0, limits.head_size)
+    if match is None:
+        return 0
+    size = match.end()
+    # Two of the line ends are those of the request line and of the empty line.
+    is_within = (
+        data.index(b"\r") < limits.head_size // 2
+        and data.count(b"\r\n", 0, size) - 2 <= limits.header_count
+    )
+    return size if is_within else 0
 
 
 def _expect_lf(byte: int) -> None:

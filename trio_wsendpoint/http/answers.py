@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TypeAlias
 
 from trio_wsendpoint.handshake.abnf import OWS
@@ -25,6 +26,7 @@ __all__ = [
     "Buffer",
     "HttpDate",
     "answer_without_handler",
+    "check_answer",
     "check_trailers",
     "early_hints",
     "has_body",
@@ -49,6 +51,7 @@ _NOT_TRAILERS = _OURS | {
 NO_TRAILERS = Headers()
 # Of a Content-Length: any size.
 _MAX_DIGITS = 18
+_STATUS_LINES = {int(one): f"HTTP/1.1 {one:d} {one.phrase}" for one in HTTPStatus}
 
 
 class HttpDate:
@@ -97,11 +100,9 @@ class Answer:
         close: bool = False,
         date: object = None,
     ) -> None:
-        response = Response(status, headers)
-        if response.status < 200:
-            raise ValueError(f"status {response.status} is no final one (200 to 599)")
-        items, ours, is_dated = _sort(response.headers)
-        declared = _declared_length(ours)
+        fields = check_answer(status, headers)
+        lines, ours, is_dated = _sort(fields)
+        declared = _declared_length(ours) if ours else None
         self._has_body = has_body(status, method)
         if declared is not None:
             if self._has_body and length not in {None, declared}:
@@ -114,7 +115,7 @@ class Answer:
         self._left = length
         #: Whether the body leaves in chunks; or would, to another method than HEAD.
         self.is_chunked = length is None and version != "1.0" and status not in {204, 304}
-        options = _options(ours)
+        options = _options(ours) if ours else []
         #: Whether the connection ends with this answer.
         self.closes = (
             close
@@ -122,15 +123,17 @@ class Answer:
             or (self._has_body and length is None and not self.is_chunked)
         )
         if date is not None and not is_dated:
-            items.append(("Date", str(date)))
+            lines.append(f"Date: {date}")
         # RFC 9110 section 8.6: no Content-Length in a 204.
         if length is not None and status != 204:
-            items.append(("Content-Length", str(length)))
+            lines.append(f"Content-Length: {length}")
         elif self.is_chunked:
-            items.append(("Transfer-Encoding", "chunked"))
-        items += _connection(options, closes=self.closes)
+            lines.append("Transfer-Encoding: chunked")
+        if options or self.closes:
+            lines += _connection(options, closes=self.closes)
+        first = _STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"
         #: The bytes of the head.
-        self.head = _serialize(response, items)
+        self.head = "\r\n".join([first, *lines, "", ""]).encode("iso-8859-1")
 
     def write(self, data: Buffer) -> bytes:
         """Return `data` as it goes on the wire; nothing if the answer has no body.
@@ -163,6 +166,18 @@ class Answer:
             return b""
         lines = [f"{name}: {value}\r\n" for name, value in trailers.items()]
         return "".join(["0\r\n", *lines, "\r\n"]).encode("iso-8859-1")
+
+
+def check_answer(status: int, headers: HeaderItems) -> Headers:
+    """Return the headers of a final answer.
+
+    Raises `ValueError` (`TypeError`) for a status or headers that may not go on the wire.
+    """
+    if type(status) is not int or not isinstance(headers, Headers):
+        headers = Response(status, headers).headers
+    if not 200 <= status <= 599:
+        raise ValueError(f"status {status} is no final one (200 to 599)")
+    return headers
 
 
 def check_trailers(trailers: Headers) -> None:
@@ -203,19 +218,19 @@ def answer_without_handler(method: str, target: str) -> Response:
     return Response(405, {"Allow": "GET, HEAD"}, text)
 
 
-def _sort(headers: Headers) -> tuple[list[tuple[str, str]], list[tuple[str, str]], bool]:
-    """Return the app's own headers, those that are ours to say, and whether there is a Date."""
-    items: list[tuple[str, str]] = []
+def _sort(headers: Headers) -> tuple[list[str], list[tuple[str, str]], bool]:
+    """Return the lines of the app's headers, those that are ours to say, and if there is a Date."""
+    lines: list[str] = []
     ours: list[tuple[str, str]] = []
     is_dated = False
-    for item in headers.items():
-        name = item[0].lower()
-        if name in _OURS:
-            ours.append((name, item[1]))
+    for name, value in headers.items():
+        lowered = name.lower()
+        if lowered in _OURS:
+            ours.append((lowered, value))
         else:
-            items.append(item)
-            is_dated = is_dated or name == "date"
-    return items, ours, is_dated
+            lines.append(f"{name}: {value}")
+            is_dated = is_dated or lowered == "date"
+    return lines, ours, is_dated
 
 
 def _declared_length(ours: list[tuple[str, str]]) -> int | None:
@@ -236,15 +251,9 @@ def _options(ours: list[tuple[str, str]]) -> list[str]:
     return [option for part in listed if (option := part.strip(OWS))]
 
 
-def _connection(options: list[str], *, closes: bool) -> list[tuple[str, str]]:
+def _connection(options: list[str], *, closes: bool) -> list[str]:
     # The other options stay, as the Upgrade of a 426.
     kept = [option for option in options if option.lower() not in {"close", "keep-alive"}]
     if closes:
         kept.append("close")
-    return [("Connection", ", ".join(kept))] if kept else []
-
-
-def _serialize(response: Response, items: list[tuple[str, str]]) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {response.reason_phrase}"]
-    lines += [f"{name}: {value}" for name, value in items]
-    return "\r\n".join([*lines, "", ""]).encode("iso-8859-1")
+    return [f"Connection: {', '.join(kept)}"] if kept else []

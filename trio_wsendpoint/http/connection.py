@@ -112,7 +112,7 @@ class HttpConnection:
         bytes behind a request in work.  Pipelining is legal (RFC 9112 section 9.3.2): the rest
         waits in the socket.
         """
-        phase = self.phase
+        phase = self._course.phase
         if self._intake.is_eof or phase is Phase.UPGRADED or phase is Phase.CLOSED:
             return False
         if phase is Phase.BODY or phase is Phase.EARLY:
@@ -129,11 +129,12 @@ class HttpConnection:
         Raises `BadRequest` (400) for more than `Limits.pipelined` bytes behind an opening: they
         would be frames, for which a client waits until it has its 101.
         """
-        if self.phase is Phase.LINGERING:
+        phase = self._course.phase
+        if phase is Phase.LINGERING:
             self._deadlines.linger_on(now)
             return
         self._intake.receive_data(data)
-        if self.phase is Phase.ANSWERING:
+        if phase is Phase.ANSWERING:
             self._intake.check_behind()
 
     def receive_eof(self) -> None:
@@ -148,21 +149,24 @@ class HttpConnection:
         None while one is in work, and once the connection is to be closed.  Raises `BadRequest`:
         400, 405, 413, 414, 417, 431, 501 or 505 for the head, 400 for what is behind an opening.
         """
-        if self.phase is Phase.DRAINING:
+        if self._course.phase is Phase.DRAINING:
             self._drain(now)
-        if self.phase is not Phase.IDLE and self.phase is not Phase.HEAD:
+        phase = self._course.phase
+        if phase is not Phase.IDLE and phase is not Phase.HEAD:
             return None
         head = self._intake.read_head()
-        if head is not None or (self.phase is Phase.IDLE and self._intake.has_begun):
-            self._move(Event.HEAD_BEGINS, now)
         if head is None:
+            if phase is Phase.IDLE and self._intake.has_begun:
+                self._move(Event.HEAD_BEGINS, now)
             if self._intake.is_eof:
                 self._move(Event.BYTES_END)
-            return None
-        self._move(Event.HEAD_ENDS, now)
-        if self._intake.is_complete:
-            self._move(Event.BODY_ENDS, now)
+        elif self._intake.is_complete:
+            self._course.move(Event.REQUEST_COMES)
+            self._deadlines.begin_answering(now)
             self._intake.check_behind()
+        else:
+            self._move(Event.HEAD_BEGINS, now)
+            self._move(Event.HEAD_ENDS, now)
         return head
 
     def ask_for_body(self, now: float) -> bytes:
@@ -341,10 +345,10 @@ class HttpConnection:
             self._move(Event.BYTES_END)
 
     def _forget_if_idle(self) -> None:
-        if self.phase is Phase.IDLE:
+        if self._course.phase is Phase.IDLE:
             self._intake.forget()
 
     def _move(self, event: Event, now: float = 0.0) -> None:
         """Follow the table; without `now` only where the next phase has no deadline."""
         if self._course.move(event):
-            self._deadlines.enter(self.phase, now)
+            self._deadlines.enter(self._course.phase, now)

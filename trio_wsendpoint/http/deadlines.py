@@ -21,6 +21,8 @@ BODY_GRACE = 10.0
 LINGER = 2.0
 LINGER_AT_MOST = 5.0
 
+_UNTIMED = frozenset({Phase.EARLY, Phase.STREAMING, Phase.UPGRADED, Phase.CLOSED})
+
 
 class Deadlines:
     """The deadlines of one connection, which begins at `now`.
@@ -64,7 +66,9 @@ class Deadlines:
 
     def enter(self, phase: Phase, now: float) -> None:
         """Set the deadline of a phase that begins `now`."""
-        if phase is Phase.IDLE:
+        if phase in _UNTIMED:
+            self._phase_at = math.inf
+        elif phase is Phase.IDLE:
             self._is_first = False
             self._phase_at = now + self._http.idle
         elif phase is Phase.HEAD:
@@ -79,10 +83,13 @@ class Deadlines:
         elif phase is Phase.LINGERING:
             self._linger_until = now + LINGER_AT_MOST
             self._phase_at = now + LINGER
-        elif phase is not Phase.ANSWERING:  # whose handler has the time since the head came
-            self._phase_at = math.inf
+        # In ANSWERING the handler has the time since the head came.
         if phase is not Phase.BODY and phase is not Phase.EARLY:
             self._waits_since = None
+
+    def begin_answering(self, now: float) -> None:
+        """Set the deadline of the handler: a whole request has come."""
+        self._phase_at = now + self._http.handler
 
     def wait_for_body(self, now: float) -> None:
         """Start the body's clock, unless it runs."""

@@ -15,7 +15,7 @@ from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.refusal import refuse
 from trio_wsendpoint.http.errors import BodyTooLarge
 
-__all__ = ["Framing", "framing_of"]
+__all__ = ["NO_BODY", "Framing", "framing_of"]
 
 # 18 digits are any size, and far below what `int` refuses to read.
 _MAX_DIGITS = 18
@@ -32,6 +32,10 @@ class Framing:
     def is_empty(self) -> bool:
         """Whether there is no body to be read."""
         return not self.chunked and self.length == 0
+
+
+#: Of most requests.
+NO_BODY = Framing()
 
 
 def framing_of(fields: Mapping[str, Sequence[str]], version: str, limit: int | None) -> Framing:
@@ -52,7 +56,7 @@ def framing_of(fields: Mapping[str, Sequence[str]], version: str, limit: int | N
             raise refuse(501, f"only the transfer coding chunked is known, not {shown}")
         return Framing(chunked=True)
     if lengths is None:
-        return Framing()
+        return NO_BODY
     if len(lengths) > 1:
         raise refuse(400, "bad request: more than one Content-Length")
     text = lengths[0].strip(OWS)

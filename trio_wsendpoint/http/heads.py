@@ -111,12 +111,13 @@ def parse_head(head: bytes, *, body_limit: int | None, list_limit: int) -> Reque
     else:
         request = _parse(head)
     _check_hosts(request, fields)
+    options, expects = fields.get("connection"), fields.get("expect")
     return RequestHead(
         request,
         fields,
         framing,
-        _options(fields.get("connection", ()), list_limit),
-        _expects_continue(fields.get("expect", ()), version),
+        _options(options, list_limit) if options else _NO_OPTIONS,
+        expects is not None and _expects_continue(expects, version),
     )
 
 
@@ -143,6 +144,8 @@ def _check_line(line: str) -> tuple[str, str, str]:
     if len(parts) != 3 or not parts[1]:
         raise malformed(f"the request line {hide_in_line(line.encode())}")
     method, target, protocol = parts
+    if method == "GET" and protocol == "HTTP/1.1":
+        return method, target, "1.1"  # as nearly every request
     name, _, version = protocol.partition("/")
     if name != "HTTP" or not version.replace(".", "", 1).isdigit() or not is_token(method):
         raise malformed(f"the request line {hide_in_line(line.encode())}")
@@ -155,6 +158,8 @@ def _check_line(line: str) -> tuple[str, str, str]:
 
 def _check_target(target: str, method: str) -> None:
     # RFC 9112 section 3.2: the origin form, the absolute form, and `*` for OPTIONS alone.
+    if target[0] == "/" and "#" not in target:
+        return
     is_one = target.startswith("/") or target.lower().startswith(_SCHEMES)
     if (not is_one and (target, method) != ("*", "OPTIONS")) or "#" in target:
         raise malformed(f"the target {quoted(hide_in_url(target))} is neither a path nor a URL")
@@ -182,9 +187,9 @@ def _parse(head: bytes) -> Request:
 
 def _check_hosts(request: Request, fields: dict[str, list[str]]) -> None:
     # There is one, or in HTTP/1.0 none.
-    hosts = [*fields.get("host", ())]
+    hosts = fields.get("host", [])
     if not request.target.startswith(("/", "*")):
-        hosts.append(request.host or "")  # of the target, which goes before the header's
+        hosts = [*hosts, request.host or ""]  # of the target, which goes before the header's
     try:
         for host in hosts:
             parse_authority(host)
@@ -193,8 +198,6 @@ def _check_hosts(request: Request, fields: dict[str, list[str]]) -> None:
 
 
 def _options(values: Sequence[str], limit: int) -> frozenset[str]:
-    if not values:
-        return _NO_OPTIONS
     try:
         return frozenset(option.lower() for option in parse_tokens(values, limit=limit))
     except TooManyItems as error:
@@ -204,8 +207,6 @@ def _options(values: Sequence[str], limit: int) -> frozenset[str]:
 
 
 def _expects_continue(values: Sequence[str], version: str) -> bool:
-    if not values:
-        return False
     expectations = [part.strip(OWS) for value in values for part in value.split(",")]
     for expectation in filter(None, expectations):
         if expectation.lower() != "100-continue":

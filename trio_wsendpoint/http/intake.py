@@ -7,10 +7,10 @@ the one before.
 
 from __future__ import annotations
 
-from trio_wsendpoint.handshake.head import BadHead, HeadReader
+from trio_wsendpoint.handshake.head import BadHead, HeadReader, whole_request
 from trio_wsendpoint.handshake.refusal import refuse_head
 from trio_wsendpoint.http.bodies import RequestBody
-from trio_wsendpoint.http.framing import Framing
+from trio_wsendpoint.http.framing import NO_BODY, Framing
 from trio_wsendpoint.http.heads import (
     RequestHead,
     check_opening,
@@ -33,8 +33,8 @@ class Intake:
         self._limits = limits
         self._http = http
         self._buffer = bytearray()
-        self._reader = HeadReader(limits)
-        self._body = self._body_of(Framing())
+        self._reader: HeadReader | None = None  # of a head that has not come at once
+        self._no_body = self._body = self._body_of(NO_BODY)
         self._is_continue_due = False
         #: Whether the bytes have ended.
         self.is_eof = False
@@ -74,7 +74,7 @@ class Intake:
     @property
     def has_begun(self) -> bool:
         """Whether something of a head has come, other than a blank line in front of it."""
-        return self._reader.held not in _BLANK
+        return self._reader is not None and self._reader.held not in _BLANK
 
     def read_head(self) -> RequestHead | None:
         """Return the head of the next request once it is complete.
@@ -83,15 +83,9 @@ class Intake:
         """
         if not self._buffer:
             return None
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        try:
-            whole = self._reader.receive_data(data)
-        except BadHead as error:
-            raise refuse_head(error) from None
+        whole = self._take_head()
         if whole is None:
             return None
-        self._buffer += self._reader.trailing
         self.requests += 1
         self.method = whole.partition(b" ")[0].decode("ascii")
         head = parse_head(
@@ -99,10 +93,28 @@ class Intake:
         )
         if head.is_opening:
             check_opening(head)
-        self._body = self._body_of(head.framing)
-        self._is_continue_due = head.expects_continue and not head.framing.is_empty
+        if head.framing is not NO_BODY:
+            self._body = self._body_of(head.framing)
+            self._is_continue_due = head.expects_continue and not head.framing.is_empty
         self.head = head
         return head
+
+    def _take_head(self) -> bytes | None:
+        """Return the bytes of a head once they have come whole; raises as `HeadReader` does."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if self._reader is None:
+            if size := whole_request(data, self._limits):
+                self._buffer += data[size:]
+                return data[:size]
+            self._reader = HeadReader(self._limits)
+        try:
+            whole = self._reader.receive_data(data)
+        except BadHead as error:
+            raise refuse_head(error) from None
+        if whole is not None:
+            self._buffer += self._reader.trailing
+        return whole
 
     def check_behind(self) -> None:
         """Check what has come behind an opening: RFC 6455 section 4.1 has a client wait.
@@ -159,8 +171,8 @@ class Intake:
 
     def forget(self) -> None:
         """Make ready for the next request."""
-        self._reader = HeadReader(self._limits)
-        self._body = self._body_of(Framing())
+        self._reader = None
+        self._body = self._no_body
         self._is_continue_due = False
         self.head = None
         self.method = "GET"

@@ -42,6 +42,7 @@ class Event(Enum):
 
     HEAD_BEGINS = "a head begins"
     HEAD_ENDS = "the head ends"
+    REQUEST_COMES = "a whole request comes"
     BODY_ENDS = "the body ends"
     BYTES_END = "the bytes end"
     WE_START = "we start the answer"
@@ -67,12 +68,14 @@ _OURS = frozenset(
 TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     Phase.IDLE: {
         Event.HEAD_BEGINS: Phase.HEAD,
+        Event.REQUEST_COMES: Phase.ANSWERING,
         Event.BYTES_END: Phase.CLOSED,
         Event.WE_REFUSE: Phase.LINGERING,
         Event.WE_CLOSE: Phase.CLOSED,
     },
     Phase.HEAD: {
         Event.HEAD_ENDS: Phase.BODY,
+        Event.REQUEST_COMES: Phase.ANSWERING,
         Event.BYTES_END: Phase.CLOSED,
         Event.WE_REFUSE: Phase.LINGERING,
         Event.WE_CLOSE: Phase.CLOSED,

@@ -8,7 +8,9 @@ backplane's or from within a call of the hub's, in the order of what happened.
 Rule 2: a message reaches `deliver`, or a call of `gap` names its topic before the next message of
 that topic is delivered.  Nothing is lost silently.
 Rule 3: a backplane may deliver a message twice.  Both have the same publisher and number, and the
-hub drops the second.
+hub drops the second.  A history has each message once: what a server has stored again, because its
+publisher had no answer and sent it again, is neither read nor delivered behind its first place, so
+that a client which comes back between the two gets the message once.
 Rule 4: entries of one topic that have positions are delivered in the order of these.
 Rule 5: no call of the hub's waits for a subscriber, nor for longer than the backplane's own
 timeouts: a server that answers nothing is an error, not a wait.

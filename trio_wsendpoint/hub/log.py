@@ -9,6 +9,7 @@ from itertools import islice
 
 from trio_wsendpoint.hub.backplane import Entry, Gap, Publication, Reading
 from trio_wsendpoint.hub.history import History
+from trio_wsendpoint.hub.numbers import Heard
 from trio_wsendpoint.hub.positions import Position
 
 __all__ = ["MESSAGE_OVERHEAD", "Log", "payload_size", "size_of"]
@@ -45,16 +46,18 @@ class _Kept:
 class Log:
     """What is kept of one topic: entries 1, 2, 3 of one epoch, bounded by a `History`.
 
-    A message that is larger than the whole bound is not kept: those after it are.
+    A message that is larger than the whole bound is not kept: those after it are.  A message that
+    comes again, with the publisher and the number that it had, is kept at its first place alone.
     """
 
-    __slots__ = ("_bytes", "_dropped", "_history", "_kept", "_last", "epoch", "topic")
+    __slots__ = ("_bytes", "_dropped", "_heard", "_history", "_kept", "_last", "epoch", "topic")
 
     def __init__(self, topic: str, epoch: str, history: History) -> None:
         self.topic = topic
         self.epoch = epoch
         self._history = history
         self._kept: deque[_Kept] = deque()
+        self._heard = Heard()
         self._bytes = 0
         self._last = 0  # the id that was given last
         self._dropped = 0  # the greatest id that was given and is not kept
@@ -73,7 +76,11 @@ class Log:
         return len(self._kept)
 
     def append(self, publication: Publication, publisher: str, number: int, now: float) -> Entry:
-        """Store a message; return its entry."""
+        """Store a message; return its entry: of a repeat, that of its first if it is there."""
+        if self._heard.judge(publisher, number) is None:
+            for kept in self._kept:
+                if (kept.entry.publisher, kept.entry.number) == (publisher, number):
+                    return kept.entry
         self._last += 1
         entry = Entry(publication, self._place(self._last), publisher, number)
         size = size_of(publication)

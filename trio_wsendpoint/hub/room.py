@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.hub.policies import Latest, Policy
@@ -20,14 +22,17 @@ class Room:
 
     With `Latest` it is closed after `ahead` bytes, until the peer has answered a ping behind them:
     the system's buffers, and those of the peer, may hold megabytes that nobody has read.
+
+    `is_paced`: whether that is so.  `given`: bytes since the last ping that was answered.
     """
 
     __slots__ = (
-        "_ahead",
         "_connection",
-        "_given",
         "_outbox",
+        "_sending",
         "_sent_seen",
+        "ahead",
+        "given",
         "is_paced",
         "is_pinging",
     )
@@ -35,10 +40,10 @@ class Room:
     def __init__(self, connection: Connection, policy: Policy) -> None:
         self._connection = connection
         self._outbox = connection.tasks.session.outbox
-        # Whether it is closed after `ahead` bytes, because the policy is `Latest`.
+        self._sending = connection.sending
         self.is_paced = isinstance(policy, Latest)
-        self._ahead = policy.ahead if isinstance(policy, Latest) else None
-        self._given = 0  # bytes since the last ping that was answered, with `Latest`
+        self.ahead = policy.ahead if isinstance(policy, Latest) else math.inf
+        self.given = 0
         self._sent_seen = 0
         # A pong is waited for; set and reset by `wait`.
         self.is_pinging = False
@@ -46,17 +51,15 @@ class Room:
     @property
     def is_open(self) -> bool:
         """Whether the next message may be given."""
-        if self._ahead is not None and self._given >= self._ahead:
+        if self.given >= self.ahead:
             return False
         outbox = self._outbox
-        return (
-            outbox.queued_bytes + outbox.unsent < AHEAD
-            and self._connection.sending.has_room_for(b"")
-        )
+        return outbox.queued_bytes + outbox.unsent < AHEAD and self._sending.has_room_for(b"")
 
     def note_given(self, size: int) -> None:
         """Note that a message of `size` bytes was given."""
-        self._given += size
+        if self.is_paced:
+            self.given += size
 
     async def wait(self) -> None:
         """Wait until the peer has taken what it was given, and with `Latest` has read it.
@@ -64,14 +67,14 @@ class Room:
         Raises `ConnectionClosed`, as `Connection.wait_room` does.
         """
         await self._connection.wait_room(_ALL)
-        if self._ahead is None or self._given < self._ahead:
+        if self.given < self.ahead:
             return
         self.is_pinging = True
         try:
             await self._ping()
         finally:
             self.is_pinging = False
-        self._given = 0
+        self.given = 0
 
     async def _ping(self) -> None:
         while True:
@@ -84,7 +87,7 @@ class Room:
     @property
     def is_held_by_app(self) -> bool:
         """Whether the app's own `send()` or `send_stream()` is before us, and the peer has all."""
-        return self._outbox.is_empty and self._connection.sending.is_busy
+        return self._outbox.is_empty and self._sending.is_busy
 
     def has_progressed(self) -> bool:
         """Tell whether the peer has taken bytes since the last call, or has none to take."""

@@ -173,7 +173,7 @@ class Serving:
     def _pump_alone(self) -> bool:
         """Write the one message that waits, at once; return False if that takes `pump`."""
         room, delivery = self._room, self._member.queue.peek_alone()
-        if delivery is None or self._error is not None or (room.is_paced and not room.is_open):
+        if delivery is None or self._error is not None or room.given >= room.ahead:
             return False
         try:
             message = delivery.shared(self._wrap)

@@ -400,24 +400,23 @@ class Endpoint:
         self._check_open()
         if isinstance(data, Message):
             self._sender.relay_message(data, compress=compress)
-        elif isinstance(data, SharedMessage):
-            self._sender.add_shared(data, compress=compress)
         else:
             self._sender.add_message(data, compress=compress)
 
-    def encode_message(
+    def send_at_once(
         self, data: str | Buffer | SharedMessage, *, compress: bool = True
     ) -> bytes | None:
-        """Return the bytes of a message that need not be queued, for the owner to write at once.
+        """Send a message as `send_message()` does; return its bytes if it can leave at once.
 
-        If it returns None, queue the message with `send_message()`: other frames wait, another
-        message has begun, or this one is to be compressed or cut.  Raises as `send_message()`.
+        If it returns None, the message was queued: other frames wait, or it is cut, or so large
+        that a copy is not worth it, or a subclass has a `send_message` of its own.
         """
+        if type(self).send_message is not Endpoint.send_message:
+            self.send_message(data, compress=compress)
+            return None
         if not self.closing.is_open:
             self._check_open()
-        if self._queue.size:
-            return None
-        return self._sender.encode_message(data, compress=compress)
+        return self._sender.add_message(data, compress=compress, at_once=True)
 
     def begin_message(self, type: str, *, compress: bool = True) -> None:
         """Begin a message, "text" or "binary", whose chunks `send_chunk` sends.

@@ -6,6 +6,7 @@ again from the payload and from nine bytes a fragment.
 
 from __future__ import annotations
 
+import builtins
 import struct
 from collections.abc import Iterable
 
@@ -100,6 +101,11 @@ class Message:
     def type(self) -> str:
         """The seed's word for what the message is: "text", "binary", or an extension's own."""
         return self._first.type
+
+    @property
+    def kind(self) -> builtins.type[DataFrame]:
+        """The class of its first frame."""
+        return type(self._first)
 
     @property
     def size(self) -> int:

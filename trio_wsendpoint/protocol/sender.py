@@ -7,7 +7,7 @@ before it leaves.  When the Close frame leaves, the closing table is told.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from trio_wsendpoint.errors import LocalError
@@ -29,7 +29,7 @@ from trio_wsendpoint.protocol.frames import (
 )
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.output import Output
-from trio_wsendpoint.protocol.shared import SharedFrame, SharedMessage
+from trio_wsendpoint.protocol.shared import SharedFrame, SharedMessage, payload_of
 from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.write_queue import WriteQueue
 
@@ -64,7 +64,7 @@ class Sender:
         "_in_message",
         "_mask_pool",
         "_masks",
-        "_most_encoded",
+        "_most_at_once",
         "_next",
         "_output",
         "_queue",
@@ -95,7 +95,10 @@ class Sender:
         self._output = None if out is None else Output(out)
         self._before_send_frame = before_send_frame
         self._fragment_size = fragment_size
-        self._most_encoded = fragment_size if masks else min(fragment_size, _MOST_COPIED)
+        # Bytes of a message that may leave at once; -1 where all goes to `out`.
+        self._most_at_once = fragment_size if masks else min(fragment_size, _MOST_COPIED)
+        if out is not None:
+            self._most_at_once = -1
         self._extension = extension
         self._random_bytes = random_bytes
         self._mask_pool = b""
@@ -120,49 +123,46 @@ class Sender:
         mask, self._mask_pool = self._mask_pool[:4], self._mask_pool[4:]
         return mask
 
-    def add_message(self, data: str | Buffer, *, compress: bool) -> None:
-        """Queue a whole message: a text for `str`, a binary one for bytes."""
-        self._check_between_messages()
-        if isinstance(data, str):
-            first: type[DataFrame] = TextFrame
-            payload: bytes | bytearray = data.encode()
-        elif isinstance(data, (bytes, bytearray, memoryview)):
-            first, payload = BinaryFrame, _flat(data)
-        else:
-            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
-        self._add_payload(first, payload, compress=compress)
+    def add_message(
+        self, data: str | Buffer | Message | SharedMessage, *, compress: bool, at_once: bool = False
+    ) -> bytes | None:
+        """Queue a whole message: a text for `str`, a binary one for bytes.
 
-    def encode_message(self, data: str | Buffer | SharedMessage, *, compress: bool) -> bytes | None:
-        """Return the frame of a message as bytes, or None if it needs more than that."""
-        if (
-            self._chunk_type is not None
-            or self._in_message
-            or self.frame_listener is not None
-            or self._next is not None
-            or self._output is not None
-        ):
-            return None
-        if isinstance(data, SharedMessage):
-            return self._encode_shared(data, compress)
-        if compress and self._extension is not None:
-            return None
-        first: type[DataFrame]
+        With `at_once`, if nothing is before the message and it is one frame that is worth a copy,
+        return the bytes of that frame instead.
+        """
+        if self._chunk_type is not None or self._in_message:
+            self._check_between_messages()
+        kind: type[DataFrame]
         payload: Buffer
-        if isinstance(data, str):
-            size = len(data)
-            if 4 * size > self._most_encoded and (size > self._most_encoded or not data.isascii()):
-                return None  # the message may be too large, and would be encoded twice
-            first, payload = TextFrame, data.encode()
-        else:
-            first, payload = BinaryFrame, data
-        if type(payload) is not bytes or (size := len(payload)) > self._most_encoded:
-            return None
+        kind, payload = payload_of(data)
+        size, rsv = len(payload), 0
+        frames: Sequence[SharedFrame] = ()
+        if isinstance(data, SharedMessage):
+            frames = self._share(data, compress=compress)
+        if compress and self._extension is not None and not frames:
+            payload, rsv = self._encode(kind, payload)
         traffic = self._traffic
-        traffic.frames_sent += 1
         traffic.payload_sent += size
         if self.message_listener is not None:
-            self.message_listener(first.type, size)
-        return build_frame(first.opcode | 0x80, payload, self.make_mask() if self._masks else b"")
+            self.message_listener(kind.type, size)
+        if (
+            at_once
+            and not self._queue.size
+            and len(payload) <= self._most_at_once
+            and self._next is None
+            and self.frame_listener is None
+            and (not frames or len(frames) == 1)
+        ):
+            traffic.frames_sent += 1
+            if frames:
+                return frames[0].wire
+            mask = self.make_mask() if self._masks else b""
+            return build_frame(kind.opcode | rsv << 4 | 0x80, payload, mask)
+        for frame in frames or self._cut(kind, payload, rsv):
+            self._queue.add(frame)
+        self._write_if_blocking()
+        return None
 
     def relay_message(self, message: Message, *, compress: bool) -> None:
         """Queue a message in the frames that it came in, or was made of.
@@ -170,80 +170,45 @@ class Sender:
         If an extension had encoded the message, it is encoded anew: the form that came was for
         another connection.
         """
-        self._check_between_messages()
-        frames = message.get_frames()
         if message.is_encoded:
-            self._add_payload(type(frames[0]), message.raw, compress=compress)
-        else:
-            for frame in frames:
-                self.add_frame(frame)
-            if self.message_listener is not None:
-                self.message_listener(message.type, message.size)
-
-    def _encode_shared(self, message: SharedMessage, compress: bool) -> bytes | None:
-        frames = self._share(message, compress)
-        if frames is None or len(frames) != 1:
-            return None
-        self._traffic.frames_sent += 1
-        self._note_shared(message, frames)
-        return frames[0].wire
-
-    def add_shared(self, message: SharedMessage, *, compress: bool) -> None:
-        """Queue a message that other endpoints send too, in the same frames if possible."""
-        self._check_between_messages()
-        frames = self._share(message, compress)
-        if frames is None:
-            self._add_payload(message.kind, message.payload, compress=compress)
+            self.add_message(message, compress=compress)
             return
-        for frame in frames:
-            self._queue.add(frame)
-        self._note_shared(message, frames)
+        self._check_between_messages()
+        for frame in message.get_frames():
+            self.add_frame(frame)
+        if self.message_listener is not None:
+            self.message_listener(message.type, message.size)
 
-    def _share(self, message: SharedMessage, compress: bool) -> tuple[SharedFrame, ...] | None:
-        """Return the shared frames of `message`, made now if there are none; None if we cannot."""
-        extension, kind, payload = self._extension, message.kind, message.payload
-        is_encoded = compress and extension is not None and extension.wants(kind.type, len(payload))
+    def _encode(self, kind: type[DataFrame], payload: Buffer) -> tuple[Buffer, int]:
+        """Return a payload as the extension encodes it, with its RSV bits, or else as it is."""
+        extension, size = self._extension, len(payload)
+        if extension is None or not extension.wants(kind.type, size):
+            return payload, 0
+        encoded = extension.encode(payload, final=True)
+        self._note_encoded(size, len(encoded))
+        return encoded, extension.rsv
+
+    def _note_encoded(self, size: int, encoded: int) -> None:
+        self._traffic.plain_sent += size
+        self._traffic.encoded_sent += encoded
+
+    def _share(self, message: SharedMessage, *, compress: bool) -> Sequence[SharedFrame]:
+        """Return the shared frames of `message`, made now if there are none; none if we cannot."""
+        extension, kind, size = self._extension, message.kind, len(message.payload)
+        is_encoded = compress and extension is not None and extension.wants(kind.type, size)
         sharing = getattr(extension, "sharing_key", None) if is_encoded else "plain"
         if self._masks or sharing is None:
-            return None
+            return ()
         key = sharing, self._fragment_size
         frames = message.get(key)
         if frames is None:
-            rsv = 0
+            payload, rsv = message.payload, 0
             if is_encoded and extension is not None:
                 payload, rsv = extension.encode(payload, final=True), extension.rsv
             frames = message.keep(key, self._cut(kind, payload, rsv))
+        if is_encoded:
+            self._note_encoded(size, sum([len(frame.payload) for frame in frames]))
         return frames
-
-    def _note_shared(self, message: SharedMessage, frames: tuple[SharedFrame, ...]) -> None:
-        size = len(message.payload)
-        if frames[0].rsv:
-            self._traffic.plain_sent += size
-            self._traffic.encoded_sent += sum([len(frame.payload) for frame in frames])
-        self._note_message(message.kind, size)
-
-    def _add_payload(self, first: type[DataFrame], payload: Buffer, *, compress: bool) -> None:
-        rsv = 0
-        size = len(payload)
-        if compress and self._extension is not None and self._extension.wants(first.type, size):
-            payload, rsv = self._extension.encode(payload, final=True), self._extension.rsv
-            self._traffic.plain_sent += size
-            self._traffic.encoded_sent += len(payload)
-        if len(payload) <= self._fragment_size:
-            frame = first.received(True, rsv, self.make_mask())
-            frame.payload = bytes(payload)
-            self._queue.add(frame)
-        else:
-            for frame in self._cut(first, payload, rsv):
-                self._queue.add(frame)
-        self._note_message(first, size)
-
-    def _note_message(self, first: type[DataFrame], size: int) -> None:
-        self._traffic.payload_sent += size
-        if self.message_listener is not None:
-            self.message_listener(first.type, size)
-        if self._output is not None:
-            self._write_if_blocking()
 
     def begin_message(self, kind: str, *, compress: bool) -> None:
         """Begin a "text" or "binary" message whose chunks follow; nothing is queued yet."""
@@ -263,15 +228,14 @@ class Sender:
             raise LocalError("no message was begun: begin_message() first")
         if not isinstance(data, str if first is TextFrame else (bytes, bytearray, memoryview)):
             raise TypeError(f"a chunk of a {first.type} message cannot be {type(data).__name__}")
-        payload = data.encode() if isinstance(data, str) else _flat(data)
+        _, payload = payload_of(data)
         rsv = 0
         size = len(payload)
         self._chunk_size += size
         self._traffic.payload_sent += size
         if self._chunk_encoder is not None:
             payload = self._chunk_encoder.encode(payload, final=final, flush=not final)
-            self._traffic.plain_sent += size
-            self._traffic.encoded_sent += len(payload)
+            self._note_encoded(size, len(payload))
             rsv = 0 if self._in_message else self._chunk_encoder.rsv
         if final or len(payload):  # an empty chunk would be a frame for nothing
             kind = ContinuationFrame if self._in_message else first
@@ -305,10 +269,15 @@ class Sender:
     ) -> Iterator[DataFrame]:
         """Cut a payload into fragments, between which control frames can pass.
 
-        The fragments are views of the payload, which is copied first if it could change.
+        If there are several, they are views of the payload, which is copied if it could change.
         """
+        if len(payload) <= self._fragment_size:
+            frame = first.received(final, rsv, self.make_mask())
+            frame.payload = bytes(payload)
+            yield frame
+            return
         view = memoryview(payload if type(payload) is bytes else bytes(payload))
-        end = max(len(view), 1)
+        end = len(view)
         for start in range(0, end, self._fragment_size):
             stop = start + self._fragment_size
             frame = (ContinuationFrame if start else first).received(
@@ -422,8 +391,3 @@ class Sender:
         if self._output is not None and self._output.is_blocking:
             while not self.flush():
                 pass
-
-
-def _flat(data: Buffer) -> bytes | bytearray:
-    """Return the bytes of a view, which may not be contiguous, or any other buffer as it is."""
-    return data.tobytes() if isinstance(data, memoryview) else data

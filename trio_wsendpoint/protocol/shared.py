@@ -15,8 +15,9 @@ from trio_wsendpoint.protocol.frames import (
     DataFrame,
     TextFrame,
 )
+from trio_wsendpoint.protocol.message import Message
 
-__all__ = ["SharedFrame", "SharedMessage"]
+__all__ = ["SharedFrame", "SharedMessage", "payload_of"]
 
 
 class SharedFrame(DataFrame):
@@ -63,10 +64,9 @@ class SharedMessage:
     __slots__ = ("_frames", "kind", "payload")
 
     def __init__(self, data: str | Buffer) -> None:
-        if not isinstance(data, (str, bytes, bytearray, memoryview)):
-            raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
-        self.kind: type[DataFrame] = TextFrame if isinstance(data, str) else BinaryFrame
-        self.payload = data.encode() if isinstance(data, str) else bytes(data)
+        kind, payload = payload_of(data)
+        self.kind = kind
+        self.payload = bytes(payload)
         self._frames: dict[object, tuple[SharedFrame, ...]] = {}
 
     def get(self, key: object) -> tuple[SharedFrame, ...] | None:
@@ -82,3 +82,23 @@ class SharedMessage:
             kept.append(shared)
         self._frames[key] = tuple(kept)
         return self._frames[key]
+
+
+def payload_of(
+    data: str | Buffer | Message | SharedMessage,
+) -> tuple[type[DataFrame], bytes | bytearray]:
+    """Return the class of a message's first frame, and its bytes, which are not copied.
+
+    Raises `TypeError` for what is no message, and `UnicodeEncodeError` for lone surrogates.
+    """
+    if isinstance(data, str):
+        return TextFrame, data.encode()
+    if isinstance(data, (bytes, bytearray)):
+        return BinaryFrame, data
+    if isinstance(data, memoryview):
+        return BinaryFrame, data.tobytes()  # it may not be contiguous
+    if isinstance(data, SharedMessage):
+        return data.kind, data.payload
+    if isinstance(data, Message):
+        return data.kind, data.raw
+    raise TypeError(f"a message is str or bytes, not {type(data).__name__}")

@@ -30,6 +30,8 @@ _LOG_INTERVAL = 1.0
 #: Streams that may fail one after another before accepting slows down: a listener that raises
 #: always, and waits for nothing, must not take the whole processor.
 _FAILURES_IN_A_ROW = 16
+#: Hosts of a listener whose streams come to any address of the machine.
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::", "::ffff:0.0.0.0"})  # noqa: S104
 
 
 def addresses(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> list[tuple[str, int]]:
@@ -122,10 +124,11 @@ class _SpareDescriptor:
 
 
 class _Accepter:
-    """Accepts from a listener; from a `trio.SocketListener` in fewer steps than that takes itself.
+    """Accepts from a listener; from a `trio.SocketListener` without a Trio socket for each stream.
 
-    Most connections come one by one, and have to be waited for: the first try of its `accept`
-    nearly always fails.  The sockets wait with `poller`, if there is one.
+    Trio's own way costs 0.9 KiB more for each connection, and, for one that is opened and closed,
+    9 % more instructions and 19 system calls instead of 16: its first try nearly always fails,
+    for most connections come one by one.  The sockets wait with `poller`, if there is one.
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class _Accepter:
         self._tls = listener if type(listener) is TLSListener else None
         self._waits_on: trio.socket.SocketType | None = None
         self._socket: socket.socket | None = None
+        self._name: object = None  # of our end of each stream, if they all have the same
         inner: object = listener if self._tls is None else self._tls.transport_listener
         if isinstance(inner, SocketWrapper):
             inner = inner.transport_listener
@@ -148,6 +152,7 @@ class _Accepter:
                 # `socket.setdefaulttimeout()` would have it wait, and the whole program with it,
                 # for a client that another process, which listens here too, has accepted first.
                 self._socket.setblocking(False)
+                self._name = _only_name(self._socket)
 
     async def accept(self) -> trio.abc.Stream:
         """Wait for the next stream; raises as the listener's `accept`."""
@@ -155,18 +160,19 @@ class _Accepter:
             await trio.lowlevel.wait_readable(self._waits_on)
             try:
                 # If it was closed meanwhile, the number may be another file's by now.
-                accepted = self._socket.accept()[0] if self._waits_on.fileno() >= 0 else None
+                accepted = self._socket.accept() if self._waits_on.fileno() >= 0 else None
             except OSError:  # which is for Trio to judge, and not to be raised for every client
                 accepted = None
             if accepted is not None:
-                return self._stream_of(accepted)
+                return self._stream_of(*accepted)
         return await self._listener.accept()
 
-    def _stream_of(self, accepted: socket.socket) -> trio.abc.Stream:
+    def _stream_of(self, accepted: socket.socket, peer: object) -> trio.abc.Stream:
         """Return the stream of an accepted socket; raises `trio.BrokenResourceError`."""
         stream: AcceptedSocket | None = None
         try:
-            stream = AcceptedSocket(accepted, self._poller)
+            names = peer, self._name or accepted.getsockname()
+            stream = AcceptedSocket(accepted, self._poller, names)
             return stream if self._tls is None else self._tls.over(stream)
         except BaseException as error:
             if stream is None:
@@ -181,6 +187,13 @@ class _Accepter:
         """Leave the descriptor to the listener."""
         if self._socket is not None:
             self._socket.detach()
+
+
+def _only_name(listener: socket.socket) -> object:
+    """Return the name that our end of each stream has; None if they differ."""
+    name: Any = listener.getsockname()
+    is_ip = listener.family in {socket.AF_INET, socket.AF_INET6}
+    return None if is_ip and name[0] in _ALL_ADDRESSES else name
 
 
 class _Accepting:

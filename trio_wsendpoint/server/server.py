@@ -9,14 +9,13 @@ unless `on_handler_error="raise"` lets it end the server.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 
 import trio
 
 from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.context import ConnectionContext
+from trio_wsendpoint.connection.course import start, wind_down
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_handler
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
@@ -265,22 +264,15 @@ class EndpointServer(Bound):
     @trio.lowlevel.enable_ki_protection
     async def _serve(self, visit: Visit) -> None:
         """Open a connection over a stream and run the handler; raises no `Exception`."""
-        context = ConnectionContext(
-            lambda context: self._open(visit, context),
-            self._settings.instruments,
-            visit.nursery,
-            visit.heartbeat,
-        )
         try:
-            async with context as connection:
-                try:
-                    if connection.is_open:  # else `process_request` has done all
-                        await call_handler(self._handler, connection)
-                except Exception as error:
-                    self._give_up_for(error, connection)
-                    raise
-                finally:
-                    self._note_handled(connection)
+            try:
+                connection = await self._openings.open(visit)
+                if connection.is_open:  # else `process_request` has done all
+                    await call_handler(self._handler, connection)
+            except BaseException as error:
+                await self._end(visit, error)
+                raise
+            await self._end(visit, None)
         except Exception as error:  # noqa: BLE001 - its failure is its own, and so is its logger's
             with contextlib.suppress(Exception):
                 is_known = any(error is one for one in self._errors)  # which will be raised
@@ -294,6 +286,24 @@ class EndpointServer(Bound):
             self._openings.release(visit)
             if self._drain is not None:
                 self._drain.note_change()
+
+    async def _end(self, visit: Visit, error: BaseException | None) -> None:
+        """Close the connection, if there is one: its handler has ended, with `error` if it failed.
+
+        What `process_request` raises after it has accepted is a handler's failure.
+        """
+        connection = visit.connection
+        if connection is None:
+            return
+        if isinstance(error, Exception):
+            self._give_up_for(error, connection)
+        del self._connections[connection]
+        self._ending[connection] = None
+        tell_handler(connection, self._settings.instruments, error)
+        try:
+            await wind_down(connection, error)
+        except BaseException as leaving:  # noqa: BLE001 - it is raised, or tells less than `error`
+            raise_beside(error, leaving)
 
     def _give_up_for(self, error: Exception, connection: Connection) -> None:
         """End the server if it is to raise what a handler has raised."""
@@ -320,29 +330,12 @@ class EndpointServer(Bound):
             self._nursery.start_soon(self.aclose)
             self._block.cancel()
 
-    async def _open(self, visit: Visit, context: ConnectionContext) -> Connection:
-        """Open a connection; what `process_request` raises after it has accepted is a handler's."""
-        visit.enter(context)
-        try:
-            return await self._openings.open(visit)
-        except BaseException as error:
-            if visit.connection is not None:
-                if isinstance(error, Exception):
-                    self._give_up_for(error, visit.connection)
-                self._note_handled(visit.connection)
-            raise
-
     def _begin(self, visit: Visit, connection: Connection) -> None:
         """Start a connection whose 101 has left."""
         self._connections[connection] = None
-        visit.context.begin(connection)
+        start(connection, visit.nursery, visit.heartbeat, self._settings.instruments)
         if self._farewell is not None and self._nursery is not None:
             # Its 101 had left when the others were told.
             say_goodbye(self._nursery, connection, *self._farewell, 0)
         elif self._drain is not None:
             self._drain.add(connection)
-
-    def _note_handled(self, connection: Connection) -> None:
-        del self._connections[connection]
-        self._ending[connection] = None
-        tell_handler(connection, self._settings.instruments, sys.exception())

@@ -9,7 +9,6 @@ from typing import Protocol
 import trio
 
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.server.back_off import BackOff
@@ -62,7 +61,7 @@ class Visit:
     """One stream that was accepted `since` when, by Trio's clock.
 
     It is the `Host` of its opening.  `address`: what limits count it as.  `connection`: the
-    connection, once its 101 has left; `context` is its block.
+    connection, once its 101 has left.
     """
 
     __slots__ = (
@@ -70,7 +69,6 @@ class Visit:
         "_served",
         "address",
         "connection",
-        "context",
         "logger",
         "since",
         "stream",
@@ -93,13 +91,8 @@ class Visit:
         self.address = address
         self.since = since
         self.connection: Connection | None = None
-        self.context: ConnectionContext  # set by `enter`
         self._openings = openings
         self._served = served
-
-    def enter(self, context: ConnectionContext) -> None:
-        """Note the block in which its connection runs."""
-        self.context = context
 
     @property
     def nursery(self) -> trio.Nursery:

@@ -52,7 +52,6 @@ class Lifecycle:
         "_deadlines",
         "_half_closes",
         "_held",
-        "_is_in_step",
         "_logger",
         "_now",
         "_paused_since",
@@ -61,6 +60,7 @@ class Lifecycle:
         "failure",
         "inbox",
         "intake",
+        "is_in_step",
         "outbox",
         "phase",
         "pings",
@@ -104,21 +104,22 @@ class Lifecycle:
         self._paused_since: float | None = None
         # ---- what it tells
         self.wakes: int = 0
-        # A callback of the user may be running; set by `guard`.  What it asks for is done later.
-        self._is_in_step = False
+        # Code of the user's may be running: set by `guard` and `log`, read here and by what drives
+        # the session.  What that code asks for is done later.
+        self.is_in_step = False
 
     # ---- what to do next ---------------------------------------------------------------------
 
     def take_wakes(self) -> int:
         """Return the bits of `Wake` that were set since the last call; 0 within a callback."""
-        if self._is_in_step:
+        if self.is_in_step:
             return 0
         wakes, self.wakes = self.wakes, 0
         return wakes
 
     def notice(self, now: float) -> None:
         """Look at what the app has done to an open `endpoint` itself: queued a frame, or closed."""
-        if self.phase is _OPEN and not self._is_in_step:
+        if self.phase is _OPEN and not self.is_in_step:
             self._settle(now)
 
     @property
@@ -154,27 +155,34 @@ class Lifecycle:
         The one place that guards them.  If one raises, returns None: the connection then ends
         with 1011, and only this one.
         """
-        outer, self._is_in_step = self._is_in_step, True
+        outer, self.is_in_step = self.is_in_step, True
         try:
             return step(*args)
         except Exception as error:  # noqa: BLE001 - the user's, whatever it is
             self.fail_internally(error)
             return None
         finally:
-            self._is_in_step = outer
+            self.is_in_step = outer
 
     def fail_internally(self, error: Exception) -> None:
         """End this connection with 1011: a callback of the user's, or our own code, has raised."""
         if self.failure is None:
             self.failure = error
-            # A logger that raises is the user's as well.
-            with contextlib.suppress(Exception):
-                self._logger.error("the connection fails with an internal error", exc_info=error)
+            self.log(logging.ERROR, "the connection fails with an internal error", error=error)
         if self.endpoint.is_open:
             # What a callback raises now is a second error of a connection that ends already.
             with contextlib.suppress(Exception):
                 self.endpoint.close(CloseCode.INTERNAL_ERROR)
         self.wakes |= Wake.WRITER | Wake.PHASE
+
+    def log(self, level: int, text: str, *, error: BaseException | None = None) -> None:
+        """Write to the log in a step of its own: the logger is the user's, and may raise."""
+        outer, self.is_in_step = self.is_in_step, True
+        try:
+            with contextlib.suppress(Exception):
+                self._logger.log(level, "%s", text, exc_info=error)
+        finally:
+            self.is_in_step = outer
 
     def shift_frame(self) -> Frame | None:
         """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
@@ -242,11 +250,11 @@ class Lifecycle:
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""
         endpoint, outbox = self.endpoint, self.outbox
-        has_frames = endpoint.has_frames and not outbox.is_failed
+        has_frames = endpoint.has_frames and outbox.end is None
         if has_frames:
             self.wakes |= _WRITER
         if self.phase is _OPEN:
-            if endpoint.closing.is_open and not outbox.is_failed:
+            if endpoint.closing.is_open and outbox.end is None:
                 return
             self._move(Change.CLOSE_BEGINS, now)
         if self.phase is _CLOSING:

@@ -41,6 +41,8 @@ from trio_wsendpoint.session.statistics import (
 __all__ = ["Ending", "Logger", "Need", "Owner", "Session", "Wake"]
 
 _OPEN = Phase.OPEN
+#: The app, by what it asks for; with any other wish it is present.
+_OWNERS = {Wish.DISMISSED: Owner.DISMISSED, Wish.GONE: Owner.GONE}
 
 
 class Session(Lifecycle):
@@ -54,7 +56,7 @@ class Session(Lifecycle):
     without `hold_end=True`.
     """
 
-    __slots__ = ("_sees_data", "ended_at", "farewell", "opened_at", "owner")
+    __slots__ = ("_sees_data", "ended_at", "farewell", "opened_at")
 
     def __init__(
         self,
@@ -81,8 +83,6 @@ class Session(Lifecycle):
             half_closes=half_closes,
             logger=logger,
         )
-        # What the app does with it; set by `dismiss` and `close`, read by the app's two halves.
-        self.owner = Owner.PRESENT
         # The code and reason with which its block closes it: those of a server that stops, once
         # `dismiss` was given them.
         self.farewell: tuple[int, str] = (CloseCode.SUCCESS, "")
@@ -169,7 +169,7 @@ class Session(Lifecycle):
         self._now = now
         if self.outbox.unsent:
             raise RuntimeError("the stream has not taken all of the last batch: note_sent() first")
-        if self.outbox.is_failed:
+        if self.outbox.end is not None:
             return None
         batch = self.outbox.next_batch()
         if batch is not None:
@@ -236,6 +236,10 @@ class Session(Lifecycle):
     def send(self, value: str | Buffer | SharedMessage, *, compress: bool) -> None:
         """Queue a message.  Raises as `Endpoint.send_message`; then nothing was queued."""
         self.endpoint.send_message(value, compress=compress)
+        self.note_queued()
+
+    def note_queued(self) -> None:
+        """Note that a message was queued with the endpoint."""
         self.outbox.note_queued()
         self.wakes |= Wake.WRITER
 
@@ -272,8 +276,7 @@ class Session(Lifecycle):
 
     def close(self, code: int | None, reason: str, now: float) -> None:
         """Close for the app, which is gone then: what was received and not taken is dropped."""
-        self.owner = Owner.GONE
-        self.inbox.discard()
+        self.inbox.leave()
         self.wakes |= Wake.RECEIVER | Wake.READER
         if self.endpoint.is_open:
             self.guard(self.endpoint.close, code, reason)
@@ -286,9 +289,8 @@ class Session(Lifecycle):
         """
         if not (self.is_open and self.inbox.is_receiver_waiting):
             return False
-        self.owner = Owner.DISMISSED
         self.farewell = code, reason
-        self.inbox.shut()
+        self.inbox.dismiss()
         self.wakes |= Wake.RECEIVER | Wake.READER
         return True
 
@@ -298,6 +300,11 @@ class Session(Lifecycle):
 
     # ---- what it tells -----------------------------------------------------------------------
 
+    @property
+    def owner(self) -> Owner:
+        """What the app does with the connection."""
+        return _OWNERS.get(self.inbox.wish, Owner.PRESENT)
+
     def outcome(self, *, sending: bool = False, is_cut_short: bool = False) -> Outcome:
         """Tell how the connection ended, or is ending.
 
@@ -306,8 +313,8 @@ class Session(Lifecycle):
         """
         return tell_outcome(
             self.endpoint.closing,
-            is_closed_locally=self.owner is Owner.GONE,
-            is_dismissed=self.owner is Owner.DISMISSED,
+            is_closed_locally=self.inbox.wish is Wish.GONE,
+            is_dismissed=self.inbox.wish is Wish.DISMISSED,
             failure=self.failure,
             broken=self.outbox.error,
             may_be_orderly=not (sending or is_cut_short),

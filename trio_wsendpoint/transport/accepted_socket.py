@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import trio
+from trio.lowlevel import Abort
 
 from trio_wsendpoint.transport.poller import DATA, Poller
 from trio_wsendpoint.transport.stream_methods import StreamMethods
@@ -27,14 +29,17 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
 class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
     """The stream of a socket that was accepted just now, and that no other object has.
 
-    It does itself what a `trio.SocketStream` does, in fewer steps.  With a `poller` it waits
-    there to read, once that pays; the poller wakes, and never reads.  Raises `OSError` if the
-    socket is no good; then the socket is the caller's to close.
+    It does itself what a `trio.SocketStream` does: `_Accepter` in `server/listening.py` says what
+    that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and
+    never reads.  `names` are those of both ends, the peer's first; by default the socket is asked
+    for them when they are.  Raises `OSError` if the socket is no good; then the socket is the
+    caller's to close.
     """
 
     __slots__ = (
         "_descriptor",
         "_made",
+        "_names",
         "_noted",
         "_plain",
         "_poller",
@@ -42,7 +47,12 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         "_writers",
     )
 
-    def __init__(self, accepted: socket.socket, poller: Poller | None = None) -> None:
+    def __init__(
+        self,
+        accepted: socket.socket,
+        poller: Poller | None = None,
+        names: tuple[object, object] | None = None,
+    ) -> None:
         super().__init__()
         for option, value in _OPTIONS:
             # Not for each kind of socket, nor for one whose peer has gone.
@@ -50,6 +60,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
                 accepted.setsockopt(socket.IPPROTO_TCP, option, value)
         accepted.setblocking(False)
         self._plain = accepted
+        self._names = names
         self._descriptor = accepted.fileno()
         self._made: trio.socket.SocketType | None = None
         self._readers = self._writers = 0  # tasks that wait with Trio
@@ -62,7 +73,6 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    # Few steps: each message of a conversation passes here.
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the system has received, `b""` at the end, or None."""
         try:
@@ -109,8 +119,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     def send_eof_nowait(self) -> bool:
         """End our bytes; ending them again is no error."""
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
         if self._sending is not None:
             try:
                 self._plain.shutdown(socket.SHUT_WR)
@@ -126,22 +135,26 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     # ---- waiting -----------------------------------------------------------------------------
 
-    @trio.lowlevel.enable_ki_protection
-    async def wait_readable(self) -> None:
+    # The coroutine of what waits, and none around it: 0.2 KiB less for an idle connection.
+    def wait_readable(self) -> Coroutine[Any, Any, None]:
         """Wait until there is something to read.
 
         If cancelled: nothing has changed.
         Raises: `trio.ClosedResourceError`, `trio.BusyResourceError`.
         """
-        if self._plain.fileno() < 0:
-            raise _closed()
         poller = self._poller
+        if self._noted or poller is None or not poller.takes(self._descriptor, self):
+            return self._wait_with_trio()
+        if self._readers:
+            raise trio.BusyResourceError("another task waits to read from this socket")
+        return poller.wait(self._descriptor, self)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _wait_with_trio(self) -> None:
+        """Wait until there is something to read, without the poller."""
+        self.check_open()
         if self._noted:
             await trio.lowlevel.checkpoint()
-        elif poller is not None and poller.takes(self._descriptor, self):
-            if self._readers:
-                raise trio.BusyResourceError("another task waits to read from this socket")
-            await poller.wait(self._descriptor)
         else:
             self._readers += 1
             try:
@@ -150,8 +163,18 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
                 pass
             finally:
                 self._readers -= 1
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Raise `trio.ClosedResourceError` if it is closed."""
         if self._plain.fileno() < 0:
             raise _closed()
+
+    def abort_wait(self, raise_cancel: object) -> Abort:
+        """Let the task that waits with the poller be cancelled."""
+        if self._poller is not None:
+            self._poller.leave(self._descriptor)
+        return Abort.SUCCEEDED
 
     def note_events(self, events: int) -> None:
         """Hear of events from the poller."""
@@ -164,8 +187,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         If cancelled: nothing has changed.
         Raises: as `wait_readable`.
         """
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
         self._writers += 1
         try:
             await trio.lowlevel.wait_writable(self._descriptor)
@@ -173,8 +195,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
             pass
         finally:
             self._writers -= 1
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
 
     def interrupt(self) -> None:
         """Wake the tasks that wait."""
@@ -200,7 +221,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     def names(self) -> tuple[object, object]:
         """Return the names of both ends, the peer's first; raises `OSError` if it has gone."""
-        return self._plain.getpeername(), self._plain.getsockname()
+        return self._names or (self._plain.getpeername(), self._plain.getsockname())
 
     async def send_eof(self) -> None:
         """End our bytes.

@@ -1,29 +1,56 @@
-"""A guard for what one task at a time may do."""
+"""A guard for what one task at a time may do, until it is closed."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 import trio
 
 __all__ = ["OneTask"]
 
 
+class _Place(Enum):
+    """Whether a task may enter: `FREE`, `TAKEN` by a task, or `CLOSED` for good."""
+
+    __hash__ = object.__hash__
+
+    FREE = "free"
+    TAKEN = "taken"
+    CLOSED = "closed"
+
+
+_FREE, _TAKEN = _Place.FREE, _Place.TAKEN
+
+
 class OneTask:
     """Raises `trio.BusyResourceError` for a second task: `with guard:` around what one task does.
 
-    `doing` is what the error says of the other task: "another task is {doing}".
+    `doing` is what the error says of the other task: "another task is {doing}".  After `close`
+    raises `trio.ClosedResourceError`.
     """
 
-    __slots__ = ("_doing", "_is_inside")
+    __slots__ = ("_doing", "_place")
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
-        # A task is in the block; set by that task, and read by the next one that comes.
-        self._is_inside = False
+        # Set by the task in the block, and by `close`; read by the next task that comes.
+        self._place = _FREE
 
     def __enter__(self) -> None:
-        if self._is_inside:
+        if self._place is not _FREE:
+            self.check()
             raise trio.BusyResourceError(f"another task is {self._doing}")
-        self._is_inside = True
+        self._place = _TAKEN
 
     def __exit__(self, *_: object) -> None:
-        self._is_inside = False
+        if self._place is _TAKEN:
+            self._place = _FREE
+
+    def close(self) -> None:
+        """Let no task enter any more; the one that is in the block goes on."""
+        self._place = _Place.CLOSED
+
+    def check(self) -> None:
+        """Raise `trio.ClosedResourceError` if it was closed."""
+        if self._place is _Place.CLOSED:
+            raise trio.ClosedResourceError("this stream was closed")

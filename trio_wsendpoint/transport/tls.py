@@ -26,8 +26,8 @@ RECORD = 16384
 MAX_ANSWERS = 65536
 
 
-_HANDSHAKE, _OPEN, _ENDED = Stage.HANDSHAKE, Stage.OPEN, Stage.ENDED
-_FAILED, _CLOSED = Stage.FAILED, Stage.CLOSED
+_HANDSHAKE, _OPEN, _RENEGOTIATING = Stage.HANDSHAKE, Stage.OPEN, Stage.RENEGOTIATING
+_ENDED, _FAILED, _CLOSED = Stage.ENDED, Stage.FAILED, Stage.CLOSED
 
 
 class TLSTransport(StreamMethods):
@@ -53,7 +53,6 @@ class TLSTransport(StreamMethods):
         "_stage",
         "_tls",
         "_transport",
-        "_waits_for_answer",
         "transport_stream",
     )
 
@@ -81,10 +80,8 @@ class TLSTransport(StreamMethods):
         self._left = 0  # bytes of plaintext of a record that was read in part
         self._held = 0  # bytes of plaintext whose end is in it, which are not counted as taken
         self._answers = Waiter()  # a sender waits here for the peer to go on with a handshake
-        # TLS takes nothing of ours before the peer goes on with a handshake: set by `send_nowait`,
-        # read by `wait_writable`, and unset when the peer's bytes have been read.
-        self._waits_for_answer = False
-        # Moved by what meets it first: `do_handshake`, `receive_nowait`, `_fail`, `_end`.
+        # Moved by what meets it first: `do_handshake`, `send_nowait`, `receive_nowait`, `_fail`,
+        # `_end`.
         self._stage = Stage.HANDSHAKE
         self._failure: Exception | None = None  # why it is FAILED
 
@@ -92,9 +89,10 @@ class TLSTransport(StreamMethods):
 
     def receive_nowait(self, max_bytes: int) -> bytes | None:
         """Return what the peer has sent, decrypted; `b""` at the end, None if none is here."""
-        if self._stage is not _OPEN:
+        stage = self._stage
+        if stage is not _OPEN:
             self._check()
-            if self._stage is _ENDED:
+            if stage is _ENDED:
                 return b""
         incoming, tls = self._incoming, self._tls
         if not incoming.pending and not self._left and not self._feed():
@@ -117,7 +115,9 @@ class TLSTransport(StreamMethods):
                 max_bytes -= size
         except ssl.SSLError as error:
             self._note(error)
-        if self._outgoing.pending or self._waits_for_answer:
+        if stage is _RENEGOTIATING:
+            self._note_answer()
+        if self._outgoing.pending:
             self._answer()
         if len(pieces) == 1:
             return pieces[0]
@@ -150,15 +150,17 @@ class TLSTransport(StreamMethods):
             self._incoming.write_eof()
         return True
 
+    def _note_answer(self) -> None:
+        """Note that TLS may take something of ours again, and wake the sender that waits."""
+        if self._stage is _RENEGOTIATING:
+            self._stage = _OPEN
+        self._answers.wake()
+
     def _answer(self) -> None:
-        """Send what TLS answers to what has come, and wake a sender that waited for it."""
-        if self._outgoing.pending:
-            self._try_to_flush()
-            if len(self._backlog) > MAX_ANSWERS:
-                self._fail(ssl.SSLError("the peer does not read what TLS answers"))
-        if self._waits_for_answer:
-            self._waits_for_answer = False
-            self._answers.wake()
+        """Send what TLS answers to what has come."""
+        self._try_to_flush()
+        if len(self._backlog) > MAX_ANSWERS:
+            self._fail(ssl.SSLError("the peer does not read what TLS answers"))
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Encrypt and send the beginning of `data`; what the system holds counts as taken.
@@ -181,8 +183,10 @@ class TLSTransport(StreamMethods):
                     self._held = written
                     break
                 sent += written
-        except ssl.SSLWantReadError:
-            self._waits_for_answer = True
+        except ssl.SSLWantReadError as error:
+            if self._stage is _ENDED:
+                raise trio.BrokenResourceError("the peer ended in a handshake of TLS") from error
+            self._stage = _RENEGOTIATING
         except ssl.SSLError as error:
             self._fail(error)
             self._check()
@@ -236,7 +240,7 @@ class TLSTransport(StreamMethods):
         Raises: as `wait_readable`.
         """
         self._check()
-        if self._waits_for_answer:
+        if self._stage is _RENEGOTIATING:
             await self._answers.wait()
         else:
             await self._transport.wait_writable()

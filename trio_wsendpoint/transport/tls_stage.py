@@ -9,16 +9,18 @@ __all__ = ["Stage", "is_end"]
 
 
 class Stage(Enum):
-    """How far one end of TLS is; no stage leads back.
+    """How far one end of TLS is; only `RENEGOTIATING` leads back, to `OPEN`.
 
-    `HANDSHAKE`: the first one is not done.  `OPEN`: bytes go both ways.  `ENDED`: the peer's have
-    ended.  `FAILED`: nothing goes through any more.  `CLOSED`: we have closed it.
+    `HANDSHAKE`: the first one is not done.  `OPEN`: bytes go both ways.  `RENEGOTIATING`: TLS
+    takes nothing of ours before the peer goes on with a further one.  `ENDED`: the peer's bytes
+    have ended.  `FAILED`: nothing goes through any more.  `CLOSED`: we have closed it.
     """
 
     __hash__ = object.__hash__
 
     HANDSHAKE = "in its handshake"
     OPEN = "open"
+    RENEGOTIATING = "in a further handshake"
     ENDED = "ended by the peer"
     FAILED = "failed"
     CLOSED = "closed"

@@ -36,13 +36,20 @@ BACKLOG = 1024
 
 @dataclass(frozen=True)
 class Options:
-    """What a server is told: `mode` is "echo", or "broadcast" to send all to everyone."""
+    """What a server is told: `mode` is "echo", or "broadcast" to send all to everyone.
+
+    `by`: what sends it to everyone, of a server that has several ways.  `redis`: the URL of the
+    server through which it reaches those of other workers.  `policy`: of a hub's subscribers.
+    """
 
     port: int
     mode: str
     deflate: bool
     tls: ssl.SSLContext | None
     uvloop: bool
+    by: str = "broadcast"
+    redis: str | None = None
+    policy: str = "drop_oldest"
 
 
 def read_options() -> Options:
@@ -52,12 +59,24 @@ def read_options() -> Options:
     parser.add_argument("--deflate", action="store_true")
     parser.add_argument("--cert", type=Path, help="a PEM file with a key and its certificates")
     parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--by", choices=["broadcast", "send", "hub"], default="broadcast")
+    parser.add_argument("--redis")
+    parser.add_argument("--policy", choices=["drop_oldest", "latest"], default="drop_oldest")
     told = parser.parse_args()
     context = None
     if told.cert is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(told.cert)
-    return Options(told.port, told.mode, told.deflate, context, told.uvloop)
+    return Options(
+        port=told.port,
+        mode=told.mode,
+        deflate=told.deflate,
+        tls=context,
+        uvloop=told.uvloop,
+        by=told.by,
+        redis=told.redis,
+        policy=told.policy,
+    )
 
 
 def announce(port: int) -> None:

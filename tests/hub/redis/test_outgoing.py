@@ -62,6 +62,28 @@ def test_an_unsure_message_goes_again_with_its_number(outgoing):
     assert job in settle(outgoing, batch, STORED, STORED)
 
 
+def test_a_message_that_goes_again_says_behind_what_its_first_is(outgoing):
+    def stored(id: str) -> Answer:
+        return Answer(Fate.STORED, Position("t", "epoch", id))
+
+    def floors(batch) -> list[str | None]:
+        return [sent.floor for _, sent in batch]
+
+    add(outgoing, "a")
+    settle(outgoing, take(outgoing), stored("7-0"))
+    add(outgoing, "b")
+    add(outgoing, "x", topic="u")
+    batch = take(outgoing)
+    assert floors(batch) == [None, None]
+    settle(outgoing, batch, UNSURE, UNSURE)
+    add(outgoing, "c")
+    batch = take(outgoing)
+    assert floors(batch) == ["7-0", "0-0", None]
+    settle(outgoing, batch, UNSURE, UNSURE, NOT_NOW)
+    outgoing.forget_places()  # other contents have ids of their own
+    assert floors(take(outgoing)) == ["0-0", "0-0", None]
+
+
 def test_a_refused_message_leaves_no_hole(outgoing):
     job = add(outgoing, "a", "b")
     assert settle(outgoing, take(outgoing), REFUSED, REFUSED) == [job]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +11,10 @@ from trio_wsendpoint.hub.redis.wire import (
     Foreign,
     Names,
     Sent,
+    floor_of,
     from_channel,
     from_fields,
+    number_of,
     size_of,
     to_channel,
     to_fields,
@@ -29,6 +33,20 @@ SENT = st.builds(
 def test_both_ways_lead_back(sent):
     assert from_fields("news", to_fields(sent)) == sent
     assert from_channel("news", to_channel(sent)) == sent
+
+
+@given(SENT, st.none() | st.sampled_from(["0-0", "1732780000000-3"]))
+def test_an_entry_that_was_sent_again_says_so(sent, floor):
+    again = replace(sent, floor=floor)
+    fields = to_fields(again)
+    assert from_fields("news", fields) == sent
+    assert floor_of(fields) == floor
+    assert number_of(fields) == number_of(to_fields(sent)) is not None
+
+
+@pytest.mark.parametrize("floor", [b"", b"-", b"1", b"1-0 ", b"(1-0", b"\xff"])
+def test_a_floor_of_another_writer_is_none(floor):
+    assert floor_of((b"n", b"a 1", b"t", b"", b"r", floor)) is None
 
 
 @given(st.binary() | SENT.map(lambda sent: to_channel(sent)[:-1]))

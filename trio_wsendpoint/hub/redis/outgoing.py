@@ -1,9 +1,9 @@
 """What waits to be published: numbers, repeats, and what became of each; no I/O, no Trio.
 
-An unsure message goes back to the front with the number that it has: if both arrive, the readers
-drop the second.  The number of a message that the server has not taken is used again, unless a
-later one of its topic is in use; then the message gets a new one, and readers tell a gap of a
-message that is not missing.
+An unsure message goes back to the front with the number that it has, and says behind which id its
+first may be: if both arrive, the readers drop the second.  The number of a message that the server
+has not taken is used again, unless a later one of its topic is in use; then the message gets a new
+one, and readers tell a gap of a message that is not missing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import Enum
 from trio_wsendpoint.hub.backplane import Publication
 from trio_wsendpoint.hub.numbers import Numbers
 from trio_wsendpoint.hub.positions import Position
+from trio_wsendpoint.hub.redis.places import ORIGIN
 from trio_wsendpoint.hub.redis.wire import Sent, size_of
 
 __all__ = ["Answer", "Fate", "Item", "Job", "Outgoing"]
@@ -43,7 +44,8 @@ class Answer:
 class Item:
     """A message of a call.
 
-    `number`: 0 while it has none.  `is_open`: neither answered nor given up.  `is_out`: handed
+    `number`: 0 while it has none.  `floor`: what was stored last in its topic when it was handed
+    out first.  `is_open`: neither answered nor given up.  `is_out`: handed
     out, and not settled.  `is_unsure`: it was handed out before, and may have arrived.
     """
 
@@ -51,6 +53,7 @@ class Item:
     publication: Publication
     size: int
     number: int = 0
+    floor: str = ORIGIN
     is_open: bool = True
     is_out: bool = False
     is_unsure: bool = False
@@ -87,6 +90,7 @@ class Outgoing:
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
         self._waiting: deque[Item] = deque()
+        self._stored: dict[str, str] = {}  # by topic, the id of the message that was stored last
         self.bytes = 0
 
     def __bool__(self) -> bool:
@@ -110,9 +114,18 @@ class Outgoing:
             size += item.size
             if item.number == 0:
                 item.number = self._numbers.take(item.publication.topic)
+                item.floor = self._stored.get(item.publication.topic, ORIGIN)
             item.is_out = True
-            batch.append((item, Sent(item.publication, self._numbers.publisher, item.number)))
+            floor = item.floor if item.is_unsure else None
+            sent = Sent(item.publication, self._numbers.publisher, item.number, floor)
+            batch.append((item, sent))
         return batch
+
+    def forget_places(self) -> None:
+        """Forget the ids of what was stored: the server has other contents now."""
+        self._stored.clear()
+        for item in self._waiting:
+            item.floor = ORIGIN
 
     def settle(self, items: Sequence[Item], answers: Sequence[Answer]) -> list[Job]:
         """Note what became of messages that were handed out together; return the calls answered."""
@@ -121,6 +134,8 @@ class Outgoing:
         newest = _newest(items, answers)
         for item, answer in zip(items, answers, strict=True):
             item.is_out = False
+            if answer.position is not None:
+                self._stored[item.publication.topic] = answer.position.id
             if answer.fate is Fate.UNSURE:
                 item.is_unsure = True
             if not item.is_open:

@@ -11,6 +11,7 @@ from trio_wsendpoint.hub.positions import Position
 from trio_wsendpoint.hub.redis.answers import as_list, as_text
 from trio_wsendpoint.hub.redis.link import Command, Link, Value
 from trio_wsendpoint.hub.redis.places import Found, StreamFacts, judge, order
+from trio_wsendpoint.hub.redis.repeats import without_repeats
 from trio_wsendpoint.hub.redis.rows import Row, read_facts, read_rows
 from trio_wsendpoint.hub.redis.streams import entry_of
 
@@ -29,7 +30,7 @@ async def read_last(link: Link, history: History, topic: str, count: int) -> Rea
     info, *found = await _ask(link, commands)
     rows = [row for one in found for row in reversed(read_rows(one))]
     end = rows[-1].id if rows else read_facts(info).last
-    return _page(link, topic, rows, end, is_end=True, gap=None)
+    return await _page(link, topic, rows, end, is_end=True, gap=None)
 
 
 async def read_after(
@@ -60,7 +61,7 @@ async def read_after(
         found = Found(place, "trimmed")
     gap = None if found.gap is None else Gap(topic, found.gap, found.lost)
     end = _end(rows[:limit], facts, place)
-    return _page(link, topic, rows[:limit], end, is_end=len(rows) <= limit, gap=gap)
+    return await _page(link, topic, rows[:limit], end, is_end=len(rows) <= limit, gap=gap)
 
 
 async def _from_oldest(link: Link, topic: str, oldest: str, limit: int) -> Reading:
@@ -72,12 +73,13 @@ async def _from_oldest(link: Link, topic: str, oldest: str, limit: int) -> Readi
     rows = read_rows(page)
     end = _end(rows[:limit], read_facts(info), "0-0")
     gap = Gap(topic, "restarted")
-    return _page(link, topic, rows[:limit], end, is_end=len(rows) <= limit, gap=gap)
+    return await _page(link, topic, rows[:limit], end, is_end=len(rows) <= limit, gap=gap)
 
 
-def _page(
+async def _page(
     link: Link, topic: str, rows: list[Row], end: str, *, is_end: bool, gap: Gap | None
 ) -> Reading:
+    rows = await without_repeats(link, topic, rows)
     found = (entry_of(topic, link.epoch, row) for row in rows)
     entries = tuple(entry for entry in found if entry is not None)
     return Reading(entries, Position(topic, link.epoch, end), is_end, gap)

@@ -42,6 +42,7 @@ class Publisher:
         self._room = trio.lowlevel.ParkingLot()
         self._answered: dict[Job, trio.Event] = {}
         self._server_ms = 0  # the server's time, as the newest id tells it
+        self._epoch = ""
 
     async def publish(self, publications: Sequence[Publication]) -> list[Receipt]:
         """Publish messages; see `Backplane.publish_many`."""
@@ -88,6 +89,9 @@ class Publisher:
     async def run(self, link: Link) -> None:
         """Send what is queued until the link fails."""
         self._server_ms = 0  # another server has another clock
+        if link.epoch != self._epoch:
+            self._epoch = link.epoch
+            self._outgoing.forget_places()
         async with link.client.connection_pool.acquire() as connection:
             while True:
                 if not self._outgoing:

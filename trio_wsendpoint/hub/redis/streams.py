@@ -14,6 +14,7 @@ from trio_wsendpoint.hub.positions import Position
 from trio_wsendpoint.hub.redis.link import Command, Link, Value
 from trio_wsendpoint.hub.redis.log import logger
 from trio_wsendpoint.hub.redis.places import Followed, Found, Pace, judge
+from trio_wsendpoint.hub.redis.repeats import is_marked, without_repeats
 from trio_wsendpoint.hub.redis.rows import Row, read_facts, read_rows, read_streams
 from trio_wsendpoint.hub.redis.waits import Bell
 from trio_wsendpoint.hub.redis.wire import Foreign, from_fields
@@ -73,7 +74,8 @@ class StreamFeed:
                 while True:
                     await self._begin_new(link, receiver)
                     if places := self._followed.places:
-                        self._deliver(link, await self._read(link, connection, places), receiver)
+                        answer = await self._read(link, connection, places)
+                        await self._deliver(link, answer, receiver)
                     else:
                         await self._news.wait()
 
@@ -142,16 +144,20 @@ class StreamFeed:
             raise link.stale()
         return answer
 
-    def _deliver(self, link: Link, answer: Value, receiver: Receiver) -> None:
-        """Deliver what a read has brought."""
+    async def _deliver(self, link: Link, answer: Value, receiver: Receiver) -> None:
+        """Deliver what a read has brought, without repeats."""
+        read = [(link.names.topic(key), rows) for key, rows in read_streams(answer) if rows]
+        news: list[list[Row]] = []
+        for topic, rows in read:
+            news.append(await without_repeats(link, topic, rows) if is_marked(rows) else rows)
+        # No wait from here on: what a place has passed is delivered.
         entries: list[Entry] = []
         sizes: list[int] = []
-        for key, rows in read_streams(answer):
-            topic = link.names.topic(key)
-            if not rows or not self._followed.has_begun(topic):
+        for (topic, rows), new in zip(read, news, strict=True):
+            if not self._followed.has_begun(topic):
                 continue
             sizes.extend(sum(map(len, row.fields)) for row in rows)
-            entries.extend(_entries(topic, self._epoch, rows))
+            entries.extend(_entries(topic, self._epoch, new))
             self._followed.advance(topic, rows[-1].id)
         self._pace.note(sizes)
         if entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,10 @@ __all__ = [
     "Foreign",
     "Names",
     "Sent",
+    "floor_of",
     "from_channel",
     "from_fields",
+    "number_of",
     "size_of",
     "to_channel",
     "to_fields",
@@ -22,6 +25,9 @@ __all__ = [
 _TEXT, _BINARY = b"t", b"b"
 #: The fields for publisher and number, and for the key.
 _NUMBER, _KEY = b"n", b"k"
+#: The field that an entry has if it was sent again: the id behind which its first is.
+_FLOOR = b"r"
+_ID = re.compile(rb"[0-9]{1,19}-[0-9]{1,19}")
 #: Bytes that an entry takes in Redis besides its payload and its key, about.
 _OVERHEAD = 128
 #: The first byte of what a channel carries: the version of its form, and the kind of payload.
@@ -34,11 +40,15 @@ class Foreign(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A publication as it leaves: with the publisher's name and its number there."""
+    """A publication as it leaves: with the publisher's name and its number there.
+
+    `floor`: if it is sent again, the id behind which its first is, if that has arrived.
+    """
 
     publication: Publication
     publisher: str
     number: int
+    floor: str | None = None
 
 
 def size_of(publication: Publication) -> int:
@@ -71,9 +81,26 @@ def to_fields(sent: Sent) -> tuple[bytes, ...]:
     """Return names and values of a stream's entry."""
     kind, payload = _payload(sent.publication.message)
     number = f"{sent.publisher} {sent.number}".encode()
-    if sent.publication.key is None:
-        return (_NUMBER, number, kind, payload)
-    return (_NUMBER, number, kind, payload, _KEY, sent.publication.key.encode())
+    fields: tuple[bytes, ...] = (_NUMBER, number, kind, payload)
+    if sent.publication.key is not None:
+        fields += (_KEY, sent.publication.key.encode())
+    return fields if sent.floor is None else (*fields, _FLOOR, sent.floor.encode())
+
+
+def floor_of(fields: Sequence[bytes]) -> str | None:
+    """Return the id behind which the first of an entry is; None for one that is a first."""
+    floor = _value_of(_FLOOR, fields)
+    return floor.decode() if floor is not None and _ID.fullmatch(floor) else None
+
+
+def number_of(fields: Sequence[bytes]) -> bytes | None:
+    """Return publisher and number of an entry, which a message and its repeats have in common."""
+    return _value_of(_NUMBER, fields)
+
+
+def _value_of(name: bytes, fields: Sequence[bytes]) -> bytes | None:
+    names = fields[::2]
+    return fields[2 * names.index(name) + 1] if name in names else None
 
 
 def from_fields(topic: str, fields: Sequence[bytes]) -> Sent:
