@@ -26,6 +26,16 @@ UPGRADE = {
 }
 
 
+def has_ipv6() -> bool:
+    """Tell whether this machine has an IPv6 address of its own."""
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def request(target="/", *, without=(), **headers):
     """The bytes of an upgrade request; `headers` has `Origin=...` and the like."""
     fields = {name: value for name, value in UPGRADE.items() if name not in without}

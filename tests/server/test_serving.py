@@ -26,6 +26,7 @@ from trio_wsendpoint.server.listening import urls_of
 from .helpers import (
     MemoryListener,
     echo,
+    has_ipv6,
     hold,
     loud,
     only_error,
@@ -37,16 +38,6 @@ from .helpers import (
     settled,
     task_count,
 )
-
-
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as one:
-            one.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 

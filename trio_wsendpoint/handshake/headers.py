@@ -15,7 +15,7 @@ from trio_wsendpoint.handshake.abnf import OWS, TOKEN, is_token
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.handshake.secrecy import SECRET_HEADERS, hide_in_value, name_character
 
-__all__ = ["HeaderItems", "Headers"]
+__all__ = ["HeaderItems", "Headers", "split_field", "split_lines"]
 
 # RFC 9110 section 5.5: field-vchar, obs-text, and the blanks between them.  HTAB is the one
 # control character; 0x80 to 0xFF are opaque, which ISO-8859-1 keeps byte for byte.
@@ -30,17 +30,23 @@ class Headers:
     `items`: a mapping, an iterable of (name, value), or other `Headers`.  Blanks around a value
     are taken off.  Raises `ValueError` for a name or a value that may not go on the wire.
     `repr` hides credentials: the values of Authorization, Cookie and the like.
+
+    >>> Headers([("Accept", "a"), ("Cookie", "id=7")])
+    Headers([('Accept', 'a'), ('Cookie', '...')])
+    >>> Headers({"Host": " example.com "})["host"]
+    'example.com'
     """
 
     # No index: a connection keeps its headers for as long as it lives, and there are few of them.
-    __slots__ = ("_items",)
+    # Those of a request are the bytes that came until they are asked for: a quarter of the memory.
+    __slots__ = ("_held",)
 
-    _items: tuple[tuple[str, str], ...]
+    _held: tuple[tuple[str, str], ...] | bytes
 
     def __init__(self, items: HeaderItems = ()) -> None:
         if isinstance(items, Headers):
             # They are immutable and checked already.
-            self._items = items._items
+            self._held = items._held
             return
         if not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(
@@ -48,13 +54,20 @@ class Headers:
                 f"{type(items).__name__}: leave them out if there are none"
             )
         pairs = cast("Iterable[object]", items.items() if isinstance(items, Mapping) else items)
-        self._items = tuple(_checked_field(pair) for pair in pairs)
+        self._held = tuple(_checked_field(pair) for pair in pairs)
 
     @classmethod
     def of_checked(cls, items: Iterable[tuple[str, str]]) -> Headers:
         """Return headers of fields that the caller knows to be fit; nothing is checked."""
         headers = cls.__new__(cls)
-        headers._items = tuple(items)
+        headers._held = tuple(items)
+        return headers
+
+    @classmethod
+    def of_lines(cls, lines: bytes) -> Headers:
+        """Return the headers of good field `lines`, CRLF between them; nothing is checked."""
+        headers = cls.__new__(cls)
+        headers._held = lines
         return headers
 
     def get(self, name: str, default: str | None = None) -> str | None:
@@ -76,7 +89,7 @@ class Headers:
         return tuple(
             [
                 value
-                for spelled, value in self._items
+                for spelled, value in self.items()
                 if len(spelled) == size and spelled.lower() == wanted
             ]
         )
@@ -84,13 +97,16 @@ class Headers:
     def values_by_name(self) -> dict[str, list[str]]:
         """Return the values of each name, in order, by the name in lower case."""
         found: dict[str, list[str]] = {}
-        for name, value in self._items:
+        for name, value in self.items():
             found.setdefault(name.lower(), []).append(value)
         return found
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Return every field as (name, value), in order, names spelled as they were given."""
-        return self._items
+        held = self._held
+        if isinstance(held, bytes):
+            held = self._held = tuple(map(split_field, split_lines(held)))
+        return held
 
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         return {name: self.get_all(name) for name in self}
@@ -106,11 +122,11 @@ class Headers:
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the distinct names, in lower case."""
-        return iter(dict.fromkeys(name.lower() for name, _ in self._items))
+        return iter(dict.fromkeys(name.lower() for name, _ in self.items()))
 
     def __len__(self) -> int:
         """Return how many distinct names there are."""
-        return len({name.lower() for name, _ in self._items})
+        return len({name.lower() for name, _ in self.items()})
 
     def __eq__(self, other: object) -> bool:
         # The order of fields with different names has no meaning; `dict` compares just so.
@@ -122,12 +138,27 @@ class Headers:
         return hash(frozenset(self._by_name().items()))
 
     def __repr__(self) -> str:
-        shown = [(name, hide_in_value(name, value)) for name, value in self._items]
+        shown = [(name, hide_in_value(name, value)) for name, value in self.items()]
         return f"Headers({shown!a})"
 
 
 #: What a parameter for header fields takes: a mapping, pairs (names may repeat), or a `Headers`.
 HeaderItems: TypeAlias = Headers | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def split_lines(lines: bytes) -> list[str]:
+    """Return each of the lines of a head.
+
+    ISO-8859-1 maps each byte to one character and cannot fail; RFC 9110 section 5.5 says to treat
+    what is not ASCII as opaque.
+    """
+    return lines.decode("iso-8859-1").split("\r\n")
+
+
+def split_field(line: str) -> tuple[str, str]:
+    """Return name and value of a good field `line`."""
+    name, _, value = line.partition(":")
+    return name, value.strip(OWS)
 
 
 def _joined(name: str, values: tuple[str, ...]) -> str:

@@ -110,8 +110,7 @@ def parse_request(head: bytes) -> tuple[Request, dict[str, list[str]]]:
         target, headers = _read_by_h11(head, line)
         fields = headers.values_by_name()
     else:
-        target, items, fields = usual
-        headers = Headers.of_checked(items)
+        target, headers, fields = usual
     # RFC 9110 section 9.3.1: content in a GET has no meaning, and might get a request refused as
     # a smuggling attack.  Here it would be parsed as frames, so that is what it gets.
     if "transfer-encoding" in fields or fields.get("content-length", ["0"]) != ["0"]:

@@ -124,7 +124,7 @@ class ServerHandshake:
         origin = fields.get("origin", [])
         try:
             self._origins.check(
-                origin, (host or request.host) if origin else None, is_secure=is_secure
+                origin, (host or _host_of(request, fields)) if origin else None, is_secure=is_secure
             )
         except ValueError as error:
             raise refuse(403, f"forbidden: {error}") from None
@@ -204,6 +204,14 @@ class ServerHandshake:
                     answer, extension = accepted
                     return format_extensions([(name, answer)]), extension
         return None, None
+
+
+def _host_of(request: Request, fields: dict[str, list[str]]) -> str | None:
+    """Return `Request.host`, from `fields` where that is the same: its headers stay unread."""
+    if not request.target.startswith("/"):
+        return request.host
+    hosts = fields.get("host", [])
+    return ", ".join(hosts) if hosts else None
 
 
 def _upgrade_required(fields: dict[str, list[str]], name: str, expected: str) -> BadRequest:

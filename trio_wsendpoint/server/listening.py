@@ -191,9 +191,9 @@ class _Accepter:
 
 def _only_name(listener: socket.socket) -> object:
     """Return the name that our end of each stream has; None if they differ."""
-    name = listener.getsockname()
-    is_of_all = isinstance(name, tuple) and name[0] in _ALL_ADDRESSES
-    return None if is_of_all else name
+    name: Any = listener.getsockname()
+    is_ip = listener.family in {socket.AF_INET, socket.AF_INET6}
+    return None if is_ip and name[0] in _ALL_ADDRESSES else name
 
 
 class _Accepting:

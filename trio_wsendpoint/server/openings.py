@@ -26,6 +26,10 @@ from trio_wsendpoint.server.visit import Served, Visit
 __all__ = ["NotOpened", "Openings"]
 
 
+#: The name of the task of each stream.
+_TASK = "trio_wsendpoint connection"
+
+
 class NotOpened(Exception):
     """An opening that came to nothing, of which the log has been told."""
 
@@ -80,7 +84,8 @@ class Openings:
         why = self._admission.admit(address, now)
         if why is None:
             visit = Visit(stream, logger, address, now, openings=self, served=served)
-            nursery.start_soon(serve, visit)
+            # One name for all of them: Trio would make a text for each.
+            nursery.start_soon(serve, visit, name=_TASK)
             return
         self._note_refusal()
         error = HandshakeError(why)

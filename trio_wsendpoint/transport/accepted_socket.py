@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import trio
+from trio.lowlevel import Abort
 
 from trio_wsendpoint.transport.poller import DATA, Poller
 from trio_wsendpoint.transport.stream_methods import StreamMethods
@@ -27,10 +29,11 @@ if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
 class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
     """The stream of a socket that was accepted just now, and that no other object has.
 
-    It does itself what a `trio.SocketStream` does: see `_Accepter` in `server/listening.py` for
-    what that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and never reads.  `names` are those of both
-    ends, the peer's first; by default the socket is asked for them when they are.  Raises
-    `OSError` if the socket is no good; then the socket is the caller's to close.
+    It does itself what a `trio.SocketStream` does: `_Accepter` in `server/listening.py` says what
+    that saves.  With a `poller` it waits there to read, once that pays; the poller wakes, and
+    never reads.  `names` are those of both ends, the peer's first; by default the socket is asked
+    for them when they are.  Raises `OSError` if the socket is no good; then the socket is the
+    caller's to close.
     """
 
     __slots__ = (
@@ -116,8 +119,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     def send_eof_nowait(self) -> bool:
         """End our bytes; ending them again is no error."""
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
         if self._sending is not None:
             try:
                 self._plain.shutdown(socket.SHUT_WR)
@@ -133,22 +135,26 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
 
     # ---- waiting -----------------------------------------------------------------------------
 
-    @trio.lowlevel.enable_ki_protection
-    async def wait_readable(self) -> None:
+    # The coroutine of what waits, and none around it: 0.2 KiB less for an idle connection.
+    def wait_readable(self) -> Coroutine[Any, Any, None]:
         """Wait until there is something to read.
 
         If cancelled: nothing has changed.
         Raises: `trio.ClosedResourceError`, `trio.BusyResourceError`.
         """
-        if self._plain.fileno() < 0:
-            raise _closed()
         poller = self._poller
+        if self._noted or poller is None or not poller.takes(self._descriptor, self):
+            return self._wait_with_trio()
+        if self._readers:
+            raise trio.BusyResourceError("another task waits to read from this socket")
+        return poller.wait(self._descriptor, self)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _wait_with_trio(self) -> None:
+        """Wait until there is something to read, without the poller."""
+        self.check_open()
         if self._noted:
             await trio.lowlevel.checkpoint()
-        elif poller is not None and poller.takes(self._descriptor, self):
-            if self._readers:
-                raise trio.BusyResourceError("another task waits to read from this socket")
-            await poller.wait(self._descriptor)
         else:
             self._readers += 1
             try:
@@ -157,8 +163,18 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
                 pass
             finally:
                 self._readers -= 1
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Raise `trio.ClosedResourceError` if it is closed."""
         if self._plain.fileno() < 0:
             raise _closed()
+
+    def abort_wait(self, raise_cancel: object) -> Abort:
+        """Let the task that waits with the poller be cancelled."""
+        if self._poller is not None:
+            self._poller.leave(self._descriptor)
+        return Abort.SUCCEEDED
 
     def note_events(self, events: int) -> None:
         """Hear of events from the poller."""
@@ -171,8 +187,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         If cancelled: nothing has changed.
         Raises: as `wait_readable`.
         """
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
         self._writers += 1
         try:
             await trio.lowlevel.wait_writable(self._descriptor)
@@ -180,8 +195,7 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
             pass
         finally:
             self._writers -= 1
-        if self._plain.fileno() < 0:
-            raise _closed()
+        self.check_open()
 
     def interrupt(self) -> None:
         """Wake the tasks that wait."""

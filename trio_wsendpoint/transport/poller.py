@@ -50,6 +50,14 @@ class Polled(Protocol):
         """Hear of `events` of its socket, a sum of constants of `select`."""
         ...
 
+    def abort_wait(self, raise_cancel: object) -> Abort:
+        """Let the task that waits for it be cancelled: call `leave`."""
+        ...
+
+    def check_open(self) -> None:
+        """Raise `trio.ClosedResourceError` if it is closed."""
+        ...
+
 
 class Poller:
     """An epoll of one run of Trio, and the tasks that wait for its sockets; to be `close`d.
@@ -115,31 +123,31 @@ class Poller:
         self.wake(descriptor)
 
     @trio.lowlevel.enable_ki_protection
-    async def wait(self, descriptor: int) -> None:
+    async def wait(self, descriptor: int, stream: Polled) -> None:
         """Wait until an event of `descriptor` was noted, or for `wake`, `remove` or `close`.
 
         It is one that the poller `takes`.
 
         If cancelled: nothing has changed; if this task led, another one does.
-        Raises: `trio.BusyResourceError` if another task waits for it.
+        Raises: `trio.BusyResourceError` if another task waits for it, `trio.ClosedResourceError`.
         """
         waiting = self.waiting
         if descriptor in waiting:
             raise trio.BusyResourceError("another task waits to read from this socket")
         task = trio.lowlevel.current_task()
         waiting[descriptor] = task
-        if self._leader is not None:
-
-            def abort(_: object) -> Abort:
-                del waiting[descriptor]
-                return Abort.SUCCEEDED
-
+        if self._leader is None:
+            self._leader = task
+        else:
             # Until there is an event, or this task is to lead.
-            await trio.lowlevel.wait_task_rescheduled(abort)
-            if self._leader is not task:
-                return
-        self._leader = task
-        await self._lead(descriptor, task)
+            await trio.lowlevel.wait_task_rescheduled(stream.abort_wait)
+        if self._leader is task:
+            await self._lead(descriptor, task)
+        stream.check_open()
+
+    def leave(self, descriptor: int) -> None:
+        """Forget the task that waits for `descriptor`, and does not lead: it was cancelled."""
+        del self.waiting[descriptor]
 
     async def _lead(self, descriptor: int, task: Task) -> None:
         """Wait for events of all, until there is one of `descriptor`; then appoint another."""

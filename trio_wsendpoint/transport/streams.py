@@ -9,7 +9,7 @@ written by the connection's tasks, with the methods of `trio.abc.Stream`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import trio
 
@@ -48,8 +48,9 @@ class NonBlockingStream(trio.abc.Stream):
         """As `send_nowait`, of the joined `parts`: for a stream that need not join them."""
         return self.send_nowait(b"".join(parts))
 
+    # An async method, or one that returns what another has to wait for.
     @abstractmethod
-    async def wait_readable(self) -> None:
+    def wait_readable(self) -> Awaitable[None]:
         """Wait until `receive_nowait` may have something to return, or to raise."""
 
     @abstractmethod
