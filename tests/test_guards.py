@@ -25,8 +25,8 @@ MOST_STATES = 20
 STATES: dict[str, str] = {
     # ---- session/
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
-    "Lifecycle.failure": "a callback, or our code, has raised this; `fail_internally`",
-    "Lifecycle.is_in_step": "code of the user's may be running; `guard` and `log`",
+    "Guard.failure": "a callback, or our code, has raised this; `fail_internally`",
+    "Guard.is_in_step": "code of the user's may be running; `guard` and `log`",
     "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
