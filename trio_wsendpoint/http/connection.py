@@ -275,7 +275,7 @@ class HttpConnection:
         return end
 
     def refuse(self, response: Response, now: float) -> bytes:
-        """Return `response` as the last answer; nothing, and close, if another has been started."""
+        """Return `response` as the last answer; nothing, and close, if an answer has begun."""
         if not self.is_answer_due:
             self.close()
             return b""
@@ -293,7 +293,7 @@ class HttpConnection:
     def switch(self, response: Response) -> bytes:
         """Return the 101 to an opening; what has come behind it is in `trailing`.
 
-        Raises `WrongOrder` if the request in work is none.
+        Raises `WrongOrder` if the request in work is no opening.
         """
         if self.head is None or not self.head.is_opening:
             raise WrongOrder("only an opening switches protocols")
