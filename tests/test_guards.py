@@ -52,15 +52,11 @@ STATES: dict[str, str] = {
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "OpeningCourse._dropped": "the server has dropped it, and why; `drop`",
     "Asking._failure": "what `accept` has raised; the step that the app waits for",
-    "Watch._is_over": "`stop` was called; `stop`",
     "Watch.error": "reading has failed with it; `run`",
-    "Openings._taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
-    "EndpointServer._farewell": "the server stops, with this code and reason; `aclose`",
+    "Openings.taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
-    "HttpLink._has_ended": "the client has ended its bytes; the read that finds the end",
     "HttpOutput._is_over": "nothing is written any more; `drop`",
-    "FirstBytes.is_probe": "a proxy speaks for itself, and has asked nothing yet; `expect_probe`",
     # ---- client/
     "Keeper.state": "what the channel does, by a table; `_move`",
     "Keeper._ended_by": "it has stopped by itself, for this reason; `run` and `_fail`",
@@ -69,7 +65,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 37
+STATES_TODAY = 33
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -106,8 +102,10 @@ HANDLES: dict[str, str] = {
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
+    "Alarm._is_over": "what is asked at each tick, while a handler is at work",
     "Relay._call": "the last call, which is told when `run` is cancelled",
     "Relay._outcome": "what `run` returns or raises, once it is over",
+    "FirstBytes._reader": "made when the head has not come at once, until it has",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",
