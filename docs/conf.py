@@ -64,7 +64,10 @@ nitpick_ignore = [
     ("py:class", "PerMessageDeflate"),
     ("py:class", "Ts"),
     ("py:class", "collections.abc.Mapping[~trio_wsendpoint.CloseCause"),
+    ("py:class", "collections.abc.Mapping[str"),
 ]
+#: Packages that an app may have, whose inventories are not kept here.
+nitpick_ignore_regex = [("py:class", r"(prometheus_client|opentelemetry)\..*")]
 intersphinx_mapping = {
     "python": ("https://docs.python.org/3", "inventories/python.inv"),
     "trio": ("https://trio.readthedocs.io/en/stable", "inventories/trio.inv"),

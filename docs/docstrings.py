@@ -100,7 +100,7 @@ def hide_private_bases(
 
 def link_to_repository(_app: object, _page: str, content: list[str]) -> None:
     """Lead a page's links to files that are not of this folder to where they can be read."""
-    content[0] = content[0].replace("](../", f"]({REPOSITORY}").replace("```mermaid", "```text")
+    content[0] = content[0].replace("](../", f"]({REPOSITORY}")
 
 
 def translated(text: str, owner: str) -> str:

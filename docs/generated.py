@@ -1,7 +1,7 @@
-"""Draws docs/options.md from the classes that hold the options.
+"""Draws docs/options.md from the classes that hold the options, and the pictures of the pages.
 
-Run it: python docs/generated.py          (rewrites the page)
-        python docs/generated.py --check  (only says whether the page is up to date)
+Run it: python docs/generated.py          (rewrites them)
+        python docs/generated.py --check  (only says which are out of date)
 
 Types, defaults and ranges come from the classes, and so do the texts of the keywords.  What happens
 at each limit stands in options.toml.  An option without a text is an error.
@@ -19,26 +19,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ForwardRef
 
+import pictures
+
 from trio_wsendpoint import (
     AcceptOptions,
     Backoff,
+    Connection,
     ConnectOptions,
     Deflate,
+    EndpointServer,
     Heartbeat,
     HttpLimits,
+    HttpRequest,
     Limits,
+    MessageByteStream,
+    MessageChannel,
+    Opening,
+    ReconnectingConnection,
+    SendStream,
     ServeOptions,
     ServerLimits,
     Timeouts,
     __version__,
     connect_endpoint,
+    open_listeners,
     reconnecting_endpoint,
+    run_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.connection.option_texts import option_texts
 from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest, open_hub
+from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Hub, Latest, open_hub
 from trio_wsendpoint.hub.redis import RedisBackplane
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.workers import WorkersOptions, serve_workers
@@ -64,6 +77,11 @@ GROUPS: dict[type, str] = {
     Latest: "A slow subscriber of a hub gets the newest of each key. Pass `policy=Latest(...)`.",
     Close: "A slow subscriber of a hub is cut. Pass `policy=Close(...)`.",
 }
+#: What an app calls and may cancel.
+CANCELLED: tuple[Any, ...] = (
+    *(Connection, SendStream, MessageChannel, MessageByteStream, ReconnectingConnection),
+    *(EndpointServer, Opening, HttpRequest, Hub, run_endpoint, open_listeners),
+)
 #: Each class of keywords, what takes them, and the class that has their defaults.
 KEYWORDS: dict[type, tuple[str, type]] = {
     ConnectionOptions: ("Every function takes these.", ServeSettings),
@@ -76,6 +94,10 @@ KEYWORDS: dict[type, tuple[str, type]] = {
         "`connect_endpoint` and `reconnecting_endpoint` take these in addition.",
         ConnectSettings,
     ),
+    AsgiOptions: (
+        "`AsgiApp` takes these; `serve_asgi` and `run_asgi` take them, and those of a server.",
+        AsgiSettings,
+    ),
     WorkersOptions: (
         "`serve_workers` takes these; `worker.serve` takes those of `serve_endpoint`.",
         WorkersSettings,
@@ -86,6 +108,7 @@ TITLES: dict[type, str] = {
     AcceptOptions: "Keywords of a server",
     ServeOptions: "Keywords of a server that listens",
     ConnectOptions: "Keywords of a client",
+    AsgiOptions: "Keywords of an ASGI application",
     WorkersOptions: "Keywords of several processes",
 }
 HEAD = """\
@@ -196,14 +219,17 @@ def rows_of_keywords(options: type, settings: type) -> Iterator[str]:
 
 def rows_of_function(function: Any, *skipped: str) -> Iterator[str]:
     """Yield the rows of the keywords that a function has itself."""
-    texts = TEXTS[function.__name__]
+    told = {name: one["text"] for name, one in TEXTS.get(function.__name__, {}).items()}
+    texts = told or {
+        name: text.partition("\n\n")[0] for name, text in option_texts(function).items()
+    }
     yield "| option | type | default | |"
     yield "|---|---|---|---|"
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD or name in skipped:
             continue
         default = "" if parameter.default is parameter.empty else repr(parameter.default)
-        yield row(name, str(parameter.annotation), default, texts[name]["text"])
+        yield row(name, str(parameter.annotation), default, texts[name])
 
 
 def row(name: str, kind: str, default: str, text: str) -> str:
@@ -242,13 +268,53 @@ def render() -> str:
     return "\n".join(parts)
 
 
+def put_in(page: str, name: str, content: str) -> str:
+    """Return a page with something in the place that it has for it."""
+    before, begin, rest = page.partition(f"<!-- generated: {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+    if not begin or not end:
+        raise ValueError(f"there is no place for the {name}")
+    return f"{before}{begin}{content}{end}{after}"
+
+
+def table_of_cancelled() -> str:
+    """Return what each async call says that it does if it is cancelled."""
+    rows = ["| call | if cancelled |", "|---|---|"]
+    for owner in CANCELLED:
+        for name, value in vars(owner).items() if inspect.isclass(owner) else [("", owner)]:
+            function = inspect.unwrap(value) if callable(value) else None
+            if name.startswith("_") or not inspect.iscoroutinefunction(function):
+                continue
+            docstring = inspect.getdoc(function) or ""
+            told = re.search(r"^If cancelled: (.*?)^Raises: ", docstring, re.MULTILINE | re.DOTALL)
+            if told is None:
+                raise ValueError(f"{owner.__name__}.{name} does not say what happens")
+            called = f"{owner.__name__}.{name}".rstrip(".")
+            rows.append(f"| `{called}()` | {' '.join(told[1].split())} |")
+    return "\n".join([*rows, ""])
+
+
 def main(arguments: list[str]) -> str | None:
-    """Rewrite the page, or check it; return what is wrong."""
+    """Rewrite what is drawn, or check it; return what is wrong."""
+    made = {PAGE: render()}
+    for name, of, content in (
+        ("closing.md", "table", pictures.table_of_closing()),
+        ("cancellation.md", "cancelled", table_of_cancelled()),
+    ):
+        made[HERE / name] = put_in((HERE / name).read_text(), of, content)
+    made |= {HERE / name: drawn for name, drawn in pictures.pictures().items()}
+    stale = [path for path, content in made.items() if read(path) != content]
     if arguments == ["--check"]:
-        is_good = PAGE.exists() and PAGE.read_text() == render()
-        return None if is_good else f"{PAGE.name} is out of date: run python {__file__}"
-    PAGE.write_text(render())
+        names = ", ".join(path.name for path in stale)
+        return f"out of date: {names}: run python {__file__}" if stale else None
+    for path in stale:
+        path.write_text(made[path])
     return None
+
+
+def read(path: Path) -> str:
+    """Return what a file holds, if there is one."""
+    return path.read_text() if path.exists() else ""
 
 
 if __name__ == "__main__":

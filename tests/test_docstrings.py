@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 #: What an app awaits is in these.
-PACKAGES = ["", ".asgi", ".http", ".hub", ".testing", ".tls", ".workers"]
+PACKAGES = ["", ".asgi", ".http", ".hub", ".hub.redis", ".metrics", ".testing", ".tls", ".workers"]
 FIELDS = ("If cancelled: ", "Raises: ")
 #: What an app implements, and does not call.
 PROTOCOLS = {"Messages"}

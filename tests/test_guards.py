@@ -31,8 +31,7 @@ STATES: dict[str, str] = {
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
-    "Outbox.is_failed": "nothing can be written any more; `fail`",
-    "Outbox.error": "the stream broke with it when it was written to; `fail`",
+    "Outbox.end": "nothing can be written any more, and why; `fail`",
     "Ping.end": "what became of a ping; `settle`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
@@ -43,7 +42,6 @@ STATES: dict[str, str] = {
     "Writer.is_called": "the task is to write; `call` and `run`",
     "HeartbeatTask._run": "whether the task runs, and until when; `_start`, `let_go` and `run`",
     "Receiving.is_busy": "a task is receiving; that task, or an open stream",
-    "Sending._stream": "a stream is open, and this one; `begin_stream` and `end_stream`",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     # ---- transport/
     "TLSTransport._stage": "how far TLS is; what meets it first",
@@ -67,7 +65,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 37
+STATES_TODAY = 35
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -86,10 +84,11 @@ HANDLES: dict[str, str] = {
     "Reader._task": "made when it is first called",
     "Writer._work": "made when the task first waits",
     "Finisher._patience": "the scope of its task, made with that",
-    "Sending._streamer": "the task of the stream that is open",
+    "Sending._streamer": "the task that sends a stream, to tell it apart",
     "Connection._ping_slots": "made by the first `ping()`",
     "AppState._endpoint": "given when there is a connection",
     "ConnectionContext._connection": "given when it has been opened; `_use` tells",
+    "BlockNursery._manager": "made by `enter`",
     "BlockNursery._nursery": "made by `enter`",
     # ---- transport/
     "TLSTransport._failure": "why the stage is FAILED",
@@ -104,6 +103,8 @@ HANDLES: dict[str, str] = {
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
     "FirstBytes._reader": "made when the head has not come at once, until it has",
+    "Relay._call": "the last call, which is told when `run` is cancelled",
+    "Relay._outcome": "what `run` returns or raises, once it is over",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
     "PlainRequests._client": "made with the first request",

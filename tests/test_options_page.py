@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
+import inspect
 import re
 from pathlib import Path
-from types import ModuleType
 
+import generated
 import pytest
 
 from trio_wsendpoint import (
@@ -22,27 +22,20 @@ from trio_wsendpoint import (
     ServerLimits,
     Timeouts,
 )
+from trio_wsendpoint.asgi import AsgiOptions
 from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Latest
+from trio_wsendpoint.hub.redis import RedisBackplane
 from trio_wsendpoint.workers import WorkersOptions
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "options.md").read_text()
 GROUPS = [Backoff, Deflate, Heartbeat, HttpLimits, Limits, ServerLimits, Timeouts]
 GROUPS_OF_HUBS = [Block, Close, DropNewest, DropOldest, History, Latest]
-KEYWORDS = [AcceptOptions, ConnectOptions, ServeOptions]
+KEYWORDS = [AcceptOptions, AsgiOptions, ConnectOptions, ServeOptions]
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generated", ROOT / "docs" / "generated.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_is_what_the_script_makes() -> None:
-    assert generator().render() == PAGE, "run python docs/generated.py"
+def test_what_is_drawn_is_what_the_script_makes() -> None:
+    assert generated.main(["--check"]) is None
 
 
 @pytest.mark.parametrize("group", [*GROUPS, *GROUPS_OF_HUBS])
@@ -67,15 +60,19 @@ def test_workers_have_a_section_of_their_own() -> None:
     assert "| `stop` | `float \\| None` | `None` |" in section
 
 
-def test_an_option_without_a_text_fails() -> None:
-    module = generator()
-    del module.TEXTS["Limits"]["fragments"]
+def test_every_argument_of_the_backplane_is_there() -> None:
+    section = PAGE.partition("## Arguments of `RedisBackplane`")[2]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert told == list(inspect.signature(RedisBackplane).parameters)
+
+
+def test_an_option_without_a_text_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(generated.TEXTS["Limits"], "fragments")
     with pytest.raises(KeyError, match="fragments"):
-        module.render()
+        generated.render()
 
 
 def test_a_default_that_has_changed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = generator()
     changed = dataclasses.make_dataclass("Limits", [("message_size", int, 7)], frozen=True)
-    monkeypatch.setattr(module, "GROUPS", {changed: ""})
-    assert module.render() != PAGE
+    monkeypatch.setattr(generated, "GROUPS", {changed: ""})
+    assert generated.render() != PAGE

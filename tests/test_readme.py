@@ -5,12 +5,10 @@ Each block of code of the README is run as a program of its own, with only the p
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import trio
@@ -153,39 +151,6 @@ def test_two_peers_that_only_send_are_parted_by_the_write_timeout() -> None:
 
 
 # ---- the other documents -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def closing_diagram() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "closing_diagram", ROOT / "docs" / "closing_diagram.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_closing_page_shows_the_table_that_the_library_runs_by(
-    closing_diagram: ModuleType,
-) -> None:
-    page = (ROOT / "docs" / "closing.md").read_text()
-    assert page == closing_diagram.render(page), "run docs/closing_diagram.py"
-    assert "OPEN --> CLOSE_SENT: we close" in page
-    assert "ENDING --> OVER: the stream is closed" in page
-
-
-def test_a_closing_page_that_differs_is_found(closing_diagram: ModuleType) -> None:
-    page = (ROOT / "docs" / "closing.md").read_text()
-    wrong = page.replace("OPEN --> CLOSE_SENT: we close", "OPEN --> CLOSED: we close")
-    assert wrong != page
-    assert closing_diagram.render(wrong) == page
-    wrong = page.replace("ENDING --> OVER", "ENDING --> OPEN")
-    assert wrong != page
-    assert closing_diagram.render(wrong) == page
-    with pytest.raises(ValueError, match="no place for the table"):
-        closing_diagram.render(page.replace("<!-- end of table -->", ""))
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in DOCUMENTS])

@@ -15,18 +15,20 @@ import pytest
 import trio
 
 import trio_wsendpoint
-from trio_wsendpoint import CloseCode, InvalidCloseCode, PeerError
+from trio_wsendpoint import CloseCode, InvalidCloseCode, PeerError, asgi, http, hub, workers
 from trio_wsendpoint.protocol import CloseFrame
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 #: The command has pages of its own.
 SOURCES = [path for path in (ROOT / "trio_wsendpoint").rglob("*.py") if "cli" not in path.parts]
-EXCEPTIONS = [
-    name
-    for name in trio_wsendpoint.__all__
-    if inspect.isclass(made := getattr(trio_wsendpoint, name)) and issubclass(made, BaseException)
-]
+#: Every exception that an app may meet, by its name.
+EXCEPTIONS = {
+    name: made
+    for package in (trio_wsendpoint, hub, workers, asgi)
+    for name in package.__all__
+    if inspect.isclass(made := getattr(package, name)) and issubclass(made, BaseException)
+} | {"Unauthorized": http.Unauthorized}
 
 
 def page(name: str) -> str:
@@ -48,10 +50,10 @@ def test_every_exception_is_told() -> None:
 
 def test_what_an_exception_is_in_addition_is_true() -> None:
     for name, (also, *_) in rows_of_exceptions().items():
-        made = getattr(trio_wsendpoint, name)
+        made = EXCEPTIONS[name]
         for base in re.findall(r"`([\w.]+)`", also):
             outside: Any = getattr(trio, base.removeprefix("trio."), getattr(builtins, base, None))
-            assert issubclass(made, getattr(trio_wsendpoint, base, outside)), (name, base)
+            assert issubclass(made, EXCEPTIONS.get(base, outside)), (name, base)
         if also.isdigit():
             assert issubclass(made, PeerError)
             assert made.close_code == int(also)
@@ -78,9 +80,7 @@ def codes_in_the_source() -> set[int]:
 
 
 def all_peer_errors() -> Iterator[type[PeerError]]:
-    for name in EXCEPTIONS:
-        if issubclass(made := getattr(trio_wsendpoint, name), PeerError):
-            yield made
+    yield from (made for made in EXCEPTIONS.values() if issubclass(made, PeerError))
 
 
 def test_every_code_that_is_sent_is_told() -> None:
@@ -136,6 +136,7 @@ def test_a_record_that_is_not_told_is_found() -> None:
 def test_no_record_is_told_that_is_not_written() -> None:
     told = re.findall(r"^\| `(.*?)` \|", page("log-records"), re.MULTILINE)
     written = {text for path in SOURCES for text in texts_of_records(path.read_text())}
+    assert sorted(told) == sorted(set(told))
     assert set(told) - written == set()
 
 
@@ -145,6 +146,10 @@ def test_no_record_is_told_that_is_not_written() -> None:
 NOT_DESCRIBED = {"Handler", "HttpHandler", "ProcessRequest", "__version__", "codec_kind"}
 PACKAGES = {
     "trio_wsendpoint": NOT_DESCRIBED,
+    "trio_wsendpoint.asgi": {"Application", "LifespanMode"},
+    "trio_wsendpoint.hub.redis": set[str](),
+    "trio_wsendpoint.metrics.opentelemetry": set[str](),
+    "trio_wsendpoint.metrics.prometheus": set[str](),
     "trio_wsendpoint.hub": {"Item", "Policy", "Reason", "Wrap"},
     "trio_wsendpoint.testing": {"KINDS", "Kind"},
     "trio_wsendpoint.workers": set[str](),

@@ -33,7 +33,14 @@ FORBIDDEN_IN_PAGES = {r"note that|please|just": "nothing"}
 #: Where a word is right: files whose subject it is.
 ALLOWED = {
     # An ASGI application is called so by ASGI.
-    "the application": ("asgi", "server/host", "server/exchange", "log-records", "workers"),
+    "the application": (
+        "asgi",
+        "server/host",
+        "server/exchange",
+        "log-records",
+        "workers",
+        "docs/options",
+    ),
     # The list of what is not written.
     r"packets?": ("docs/words",),
     r"partners?": ("docs/words",),

@@ -2,8 +2,8 @@
 
     python -m tests.browser.pictures FOLDER [--only site|demo] [--pages index,options]
 
-The site is that of `make docs`. What is wider than its window, and cannot be scrolled, is printed.
-Needs chromium.
+The site is that of `make docs`. What is wider than its window and cannot be scrolled, and what is
+hard to read on its background, is printed. Needs chromium.
 """
 
 from __future__ import annotations
@@ -46,6 +46,30 @@ STICKS_OUT = """(() => {
     .slice(0, 5);
 })()"""
 
+#: Text that is told from what is behind it by less than 4.5 to 1 (WCAG 2.2, 1.4.3).
+FAINT = """(() => {
+  const parts = color => (color.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = ([r, g, b]) => [r, g, b]
+    .map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = one => {
+    const color = one ? parts(getComputedStyle(one).backgroundColor) : [255, 255, 255];
+    return color.length === 4 && color[3] === 0 ? behind(one.parentElement) : color;
+  };
+  const faint = new Set();
+  for (const one of document.querySelectorAll("body *")) {
+    const own = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    const isTold = own && one.checkVisibility() && !one.disabled;
+    if (!isTold || one.closest("script, style, svg")) continue;
+    const two = [parts(getComputedStyle(one).color), behind(one)].map(light).sort((a, b) => b - a);
+    const ratio = (two[0] + 0.05) / (two[1] + 0.05);
+    const what = `${one.tagName} ${one.textContent.trim().slice(0, 30)}`;
+    if (ratio < 4.5) faint.add(`${ratio.toFixed(1)} ${what}`);
+  }
+  return [...faint].slice(0, 8);
+})()"""
+
 
 async def resize(page: Page, window: str, scheme: str) -> None:
     """Give a page a window of this size, and the user's wish for light or dark."""
@@ -69,8 +93,10 @@ async def take(page: Page, folder: Path, name: str) -> None:
     for window, scheme in itertools.product(WINDOWS, SCHEMES):
         await resize(page, window, scheme)
         await page.screenshot(folder / f"{name}-{window}-{scheme}.png")
-        if scheme == "light" and (found := await page.evaluate(STICKS_OUT)):
-            print(f"{name}, {window}: wider than the window:", *found, sep="\n    ")
+        if found := await page.evaluate(STICKS_OUT):
+            print(f"{name}, {window}, {scheme}: wider than the window:", *found, sep="\n    ")
+        if found := await page.evaluate(FAINT):
+            print(f"{name}, {window}, {scheme}: hard to read:", *found, sep="\n    ")
 
 
 async def take_site(browser: Browser, folder: Path, names: list[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
+from trio_wsendpoint import Connection, connect_endpoint, reconnecting_endpoint, serve_endpoint
 from trio_wsendpoint.connection.block_use import BlockUse
 
 
@@ -27,3 +29,20 @@ def test_it_is_entered_once_whether_or_not_entering_succeeds() -> None:
     for again in (use.begin, use.check_new):
         with pytest.raises(RuntimeError, match="it is entered once: make another"):
             again()
+
+
+def test_a_block_can_be_made_where_trio_does_not_run_yet() -> None:
+    """A program makes it, and enters it in `trio.run()`: the command does, to check options."""
+
+    async def handler(connection: Connection) -> None:
+        await connection.wait_closed()
+
+    connect_endpoint("ws://server/")
+    reconnecting_endpoint("ws://server/")
+    server = serve_endpoint(handler, 0)
+
+    async def main() -> None:
+        async with server as served:
+            assert served.port
+
+    trio.run(main)

@@ -29,7 +29,6 @@ HELD = {
 #: How many blocks that are not Python a page shows as they are, which no test holds.
 ONLY_SHOWN = {
     "docs/benchmarks.md": 1,  # commands of minutes
-    "docs/closing.md": 2,  # pictures
     "docs/debugging.md": 2,  # commands for a server of the reader's
     "docs/deploying.md": 5,  # for Docker and systemd; tests/test_deploying_page.py reads most
     "docs/listening.md": 1,  # for systemd

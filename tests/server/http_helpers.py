@@ -70,6 +70,9 @@ async def link_and_client(nonblocking=True, *, with_nursery=True, pair=None, **o
     """A link, and its client; both streams are closed at the end."""
     client, server = pair or memory_stream_pair(nonblocking=nonblocking)
     async with trio.open_nursery() as nursery:
+        # With a heartbeat it keeps the deadlines, and else a cancel scope does.
+        if nonblocking and with_nursery:
+            options.setdefault("heartbeat", HeartbeatTask(nursery))
         link = HttpLink(server, nursery=nursery if with_nursery else None, **options)
         try:
             yield link, Client(client)

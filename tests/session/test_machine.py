@@ -109,7 +109,7 @@ class Machine(RuleBasedStateMachine):
     def takes(self, size: int) -> None:
         if not self.in_flight:
             self.in_flight = joined(self.session.next_batch(self.now) or b"")
-        if not self.in_flight or self.session.outbox.is_failed:
+        if not self.in_flight or self.session.outbox.end is not None:
             return
         taken, self.in_flight = self.in_flight[:size], self.in_flight[size:]
         self.out += taken

@@ -165,7 +165,7 @@ async def test_8_rooms(folder: Folder) -> None:
             connect_endpoint(f"ws://{at}/kitchen") as kitchen,
         ):
             await garden.send("hello")
-            told = "".join([f"{await garden.receive_text()!s}\n" for _ in range(2)])
+            told = "".join([f"{await garden.receive_text()}\n" for _ in range(2)])
             assert re.sub(r"guest \d+", "guest 1", told) == Step(8).outputs[1]
             assert str(await kitchen.receive()).endswith("has come to the kitchen")
             with pytest.raises(trio.WouldBlock):
@@ -186,7 +186,7 @@ async def test_9_who_are_you(folder: Folder) -> None:
         cookie = await trio.to_thread.run_sync(log_in, f"http://localhost:{folder.port}/login")
         url = f"ws://localhost:{folder.port}/rooms/garden"
         async with connect_endpoint(url, headers={"Cookie": cookie}) as connection:
-            assert f"{await connection.receive_text()!s}\n" == step.outputs[1]
+            assert f"{await connection.receive_text()}\n" == step.outputs[1]
         with pytest.raises(HandshakeRefused, match=r"403 Forbidden: .*the origin"):
             async with connect_endpoint(url, origin="http://localhost:1"):
                 pass

@@ -103,6 +103,9 @@ def parse_listen(text: str) -> ListenAddress:
 
     `str()` of an address is a text that names it.  Raises `ValueError` with what is wrong and
     what was expected, `TypeError` for anything but a string.
+
+    >>> parse_listen("tcp:0.0.0.0:8443").port
+    8443
     """
     if not isinstance(text, str):
         raise TypeError(f"a listening address is a string, not {quoted(repr(text))}")

@@ -5,28 +5,22 @@ from __future__ import annotations
 import inspect
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 import trio
 
-from trio_wsendpoint.asgi.calls import Call, CallSettings
-from trio_wsendpoint.asgi.http_call import HttpCall
+from trio_wsendpoint.asgi.call_tasks import CallTasks
+from trio_wsendpoint.asgi.calls import CallSettings
+from trio_wsendpoint.asgi.http_entrance import BUSY, HttpEntrance
 from trio_wsendpoint.asgi.lifespan import Application, Lifespan
-from trio_wsendpoint.asgi.scopes import (
-    HTTP_VERSION,
-    Surroundings,
-    http_extensions,
-    http_scope,
-    websocket_scope,
-)
+from trio_wsendpoint.asgi.scopes import HTTP_VERSION, Surroundings, websocket_scope
 from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.asgi.websocket_call import WebSocketCall
 from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.handshake.http import Response
-from trio_wsendpoint.handshake.quoting import quoted
-from trio_wsendpoint.server.http_request import HttpRequest
+from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.opening import Opening
 
 __all__ = ["AsgiApp"]
@@ -35,7 +29,6 @@ __all__ = ["AsgiApp"]
 _ASYNCIO = frozenset({"django", "channels", "quart", "socketio", "engineio", "sanic"})
 #: Packages that make those run on Trio.
 _TRIO = frozenset({"quart_trio"})
-_BUSY = Response(503, {"Retry-After": "1"}, "the application has too many calls\n")
 
 
 class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
@@ -78,12 +71,11 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
             startup=chosen.startup_timeout,
             shutdown=chosen.shutdown_timeout,
         )
-        self._around = Surroundings()
+        self._tasks = CallTasks(app, chosen.max_calls, self._lifespan.context)
+        self._http = HttpEntrance(self._tasks, self._settings)
         self._use = BlockUse("an application is run once: make another AsgiApp")
         self._around_lifespan: BlockNursery
         self._around_calls: BlockNursery
-        self._nursery: trio.Nursery | None = None
-        self._calls: set[Call] = set()
 
     # ---- its block -----------------------------------------------------------------------------
 
@@ -94,16 +86,18 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         nursery = await self._around_lifespan.enter()
         try:
             await self._lifespan.start(nursery)
-            self._nursery = await self._around_calls.enter()
+            calls = await self._around_calls.enter()
         except BaseException as error:
             nursery.cancel_scope.cancel()
             raise_beside(error, await self._around_lifespan.leave())
             raise
-        self._around = Surroundings(
+        self._http.around = Surroundings(
             root_path=self._options.root_path,
             state=self._lifespan.state,
             http_version=self._options.http_spec_version,
         )
+        self._tasks.context = self._lifespan.context
+        self._tasks.open(calls)
         return self
 
     @trio.lowlevel.enable_ki_protection
@@ -113,11 +107,7 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        nursery, self._nursery = self._nursery, None
-        for call in self._calls:
-            call.cancel_unless_answered()
-        if nursery is not None:
-            nursery.cancel_scope.deadline = trio.current_time() + self._settings.cancel_after
+        self._tasks.close(self._settings.cancel_after)
         failures = [await self._around_calls.leave()]
         try:
             await self._lifespan.stop()
@@ -131,29 +121,13 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
 
     # ---- for a server --------------------------------------------------------------------------
 
-    async def http(self, request: HttpRequest) -> Response | None:
-        """Answer a plain request, as a server's `http_handler`.
+    @property
+    def http(self) -> HttpHandler:
+        """What answers plain requests, as a server's `http_handler`.
 
-        If cancelled: the application goes on, and is told that its client has gone.
-        Raises: what the application has raised, which the server logs and answers with 500.
+        It raises what the application has raised; the server logs that and answers 500.
         """
-        call = HttpCall(request.exchange, self._settings)
-        extensions: dict[str, Any] = {
-            "trio_wsendpoint": {"peer": request.peer, "request": request},
-            **http_extensions(request.exchange.head),
-        }
-        scope = http_scope(
-            request,
-            request.peer,
-            request.local,
-            self._around,
-            extensions,
-            is_secure=request.is_secure,
-        )
-        if not self._start(call, scope):
-            return _BUSY
-        await call.wait_answered()
-        return None
+        return self._http
 
     async def opening(self, opening: Opening) -> Response | None:
         """Let the application accept or refuse an opening, as a server's `process_request`.
@@ -171,11 +145,11 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
             opening.request,
             opening.peer,
             opening.local,
-            self._around,
+            self._http.around,
             {"trio_wsendpoint": {"peer": opening.peer, "opening": opening}},
             is_secure=opening.is_secure,
         )
-        return await call.serve() if self._start(call, scope) else _BUSY
+        return await call.serve() if self._tasks.start(call, scope) else BUSY
 
     async def websocket(self, connection: Connection) -> None:
         """Return at once, as a server's handler: `opening` has served the connection.
@@ -189,34 +163,10 @@ class AsgiApp(AbstractAsyncContextManager["AsgiApp"]):
     @property
     def calls(self) -> int:
         """How many calls of the application are at work."""
-        return len(self._calls)
-
-    def _start(self, call: Call, scope: dict[str, Any]) -> bool:
-        """Start `call` as a task; return whether there is room for it."""
-        if self._nursery is None:
-            raise RuntimeError("the application is not running: enter its AsgiApp first")
-        if len(self._calls) >= self._options.max_calls:
-            return False
-        self._calls.add(call)
-        name = f"asgi {scope.get('method', 'WebSocket')} {quoted(scope['path'], 100)}"
-        # The application finds the context variables that its startup has set.
-        self._lifespan.context.run(self._start_task, self._nursery, call, scope, name)
-        return True
-
-    def _start_task(
-        self, nursery: trio.Nursery, call: Call, scope: dict[str, Any], name: str
-    ) -> None:
-        nursery.start_soon(self._run, call, scope, name=name)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _run(self, call: Call, scope: dict[str, Any]) -> None:
-        try:
-            await call.run(self._app, scope)
-        finally:
-            self._calls.discard(call)
+        return len(self._tasks)
 
     def __repr__(self) -> str:
-        return f"<AsgiApp of {type(self._app).__qualname__}, calls: {len(self._calls)}>"
+        return f"<AsgiApp of {type(self._app).__qualname__}, calls: {len(self._tasks)}>"
 
 
 # ---- what it is given --------------------------------------------------------------------------

@@ -73,7 +73,7 @@ class Call(ABC):
         failure: Exception | None = None
         try:
             with self._scope:
-                await self._call(app, scope)
+                await self.call(app, scope)
         except Exception as error:  # noqa: BLE001 - the application's; told below
             failure = None if self._is_own(error) else error
         finally:
@@ -87,9 +87,13 @@ class Call(ABC):
         if self._scope.cancelled_caught:
             logger.warning("the application was cancelled: its client has gone")
 
+    async def call(self, app: Application, scope: dict[str, Any]) -> None:
+        """Call the application, for `run`."""
+        await self.call_app(app, scope)
+
     @trio.lowlevel.disable_ki_protection
-    async def _call(self, app: Application, scope: dict[str, Any]) -> None:
-        # What it returns is ignored (asgi.rst).
+    async def call_app(self, app: Application, scope: dict[str, Any]) -> None:
+        """Call the application; what it returns is ignored (asgi.rst)."""
         called: Awaitable[object] = app(scope, self.receive, self.send)
         await called
 

@@ -1,12 +1,14 @@
 """One call of an ASGI application for one request, over an `Exchange`.
 
-The application runs in a task of the server's, not of the connection's: the next request does not
-wait for what the application does after its answer, and the end of the connection does not end
-that.
+The application runs in a task of its own nursery, not of the connection's: the end of the
+connection does not end what it does after its answer.  Nor does the next request wait for that: the
+task is the call's own, or else lets the link go as soon as the application waits there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import trio
@@ -22,7 +24,11 @@ from trio_wsendpoint.asgi.http_course import (
     Piece,
     Trailers,
 )
+from trio_wsendpoint.asgi.in_context import await_in_context
+from trio_wsendpoint.asgi.lifespan import Application
+from trio_wsendpoint.asgi.scopes import Scope
 from trio_wsendpoint.handshake.errors import BadRequest
+from trio_wsendpoint.server.apps import LetGo
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 
@@ -32,7 +38,11 @@ _DISCONNECT = "http.disconnect"
 
 
 class HttpCall(Call):
-    """A call for the request of `exchange`; run it once, and `wait_answered` in the handler."""
+    """A call for the request of `exchange`, to be run once.
+
+    Either `run` it in a task of its own, and `wait_answered` in the handler; or `run_here`, in the
+    task that takes the requests of the link.
+    """
 
     def __init__(self, exchange: Exchange, settings: CallSettings) -> None:
         super().__init__(settings)
@@ -40,6 +50,9 @@ class HttpCall(Call):
         self._course = HttpCourse(has_body=exchange.head.request.method != "HEAD")
         self._is_body_over = False  # the application has got the last of the body, or its failure
         self._answered = trio.Event()  # the answer is complete, or will never be
+        # What is done in place of the above in `run_here`: while the task holds the link.
+        self._let_go: LetGo | None = None
+        self._in_context: tuple[Context, Callable[[], object]] | None = None
 
     async def wait_answered(self) -> None:
         """Wait until the answer is complete; raise why it will never be.
@@ -54,6 +67,51 @@ class HttpCall(Call):
             raise self.failure
         if self._course.phase is HttpPhase.GONE:
             self._exchange.abort()
+
+    # ---- in the task of the request ------------------------------------------------------------
+
+    async def run_here(
+        self,
+        app: Application,
+        scope: Scope,
+        context: Context,
+        on_wait: Callable[[], object],
+        let_go: LetGo,
+    ) -> Exception | None:
+        """Run the application in this task, and in `context`; the rest is as `HttpAppCall.serve`.
+
+        `on_wait` is called before each wait of the application, and calls `note_wait`.
+        """
+        self._let_go = let_go
+        self._in_context = context, on_wait
+        await self.run(app, scope)
+        return None if self._take_let_go() is None else self.failure
+
+    def note_wait(self) -> None:
+        """Let the link go if the application waits behind its answer."""
+        if self._course.is_over:
+            self._release()
+
+    def _release(self) -> None:
+        let_go = self._take_let_go()
+        if let_go is not None:
+            let_go(self.failure)
+
+    def _take_let_go(self) -> LetGo | None:
+        """Return what lets the link go, the first time; then the answer is as it will be."""
+        let_go, self._let_go = self._let_go, None
+        is_cut = self.failure is None and self._course.phase is HttpPhase.GONE
+        if let_go is not None and is_cut:
+            self._exchange.abort()
+        return let_go
+
+    async def call(self, app: Application, scope: Scope) -> None:
+        """Call the application, in its context."""
+        if self._in_context is None:
+            await self.call_app(app, scope)
+        else:
+            context, on_wait = self._in_context
+            await await_in_context(context, self.call_app(app, scope), on_wait)
 
     # ---- what the application calls ------------------------------------------------------------
 
@@ -199,6 +257,10 @@ class HttpCall(Call):
 
     def lose(self) -> None:
         """Note that the client has gone: the application is told, and has its time to end."""
+        self._note_lost()
+        self._release()
+
+    def _note_lost(self) -> None:
         if not self._course.is_over:
             self._course.lose()
             self.begin_grace()
@@ -210,5 +272,5 @@ class HttpCall(Call):
         if is_awaited:
             where = self._course.phase.value
             self.failure = failure or RuntimeError(f"the application has returned: {where}")
-        self.lose()
+        self._note_lost()
         return is_awaited

@@ -21,7 +21,8 @@ class AsgiOptions(TypedDict, total=False):
     `root_path`: put before each path, for an application behind a proxy that takes it off.
     `cancel_after`: seconds that the application has to end after its client has gone; and, for
     what it does after its answer, after the server has closed.
-    `startup_timeout`, `shutdown_timeout`: seconds for the two ends of the lifespan.
+    `startup_timeout`: seconds that the application may take to start.
+    `shutdown_timeout`: seconds that it may take to end.
     `max_calls`: calls at work at a time; the next ones are answered with 503.
     `http_spec_version`: what a request's scope says.  From "2.4" on `send` raises an `OSError`
     once the client has gone; at "2.3" it does nothing.
@@ -49,7 +50,10 @@ class AsgiSettings:
     shutdown_timeout: float = 30.0
     max_calls: int = 10_000
     http_spec_version: Literal["2.3", "2.4", "2.5"] = "2.3"
-    logger: Logger = field(default_factory=lambda: logging.getLogger("trio_wsendpoint"))
+    logger: Logger = field(
+        default_factory=lambda: logging.getLogger("trio_wsendpoint"),
+        metadata={"default": 'logging.getLogger("trio_wsendpoint")'},
+    )
 
     @classmethod
     def of(cls, options: AsgiOptions) -> AsgiSettings:

@@ -74,6 +74,9 @@ class JSONCodec:
     `NaN` and the infinities, which are no JSON, are refused both ways unless `allow_nan`.
     `default` is given what JSON has no form for, and returns what it has one for; `object_hook`
     is given each object, and returns what takes its place: as for `json.dumps` and `json.loads`.
+
+    >>> JSONCodec().encode({"price": 1.08})
+    '{"price":1.08}'
     """
 
     def __init__(

@@ -22,7 +22,8 @@ class BlockNursery:
     """
 
     def __init__(self) -> None:
-        self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] = trio.open_nursery()
+        # Made when the block is entered: an app may make the block itself outside of trio.run().
+        self._manager: AbstractAsyncContextManager[trio.Nursery, bool | None] | None = None
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -34,6 +35,7 @@ class BlockNursery:
 
     async def enter(self) -> trio.Nursery:
         """Open the nursery."""
+        self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         return self._nursery
 
@@ -45,6 +47,8 @@ class BlockNursery:
         Returns what a task raised, or a Ctrl-C that came meanwhile: one error as it is, more in
         the group that the nursery made.
         """
+        if self._manager is None:
+            return None
         if self._nursery is not None:
             self._nursery.cancel_scope.shield = shield
         try:

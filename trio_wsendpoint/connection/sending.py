@@ -6,6 +6,7 @@ from threading import get_ident
 
 import trio
 
+from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.writer import Writing
@@ -19,6 +20,8 @@ __all__ = ["Sending", "check_type"]
 
 _OPEN = Phase.OPEN
 _IDLE = Writing.IDLE
+#: What an error says of a stream whose block is not open.
+_CANNOT = "this stream cannot send"
 #: What a message is made of.
 _TYPES = (str, bytes, bytearray, memoryview)
 
@@ -51,7 +54,6 @@ class Sending:
     __slots__ = (
         "_endpoint",
         "_session",
-        "_stream",
         "_streamer",
         "_tasks",
         "_thread",
@@ -68,8 +70,7 @@ class Sending:
         self._thread = thread
         self._turn = 0  # messages since the other tasks had their turn
         self.waiting = 0
-        self._stream: object = None  # the SendStream that is open; set by `begin_stream`
-        self._streamer: trio.lowlevel.Task | None = None  # the task that opened it
+        self._streamer: trio.lowlevel.Task | None = None  # the task that sends a stream
 
     # ---- whole messages ----------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class Sending:
     @property
     def is_busy(self) -> bool:
         """Whether tasks of the app's wait in `send()`, or one sends a message in chunks."""
-        return self.waiting > 0 or self._stream is not None
+        return self.waiting > 0 or not self._endpoint.is_between_messages
 
     def check_open(self) -> None:
         """Raise how the connection ended, unless it is open."""
@@ -206,29 +207,31 @@ class Sending:
 
     # ---- in chunks ---------------------------------------------------------------------------
 
-    async def begin_stream(self, stream: object, kind: str, *, compress: bool) -> None:
-        """Wait for its turn and begin a message, whose chunks only `stream` sends."""
+    async def begin_stream(self, kind: str, *, compress: bool) -> None:
+        """Wait for its turn and begin a message, which this task sends in chunks."""
         await trio.lowlevel.checkpoint_if_cancelled()
         await self.wait_for_turn(1)
         self._session.begin_message(kind, compress=compress)
-        self._stream = stream
         self._streamer = trio.lowlevel.current_task()
         self._turn += 1
         if self._turn >= TURN:
             self._turn = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def send_chunk(self, stream: object, chunk: str | Buffer) -> None:
-        """Send the next chunk, after waiting for room.  Raises as `SendStream.send`."""
+    async def send_chunk(self, block: BlockUse, chunk: str | Buffer) -> None:
+        """Send the next chunk, after waiting for room.  Raises as `SendStream.send`.
+
+        `block` is that of its stream, which another task may leave meanwhile.
+        """
         session = self._session
-        self._check_stream(stream)
+        block.check_open(_CANNOT)
         await trio.lowlevel.checkpoint_if_cancelled()
         size = size_of(chunk)
         while session.is_open and not session.outbox.has_space_for(size):
             await self._tasks.waits.wait_for_chunk(size)
-            self._check_stream(stream)
+            block.check_open(_CANNOT)
         await self._check_open_told()
-        self._check_stream(stream)
+        block.check_open(_CANNOT)
         session.send_chunk(chunk)
         self._tasks.act()
         self._turn += 1
@@ -236,16 +239,10 @@ class Sending:
             self._turn = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
-    def _check_stream(self, stream: object) -> None:
-        if self._stream is not stream:
-            raise RuntimeError("this stream is over: its block has been left")
-
-    def end_stream(self, stream: object, kind: str, *, is_whole: bool) -> None:
+    def end_stream(self, kind: str, *, is_whole: bool) -> None:
         """End the message; if it is not whole, take it back or close the connection with 1011."""
         session = self._session
-        if self._stream is not stream:
-            return
-        self._stream = self._streamer = None
+        self._streamer = None
         self._tasks.waits.chunks.wake_all()  # a chunk that waits is refused
         if not is_whole:
             session.leave_message(trio.current_time())

@@ -43,7 +43,7 @@ class SendStream:
     @trio.lowlevel.enable_ki_protection
     async def __aenter__(self) -> Self:
         self._block.begin()
-        await self._sending.begin_stream(self, self.type, compress=self._compress)
+        await self._sending.begin_stream(self.type, compress=self._compress)
         self._block.open()
         return self
 
@@ -57,8 +57,7 @@ class SendStream:
         Raises: `TypeError` for another type; as `Connection.send` when the connection ends;
             `RuntimeError` outside of the block, also if another task leaves it meanwhile.
         """
-        self._block.check_open("this stream cannot send")
-        await self._sending.send_chunk(self, chunk)
+        await self._sending.send_chunk(self._block, chunk)
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
@@ -67,8 +66,9 @@ class SendStream:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> Literal[False]:
-        self._block.close()
-        self._sending.end_stream(self, self.type, is_whole=exc is None)
+        if self._block.is_open:
+            self._block.close()
+            self._sending.end_stream(self.type, is_whole=exc is None)
         return False
 
 

@@ -195,7 +195,7 @@ class Writer:
         session = self._session
         work = self._work = Waiter()
         is_free = Writing.TASK if self._transport is None else Writing.IDLE
-        while self.writing is not Writing.OVER and not session.outbox.is_failed:
+        while self.writing is not Writing.OVER and session.outbox.end is None:
             self.writing = Writing.TASK
             if self._rest or self._begin_batch():
                 if self._rest:

@@ -30,6 +30,11 @@ class Headers:
     `items`: a mapping, an iterable of (name, value), or other `Headers`.  Blanks around a value
     are taken off.  Raises `ValueError` for a name or a value that may not go on the wire.
     `repr` hides credentials: the values of Authorization, Cookie and the like.
+
+    >>> Headers([("Accept", "a"), ("Cookie", "id=7")])
+    Headers([('Accept', 'a'), ('Cookie', '...')])
+    >>> Headers({"Host": " example.com "})["host"]
+    'example.com'
     """
 
     # No index: a connection keeps its headers for as long as it lives, and there are few of them.

@@ -32,6 +32,10 @@ class Request:
     `target` is as on the request line: `/chat?room=1`, or in absolute form.  `headers` takes
     whatever `Headers` does.  Raises `ValueError` for a target that is empty or has anything but
     visible ASCII in it, for a method that is not a token, for a version that is not `1.1`-like.
+
+    >>> request = Request("/rooms/a%20b?name=ann", {"Host": "example.com"})
+    >>> request.path, request.query["name"]
+    ('/rooms/a b', 'ann')
     """
 
     target: str

@@ -41,6 +41,9 @@ class Position:
 
     `str(position)` is what a client keeps; `Position.parse` reads it.  It is opaque to the client:
     `epoch:id:topic` today.  Raises `InvalidPosition` for parts that have another form.
+
+    >>> Position.parse("k3f:17:news").topic
+    'news'
     """
 
     topic: str

@@ -197,6 +197,9 @@ class CloseFrame(ControlFrame):
 
     Raises `InvalidCloseCode` for a code that must not travel, a reason without a code, or a
     reason of more than 123 bytes of UTF-8.
+
+    >>> CloseFrame(1001, "bye").to_bytes().hex(" ")
+    '88 05 03 e9 62 79 65'
     """
 
     __slots__ = ()

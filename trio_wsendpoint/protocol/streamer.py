@@ -32,6 +32,10 @@ class Streamer:
 
     `make_mask` returns each frame's mask: a client's `Streamer` needs it, a server's does not.
     A chunk of text may be `str`, or `bytes` cut anywhere.
+
+    >>> streamer = Streamer("text")
+    >>> streamer.create_chunk("hel"), streamer.create_final("lo")
+    (<TextFrame 3 B b'hel', fin=False>, <ContinuationFrame 2 B b'lo'>)
     """
 
     def __init__(

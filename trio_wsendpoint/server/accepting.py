@@ -42,6 +42,7 @@ from trio_wsendpoint.server.opening_course import OpeningCourse
 from trio_wsendpoint.server.plain import PlainRequests
 from trio_wsendpoint.server.proxy_header import read_proxy_header
 from trio_wsendpoint.server.refusals import RefusalLog
+from trio_wsendpoint.server.relay import Relay
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
@@ -94,6 +95,8 @@ class ServerOpening(OpeningCourse):
                 if isinstance(error, HandshakeError) and self._stage is not Stage.REFUSED:
                     await self._refuse(error)
             finally:
+                if self._link is not None:
+                    self._link.abort()
                 await close_layers(self.stream)
             raise
 
@@ -142,29 +145,43 @@ class ServerOpening(OpeningCourse):
             date=self._rules.date,
             since=self._since,
             nursery=host.nursery,
+            heartbeat=host.heartbeat,
             on_refusal=self._note_refusal,
         )
         link.http.receive_data(data, trio.current_time())
         plain = PlainRequests(settings, self._rules, self._logger, self._finder, host)
         self._until = math.inf  # the link keeps the time
-        while (head := await self._next_request(link)) is not None:
-            if head.is_opening:
-                self._until = trio.current_time() + settings.timeouts.open
-                return await self._accept_or_refuse(head.request, head.fields)
+        head = await self._wait(link.next_request)
+        if head is not None and not head.is_opening:
             if not host.answers_plain:
                 raise await plain.refuse(head)
-            if self._stage is Stage.REQUEST:
-                self._stage = Stage.PLAIN
-                host.keep()
-                if self._dropped is not None:
-                    link.stop()
-            await plain.answer(link, head)
-        raise self._end_of(link)
+            self._stage = Stage.PLAIN
+            host.keep()
+            if self._dropped is not None:
+                link.stop()
+            head = await self._answer_plain(link, plain, head)
+        if head is None:
+            raise self._end_of(link)
+        self._until = trio.current_time() + settings.timeouts.open
+        return await self._accept_or_refuse(head.request, head.fields)
 
-    async def _next_request(self, link: HttpLink) -> RequestHead | None:
-        if self._stage is Stage.PLAIN:
-            return await link.next_request()  # which keeps the time, and knows when to stop
-        return await self._wait(link.next_request)
+    async def _answer_plain(
+        self, link: HttpLink, plain: PlainRequests, first: RequestHead
+    ) -> RequestHead | None:
+        """Answer requests, from the `first` on; return one that opens a WebSocket, if one comes.
+
+        The link keeps the time, and knows when to stop.
+        """
+        app, nursery = plain.app, None if plain.app is None else plain.app.nursery
+        if app is not None and nursery is not None:
+            return await Relay(link, plain, app, nursery).run(first)
+        head: RequestHead | None = first
+        while head is not None and not head.is_opening:
+            request = await plain.take(link, head)
+            if request is not None:
+                await plain.answer(request)
+            head = await link.next_request()
+        return head
 
     def _end_of(self, link: HttpLink) -> HandshakeError:
         """Return what to raise when the link is over, and closed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 from trio_wsendpoint.addressing import Peer
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.errors import HandshakeError
@@ -37,7 +39,7 @@ def write_connection(connection: Connection, settings: ServeSettings) -> None:
     settings.access_log.write(record)
 
 
-def write_request(request: HttpRequest, seconds: float, settings: AcceptSettings) -> None:
+def write_request(request: HttpRequest, settings: AcceptSettings) -> None:
     """Write the line of a plain request, if there is an access log and an answer has begun."""
     exchange = request.exchange
     log = settings.access_log if isinstance(settings, ServeSettings) else None
@@ -49,7 +51,7 @@ def write_request(request: HttpRequest, seconds: float, settings: AcceptSettings
         state=request.state,
         status=exchange.status,
         ended=settings.wall_clock(),
-        duration=seconds,
+        duration=trio.current_time() - exchange.began,
         bytes_received=exchange.received,
         bytes_sent=exchange.size,
     )

@@ -19,12 +19,13 @@ from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.http import StreamedResponse
 from trio_wsendpoint.http.answers import has_body
+from trio_wsendpoint.server.apps import HttpAppCall, LetGo
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 from trio_wsendpoint.server.handler_watch import HandlerWatch
 from trio_wsendpoint.server.http_request import HttpRequest
 
-__all__ = ["HttpHandler", "answer_request"]
+__all__ = ["HttpHandler", "answer_by", "answer_request", "conclude"]
 
 #: What answers plain requests.  None: it has completed `HttpRequest.exchange` itself.
 HttpHandler: TypeAlias = Callable[[HttpRequest], Awaitable[Response | StreamedResponse | None]]
@@ -59,11 +60,46 @@ async def answer_request(
     exchange = request.exchange
     try:
         failure = await _answer(exchange, handler, request, heartbeat)
-        if failure is not None:
-            failure = await _say_failure(exchange, failure, logger)
     except BaseException:
         exchange.abort()
         raise
+    return await conclude(exchange, failure, logger, log_errors=log_errors)
+
+
+async def answer_by(
+    request: HttpRequest, call: HttpAppCall, let_go: LetGo, heartbeat: HeartbeatTask | None
+) -> Exception | None:
+    """Let `call` answer `request`; return what `conclude` is to be given, unless it let go.
+
+    If cancelled, so is the application, and the connection is closed.
+    """
+    exchange = request.exchange
+    watch = HandlerWatch(exchange, call.lose, heartbeat)
+
+    def stop(failure: Exception | None) -> None:
+        watch.stop()  # for the server's end waits for those that are watched
+        let_go(failure)
+
+    watch.start()
+    try:
+        return await call.serve(stop)
+    except BaseException:
+        exchange.abort()
+        raise
+    finally:
+        watch.stop()
+
+
+async def conclude(
+    exchange: Exchange, failure: Exception | None, logger: Logger, *, log_errors: bool = True
+) -> Exception | None:
+    """Tell client and log of `failure`, if there is one; return it if it is the handler's."""
+    if failure is not None:
+        try:
+            failure = await _say_failure(exchange, failure, logger)
+        except BaseException:
+            exchange.abort()
+            raise
     if failure is not None and log_errors:
         logger.error("the HTTP handler failed for %s", _shown(exchange), exc_info=failure)
     return failure
@@ -83,7 +119,7 @@ async def _answer(
     link = exchange.link
     with trio.CancelScope(deadline=link.http.deadline) as scope:
         exchange.limit(scope)
-        watch = HandlerWatch(exchange, scope, heartbeat)
+        watch = HandlerWatch(exchange, scope.cancel, heartbeat)
         watch.start()
         try:
             await _handle(exchange, handler, request)

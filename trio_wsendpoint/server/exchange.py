@@ -38,13 +38,15 @@ class Exchange:
     or wait for, the client's end.  `phase` tells how far the answer is.  After it is complete
     the link may go on with the next request, whether or not the body was read: what is left of it
     is dropped.  `status` is the answer's, None before one has begun; `size` is how many bytes of
-    its body the app has given, `received` how many of the request's body it has read.
+    its body the app has given, `received` how many of the request's body it has read; `began` is
+    when the exchange did.
     """
 
     __slots__ = (
         "_held",
         "_own_errors",
         "_scope",
+        "began",
         "head",
         "link",
         "phase",
@@ -56,6 +58,7 @@ class Exchange:
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
         self.head = head
+        self.began = trio.current_time()
         self.phase = AnswerPhase.NOTHING
         self.status: int | None = None
         self.size = 0
@@ -252,9 +255,13 @@ class Exchange:
             await self.link.end_with(response)
 
     def abort(self) -> None:
-        """Close the connection, so that the client sees that the answer is not complete."""
-        self._end()
-        self.link.abort()
+        """Close the connection, so that the client sees that its answer is cut; if whole, nothing.
+
+        By then another task may take the next request.
+        """
+        if self.phase is not AnswerPhase.COMPLETE:
+            self._end()
+            self.link.abort()
 
     def limit(self, scope: trio.CancelScope) -> None:
         """Take the deadline off `scope`, in which a handler runs, when the answer begins."""
@@ -280,6 +287,8 @@ class Exchange:
             self.size += memoryview(data).nbytes
             return encoded
         if self._held is None or self.phase is not AnswerPhase.HELD:
+            if self.link.lost is not None:
+                raise self.link.lost  # it was aborted while it waited for its turn
             raise WrongOrder(f"the answer cannot be written: it is {self.phase.value}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"the body of an answer is bytes, not {type(data).__name__}")

@@ -1,4 +1,4 @@
-"""Cancels the handler of a plain request whose client is lost.
+"""Tells when the client of a plain request is lost, whose handler is to be cancelled.
 
 Most handlers answer at once, and a task that waits for the client's end would cost them a third
 more.  So the heartbeat task starts it, and only for a handler that is at work at its second tick.
@@ -7,6 +7,7 @@ more.  So the heartbeat task starts it, and only for a handler that is at work a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import trio
 
@@ -20,19 +21,22 @@ SECOND = 2
 
 
 class HandlerWatch:
-    """Watches over one handler, which runs in `scope`, from `start` to `stop`.
+    """Calls `on_lost` if the client is lost while one handler is at work: from `start` to `stop`.
 
     `heartbeat` is the server's; without one the task is started at once.  It needs the nursery of
     the exchange's link, and without that the handler is not cancelled.
     """
 
-    __slots__ = ("_exchange", "_heartbeat", "_scope", "_ticks")
+    __slots__ = ("_exchange", "_heartbeat", "_on_lost", "_ticks")
 
     def __init__(
-        self, exchange: Exchange, scope: trio.CancelScope, heartbeat: HeartbeatTask | None
+        self,
+        exchange: Exchange,
+        on_lost: Callable[[], object],
+        heartbeat: HeartbeatTask | None,
     ) -> None:
         self._exchange = exchange
-        self._scope = scope
+        self._on_lost = on_lost
         self._heartbeat = heartbeat
         self._ticks = 0  # that have found the handler at work
 
@@ -52,15 +56,15 @@ class HandlerWatch:
     def _start_task(self) -> None:
         nursery = self._exchange.link.nursery
         if nursery is not None:
-            nursery.start_soon(self._cancel_if_lost)
+            nursery.start_soon(self._tell_if_lost)
 
     @trio.lowlevel.enable_ki_protection
-    async def _cancel_if_lost(self) -> None:
-        """Cancel the handler once its client is lost; end with the exchange."""
+    async def _tell_if_lost(self) -> None:
+        """Tell once the client is lost; end with the exchange."""
         await self._exchange.wait_gone()
         is_complete = self._exchange.phase is AnswerPhase.COMPLETE
         if self._exchange.link.lost is not None and not is_complete:
-            self._scope.cancel()
+            self._on_lost()
 
     # ---- what it is to the heartbeat -----------------------------------------------------------
 

@@ -16,10 +16,12 @@ from collections.abc import Callable
 
 import trio
 
+from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.http import HttpConnection, HttpDate, HttpLimits, Phase, RequestHead
 from trio_wsendpoint.options import Limits, Timeouts
+from trio_wsendpoint.server.alarm import Alarm
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
 from trio_wsendpoint.transport.lingering import close_layers, end_bytes
@@ -48,6 +50,7 @@ class HttpLink:
     `limits`, `http`, `timeouts`, `date`: as `HttpConnection`'s; `Timeouts.write` holds too.
     `since`: when the connection came, by Trio's clock; now, if it is None.
     `nursery`: where a task sends what the client does not take at once; see `HttpOutput`.
+    `heartbeat`: keeps the deadlines, if it is given; then the link is to be closed or to `switch`.
     `on_refusal`: called with each `BadRequest` that ends the connection, before it is answered.
 
     A link whose method was cancelled, or raised, is to be closed with `aclose`, unless that says
@@ -64,6 +67,7 @@ class HttpLink:
         date: HttpDate | None = None,
         since: float | None = None,
         nursery: trio.Nursery | None = None,
+        heartbeat: HeartbeatTask | None = None,
         on_refusal: Callable[[BadRequest], object] | None = None,
     ) -> None:
         self.stream = stream
@@ -80,7 +84,8 @@ class HttpLink:
             stream, self._transport, nursery, timeouts.write, self._note_output
         )
         self._has_ended = False  # the client's bytes
-        self._reader: trio.CancelScope | None = None  # of the one task that waits in the stream
+        self._reader: Callable[[], object] | None = None  # wakes the one task that reads
+        self._alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
         self._news = Waiters()
         self._turns = 0
 
@@ -165,6 +170,8 @@ class HttpLink:
         `WrongOrder` if no opening is in work, `ClientGone` if the stream broke.  If cancelled,
         close the link.
         """
+        if self._alarm is not None:
+            self._alarm.stop()
         await self.write(lambda: self.http.switch(response))
         await self._output.wait_idle()
         if self.lost is not None:
@@ -184,6 +191,8 @@ class HttpLink:
             self.lost = ClientGone("the connection was closed by the server")
         self.http.close()
         self._output.drop()
+        if self._alarm is not None:
+            self._alarm.stop()
         self.wake()
 
     async def aclose(self) -> None:
@@ -238,21 +247,26 @@ class HttpLink:
 
         Raises `BadRequest` as `HttpConnection.receive_data`.
         """
-        with trio.CancelScope(deadline=deadline) as scope:
-            if self._reader is not None or not self._wants_data:
-                await self._news.wait()
-                return
-            self._reader = scope
-            try:
-                await self._read()
-            finally:
-                self._reader = None
-                self._tell()
+        is_free = self._reader is None and self._wants_data
+        if is_free and self._transport is not None and self._alarm is not None:
+            self._alarm.set(deadline)
+            await self._read_as_the_one(self._transport.interrupt)
+        else:
+            with trio.CancelScope(deadline=deadline) as scope:
+                await (self._read_as_the_one(scope.cancel) if is_free else self._news.wait())
+
+    async def _read_as_the_one(self, interrupt: Callable[[], object]) -> None:
+        self._reader = interrupt
+        try:
+            await self._read()
+        finally:
+            self._reader = None
+            self._tell()
 
     def wake(self) -> None:
         """Make every task that waits return."""
         if self._reader is not None:
-            self._reader.cancel()
+            self._reader()
         self._tell()
 
     def _tell(self) -> None:
@@ -276,7 +290,7 @@ class HttpLink:
                 data: bytes | None = bytes(await self._source.receive_some(self._chunk))
             else:
                 await self._transport.wait_readable()
-                data = self._transport.receive_nowait(self._chunk)
+                data = None if self.lost else self._transport.receive_nowait(self._chunk)
         except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
             self._lose(error)
             return

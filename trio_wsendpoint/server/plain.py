@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import trio
+import math
 
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
@@ -12,7 +12,8 @@ from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.http import RequestHead, answer_without_handler
 from trio_wsendpoint.server.access_records import write_request
-from trio_wsendpoint.server.answering import answer_request
+from trio_wsendpoint.server.answering import answer_by, answer_request, conclude
+from trio_wsendpoint.server.apps import HttpApp, HttpAppCall, LetGo
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.exchange import Exchange
@@ -52,36 +53,62 @@ class PlainRequests:
         self._finder = finder
         self._host = host
         self._client: Client | None = None
+        served = settings if isinstance(settings, ServeSettings) else None
+        self._handler = None if served is None else served.http_handler
+        self._logs_errors = served is None or served.on_handler_error == "log"
+        self._is_recorded = served is not None and served.access_log is not None
 
-    async def answer(self, link: HttpLink, head: RequestHead) -> None:
-        """Answer the request `head` of `link`, whose next request is next."""
-        settings, ends = self._settings, self._logger.ends
-        handler, is_logged = None, True
-        if isinstance(settings, ServeSettings):
-            handler = settings.http_handler
-            is_logged = settings.on_handler_error == "log"
+    @property
+    def app(self) -> HttpApp | None:
+        """The application that answers, if one does that may take its time for it."""
+        is_limited = (
+            isinstance(self._settings, ServeSettings) and self._settings.http.handler < math.inf
+        )
+        return self._handler if isinstance(self._handler, HttpApp) and not is_limited else None
+
+    async def take(self, link: HttpLink, head: RequestHead) -> HttpRequest | None:
+        """Return the request `head` of `link`; None if it has been refused."""
         try:
-            self._client = self._finder.client_of(head.request, is_opening=False)
+            client = self._client = self._finder.client_of(head.request, is_opening=False)
         except BadRequest as error:
             await link.refuse(error)
-            return
-        client, began = self._client, trio.current_time()
-        request = HttpRequest(
+            return None
+        ends = self._logger.ends
+        return HttpRequest(
             Exchange(link, head),
             peer=ends.peer,
             local=ends.local,
             is_secure=client.scheme == "https" if client else self._finder.is_secure,
         )
+
+    async def answer(self, request: HttpRequest) -> None:
+        """Answer `request` by the handler."""
         failure = await answer_request(
             request,
-            handler or self._answer_without,
+            self._handler or self._answer_without,
             logger=self._logger,
             heartbeat=self._host.heartbeat,
-            log_errors=is_logged,
+            log_errors=self._logs_errors,
         )
+        self._note_answered(request, failure)
+
+    async def answer_by(
+        self, call: HttpAppCall, request: HttpRequest, let_go: LetGo
+    ) -> Exception | None:
+        """Let `call` answer `request`; return what `conclude` is to be given, unless it let go."""
+        return await answer_by(request, call, let_go, self._host.heartbeat)
+
+    async def conclude(self, request: HttpRequest, failure: Exception | None) -> None:
+        """Say why the answer to `request` has failed, if it has; after it the next one may come."""
+        exchange = request.exchange
+        failure = await conclude(exchange, failure, self._logger, log_errors=self._logs_errors)
+        self._note_answered(request, failure)
+
+    def _note_answered(self, request: HttpRequest, failure: Exception | None) -> None:
         if failure is not None:
             self._host.fail(failure)
-        write_request(request, trio.current_time() - began, settings)
+        if self._is_recorded:
+            write_request(request, self._settings)
         self._finder.forget()
 
     async def refuse(self, head: RequestHead) -> HandshakeError:

@@ -250,11 +250,11 @@ class Lifecycle:
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""
         endpoint, outbox = self.endpoint, self.outbox
-        has_frames = endpoint.has_frames and not outbox.is_failed
+        has_frames = endpoint.has_frames and outbox.end is None
         if has_frames:
             self.wakes |= _WRITER
         if self.phase is _OPEN:
-            if endpoint.closing.is_open and not outbox.is_failed:
+            if endpoint.closing.is_open and outbox.end is None:
                 return
             self._move(Change.CLOSE_BEGINS, now)
         if self.phase is _CLOSING:

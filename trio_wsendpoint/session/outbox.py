@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.endpoint import Endpoint
@@ -25,6 +25,12 @@ FRAME_OVERHEAD = 128
 MOST_OVER = 32 * 1024
 
 
+class WriteEnd(NamedTuple):
+    """Why nothing can be written any more: `error` broke the stream, or None if we closed it."""
+
+    error: Exception | None
+
+
 class FrameSource(Protocol):
     """Where an outbox takes frames from."""
 
@@ -39,8 +45,8 @@ class Outbox:
     `source`: where it takes the endpoint's frames from.  `unsent`: bytes of the batch that
     was handed out last which the stream has not taken.  `bytes_sent`: bytes that it has taken.
     `messages`: messages that were committed.
-    `is_failed`: nothing can be written any more; set by `fail`.  `error`: what broke the stream,
-    if that did.  `dropped`: bytes of messages that were committed and never left.
+    `end`: why nothing can be written any more, None while it can; set by `fail`.  `dropped`: bytes
+    of messages that were committed and never left.
     `corked_bytes`: bytes of messages that wait for more before they leave.
     """
 
@@ -55,8 +61,7 @@ class Outbox:
         "bytes_sent",
         "corked_bytes",
         "dropped",
-        "error",
-        "is_failed",
+        "end",
         "messages",
         "unsent",
     )
@@ -75,8 +80,7 @@ class Outbox:
         self.unsent = 0
         self.bytes_sent = 0
         self.messages = 0
-        self.is_failed = False
-        self.error: Exception | None = None
+        self.end: WriteEnd | None = None
         self.dropped = 0
 
     # ---- in ----------------------------------------------------------------------------------
@@ -166,14 +170,18 @@ class Outbox:
 
     def fail(self, error: Exception | None = None) -> None:
         """Note that nothing more can be written, because of `error` or because we close."""
-        if self.is_failed:
+        if self.end is not None:
             return
-        self.is_failed = True
-        self.error = error
+        self.end = WriteEnd(error)
         rest = min(self.unsent, self._data_size)
         self.dropped = rest + self.corked_bytes + self._endpoint.message_bytes_waiting
         self.unsent = 0
         self._uncork()
+
+    @property
+    def error(self) -> Exception | None:
+        """What broke the stream, if that did."""
+        return None if self.end is None else self.end.error
 
     # ---- what waits --------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class Outbox:
     @property
     def is_done(self) -> bool:
         """Whether nothing will be written any more."""
-        return self.is_failed or (not self._endpoint.is_open and self.is_empty)
+        return self.end is not None or (not self._endpoint.is_open and self.is_empty)
 
     @property
     def queued_bytes(self) -> int:

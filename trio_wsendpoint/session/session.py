@@ -169,7 +169,7 @@ class Session(Lifecycle):
         self._now = now
         if self.outbox.unsent:
             raise RuntimeError("the stream has not taken all of the last batch: note_sent() first")
-        if self.outbox.is_failed:
+        if self.outbox.end is not None:
             return None
         batch = self.outbox.next_batch()
         if batch is not None:

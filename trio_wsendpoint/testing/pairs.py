@@ -221,5 +221,13 @@ class EndpointPair:
 def endpoint_pair(
     *, client: dict[str, Any] | None = None, server: dict[str, Any] | None = None
 ) -> EndpointPair:
-    """Return two sans-I/O endpoints on a fake wire; `client`, `server`: keywords for each."""
+    """Return two sans-I/O endpoints on a fake wire; `client`, `server`: keywords for each.
+
+    >>> pair = endpoint_pair()
+    >>> pair.client.send_message("hello")
+    >>> pair.transfer()
+    11
+    >>> pair.server.get_next_message()
+    <Message text, 5 B in 1 frame(s)>
+    """
     return EndpointPair(ClientEndpoint(**(client or {})), ServerEndpoint(**(server or {})))

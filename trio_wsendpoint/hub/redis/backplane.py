@@ -52,10 +52,12 @@ class RedisBackplane:
     that was acknowledged.  "none": the history may be lost with the server.
     `prefix`: what all keys and channels begin with; hubs that differ in it share nothing.
     `ssl_context`: for `rediss://`; by default one that verifies the server's name.
-    `connect_timeout`, `answer_timeout`, `publish_timeout`: seconds, for a connection, an answer of
-    the server, and a whole call of `publish_many`.
+    `connect_timeout`: seconds for a connection.
+    `answer_timeout`: seconds for an answer of the server.
+    `publish_timeout`: seconds for a whole call of `publish_many`.
     `queue_bytes`: what may wait to be published; a call waits for room.
-    `longest_wait`: seconds between two attempts to connect, at most.  `rng` draws them.
+    `longest_wait`: seconds between two attempts to connect, at most.
+    `rng`: draws these waits; by default one that nothing else uses.
 
     A server that answers nothing is given up after `answer_timeout` and a second more.  Raises
     `ValueError` or `TypeError` for options that make no sense.
@@ -116,6 +118,11 @@ class RedisBackplane:
         """Publish messages: wait for room, for a link, and for the server's answer.
 
         What had no answer is sent again with the same numbers, until the call's time is over.
+
+        If cancelled: each message may have been published or not, but those of one topic only from
+            the first on.
+        Raises: `PublishFailed`: none of them was sent, nor will be; `PublishUnsure`: any of them
+            may have been, or may yet be.
         """
         if not self._is_running:
             await trio.lowlevel.checkpoint()
@@ -130,7 +137,11 @@ class RedisBackplane:
         last: int | None = None,
         limit: int = 500,
     ) -> Reading:
-        """Read a page of history."""
+        """Read a page of history: the messages after a place, or the last ones.
+
+        If cancelled: nothing has changed.
+        Raises: `BackplaneDown` if there is no connection, or it was lost meanwhile.
+        """
         link, history = self._link, self.settings.history
         if link is None:
             await trio.lowlevel.checkpoint()
@@ -156,7 +167,9 @@ class RedisBackplane:
     ) -> None:
         """Keep a link to the server until cancelled.
 
-        Raises before `started()` what the first attempt met: `BackplaneRefused`, `BackplaneDown`.
+        If cancelled: it ends within 1 s, with nothing of its own left running.
+        Raises: before `started()` what the first attempt met: `BackplaneRefused` if the server is
+            not configured as it must be, `BackplaneDown` if there is none; later nothing.
         """
         waits = Waits(self.settings.longest_wait, self.settings.rng)
         is_first = True
