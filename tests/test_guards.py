@@ -105,7 +105,7 @@ HANDLES: dict[str, str] = {
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
     "Alarm._is_over": "what is asked at each tick, while a handler is at work",
-    "Relay._call": "the last call, which is told when `run` is cancelled",
+    "Relay._call": "the call in work, which is told when `run` is cancelled",
     "Relay._outcome": "what `run` returns or raises, once it is over",
     "Asking._scope": "the scope in which the app looks, while it does",
     "ClientFinder._hop": "the peer that a proxy's header names",
