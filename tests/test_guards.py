@@ -103,7 +103,7 @@ HANDLES: dict[str, str] = {
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
     "Alarm._is_over": "what is asked at each tick, while a handler is at work",
-    "Relay._call": "the last call, which is told when `run` is cancelled",
+    "Relay._call": "the call in work, which is told when `run` is cancelled",
     "Relay._outcome": "what `run` returns or raises, once it is over",
     "FirstBytes._reader": "made when the head has not come at once, until it has",
     "FirstBytes._reader": "made when the head has not come at once, until it has",
