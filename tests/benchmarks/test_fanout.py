@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from tests.benchmarks import run
@@ -21,7 +23,7 @@ from tests.hub.redis.servers import PROGRAM
 needs_redis = pytest.mark.skipif(PROGRAM is None, reason="Debian's redis-server is missing")
 
 
-def named(figures, part: str) -> Figure:
+def named(figures: Iterable[Figure], part: str) -> Figure:
     [found] = [figure for figure in figures if part in figure.what]
     return found
 

@@ -17,6 +17,7 @@ with the largest: a wish that is not granted costs memory, never a message.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from trio_wsendpoint.errors import BadResponse
@@ -39,7 +40,7 @@ __all__ = ["Deflate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deflate(DeflateOptions):
-    """Whether and how messages are compressed; each option is told from our own side.
+    """Whether and how messages are compressed; each option is about our own side.
 
     Do not compress secrets together with text that an attacker can choose: the length of the
     result reveals the secret bit by bit (RFC 7692 section 8, the CRIME and BREACH attacks).
@@ -138,15 +139,21 @@ class Deflate(DeflateOptions):
     def _agree(
         self, window_bits: int, takeover: bool, peer_bits: int, peer_takeover: bool
     ) -> PerMessageDeflate:
-        return PerMessageDeflate(
-            replace(
-                self,
-                window_bits=window_bits,
-                context_takeover=takeover,
-                peer_window_bits=max(peer_bits, MIN_ZLIB_WINDOW_BITS),
-                peer_context_takeover=peer_takeover,
-            )
-        )
+        return PerMessageDeflate(_agreed(self, window_bits, takeover, peer_bits, peer_takeover))
+
+
+# Most connections agree on the same, and hold one group together.
+@lru_cache(maxsize=64)
+def _agreed(
+    options: Deflate, window_bits: int, takeover: bool, peer_bits: int, peer_takeover: bool
+) -> Deflate:
+    return replace(
+        options,
+        window_bits=window_bits,
+        context_takeover=takeover,
+        peer_window_bits=max(peer_bits, MIN_ZLIB_WINDOW_BITS),
+        peer_context_takeover=peer_takeover,
+    )
 
 
 def _unless_largest(window_bits: int) -> int | None:

@@ -38,7 +38,8 @@ class Headers:
     """
 
     # No index: a connection keeps its headers for as long as it lives, and there are few of them.
-    # Those of a request are the bytes that came until they are asked for: a quarter of the memory.
+    # Those of a request, and of its 101, are their bytes until they are asked for: a quarter of the
+    # memory.
     __slots__ = ("_held",)
 
     _held: tuple[tuple[str, str], ...] | bytes
@@ -107,6 +108,13 @@ class Headers:
         if isinstance(held, bytes):
             held = self._held = tuple(map(split_field, split_lines(held)))
         return held
+
+    def lines(self) -> bytes:
+        """Return the field lines, CRLF between them."""
+        held = self._held
+        if isinstance(held, bytes):
+            return held
+        return "\r\n".join([f"{name}: {value}" for name, value in held]).encode("iso-8859-1")
 
     def _by_name(self) -> dict[str, tuple[str, ...]]:
         return {name: self.get_all(name) for name in self}

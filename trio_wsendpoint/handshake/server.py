@@ -41,7 +41,9 @@ __all__ = ["Agreement", "ServerHandshake", "checked_for_101"]
 
 _DEFAULT_LIMITS = Limits()
 _RESERVED = {"connection": "", "upgrade": ""}
-_FIELDS = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+_FIRST_LINES = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+#: How many fields these are, before which no other stands.
+_FIRST = 3
 
 _T = TypeVar("_T")
 
@@ -82,7 +84,8 @@ class ServerHandshake:
         self._subprotocols = checked_subprotocols(subprotocols, is_required=subprotocol_required)
         self._is_subprotocol_required = subprotocol_required
         self._origins = origins if isinstance(origins, OriginPolicy) else OriginPolicy(origins)
-        self._headers = checked_for_101(headers)
+        further = checked_for_101(headers).lines()
+        self._last_lines = b"\r\n" + further if further else b""
         self._extensions = tuple(extensions)
         self._limit = limits.list_items
 
@@ -134,17 +137,17 @@ class ServerHandshake:
             raise self._no_subprotocol(fields.get("sec-websocket-protocol", []))
         offers = self._parse(parse_extensions, fields, "Sec-WebSocket-Extensions")
         # Everything that can be refused has been: only now is anything made.
-        answer = [*_FIELDS, ("Sec-WebSocket-Accept", accept_key(key))]
+        lines = _FIRST_LINES + accept_key(key)
         extension = None
         if subprotocol is not None:
-            answer.append(("Sec-WebSocket-Protocol", subprotocol))
+            lines += f"\r\nSec-WebSocket-Protocol: {subprotocol}"
         if offers:
             extensions, extension = self._negotiate(offers)
             if extensions is not None:
-                answer.append(("Sec-WebSocket-Extensions", extensions))
-        answer += self._headers.items()
+                lines += f"\r\nSec-WebSocket-Extensions: {extensions}"
         # Tokens all of them, and headers that were checked when this object was made.
-        return Response.of_checked(101, Headers.of_checked(answer)), subprotocol, extension
+        headers = Headers.of_lines(lines.encode("ascii") + self._last_lines)
+        return Response.of_checked(101, headers), subprotocol, extension
 
     def amend(self, agreement: Agreement, subprotocol: str | None, headers: Headers) -> Agreement:
         """Return `agreement` with `subprotocol` instead of its own, and further `headers`.
@@ -155,7 +158,7 @@ class ServerHandshake:
         name = "Sec-WebSocket-Protocol"
         items = [item for item in response.headers.items() if item[0] != name]
         if subprotocol is not None:
-            items.insert(len(_FIELDS) + 1, (name, subprotocol))
+            items.insert(_FIRST, (name, subprotocol))
         items += headers.items()
         return Response.of_checked(101, Headers.of_checked(items)), subprotocol, extension
 

@@ -7,25 +7,27 @@ be one message: `Request` and `Response` have checked all they hold.  Found as
 
 from __future__ import annotations
 
+import re
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from trio_wsendpoint.handshake.headers import Headers
 
+if TYPE_CHECKING:
     from trio_wsendpoint.handshake.http import Request, Response
 
 __all__ = ["serialize_request", "serialize_response"]
 
 # What frames a message is decided by the one who writes it.
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+_HAS_DATE = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE)
 
 
 def serialize_request(request: Request) -> bytes:
     """Return the request as it goes on the wire."""
     line = f"{request.method} {request.target} HTTP/{request.http_version}"
-    return _serialize(line, request.headers.items())
+    return _serialize(line, request.headers)
 
 
 def serialize_response(
@@ -41,9 +43,8 @@ def serialize_response(
     """
     line = f"HTTP/1.1 {response.status} {response.reason_phrase}"
     if response.status == 101:
-        return _serialize(line, [*response.headers.items(), *_date(response, now)])
+        return _serialize(line, response.headers, now)
     items = [item for item in response.headers.items() if item[0].lower() not in _FRAMING]
-    items += _date(response, now)
     # The other options that Connection lists stay, as the Upgrade of a 426; only whether the
     # connection persists is decided here.
     options = ",".join(response.headers.get_all("Connection")).split(",")
@@ -58,21 +59,19 @@ def serialize_response(
         body = b""
     if response.status == 304 or (request is not None and request.method == "HEAD"):
         body = b""
-    return _serialize(line, items) + body
-
-
-def _date(response: Response, now: float | None) -> list[tuple[str, str]]:
-    if now is None or "Date" in response.headers:
-        return []
-    return [("Date", _date_of(int(now)))]
+    return _serialize(line, Headers.of_checked(items), now) + body
 
 
 # To write a date takes 25 us, a tenth of an opening: once a second is enough.
 @lru_cache(maxsize=2)
-def _date_of(second: int) -> str:
-    return formatdate(second, usegmt=True)
+def _date_of(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode("ascii")
 
 
-def _serialize(line: str, items: Iterable[tuple[str, str]]) -> bytes:
-    lines = [line, *[f"{name}: {value}" for name, value in items], "", ""]
-    return "\r\n".join(lines).encode("iso-8859-1")
+def _serialize(line: str, headers: Headers, now: float | None = None) -> bytes:
+    """Return a head; with a Date of `now` unless that is None, or the headers have one."""
+    lines = headers.lines()
+    parts = [line.encode("iso-8859-1"), *([lines] if lines else [])]
+    if now is not None and not _HAS_DATE.search(lines):
+        parts.append(b"Date: " + _date_of(int(now)))
+    return b"\r\n".join([*parts, b"", b""])

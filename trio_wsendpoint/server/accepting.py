@@ -104,11 +104,11 @@ class ServerOpening(OpeningCourse):
 
     async def _open(self) -> Connection:
         await trio.lowlevel.checkpoint_if_cancelled()
+        is_probe = False
         if self._settings.proxy_protocol:
             self._finder.check_proxy()
             header = await self._wait(read_proxy_header, self.stream)
-            if header.is_local:
-                self._first.expect_probe()
+            is_probe = header.is_local
             self._finder.find_by_header(header)
         self._stage = Stage.BEFORE_TLS
         if is_tls(self.stream):
@@ -117,9 +117,9 @@ class ServerOpening(OpeningCourse):
         self._stage = Stage.REQUEST
         if self._dropped is not None:
             raise self._too_late()
-        head = self._first.head_nowait()
+        head = self._first.head_nowait(is_probe=is_probe)
         if head is None:
-            head = await self._wait(self._first.head)
+            head = await self._wait(self._first.head, is_probe)
         try:
             request, fields = parse_request(head)
         except BadRequest:

@@ -23,7 +23,7 @@ from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.server.turning_away import refuse_stream
 from trio_wsendpoint.server.visit import Served, Visit
 
-__all__ = ["NotOpened", "Openings"]
+__all__ = ["NotOpened", "Openings", "Taking"]
 
 
 #: The name of the task of each stream.
@@ -64,8 +64,8 @@ class Openings:
         self._refusals = RefusalLog(is_shown=True)
         self.accepted = self.opened = self.refused = 0
         self._refusing = 0
-        # What becomes of those that come; moved by `stop_plain` and `drop_all`.
-        self._taking = Taking.ALL
+        #: What becomes of those that come; moved by `stop_plain` and `drop_all`.
+        self.taking = Taking.ALL
 
     def __len__(self) -> int:
         return len(self._present)
@@ -129,7 +129,7 @@ class Openings:
             since=visit.since,
         )
         self._present[visit] = opening
-        if self._taking is Taking.NONE:
+        if self.taking is Taking.NONE:
             opening.drop()
         elif len(self._present) > self._settings.server_limits.openings:
             self._drop_one(visit)
@@ -161,7 +161,7 @@ class Openings:
         opening = self._present.pop(visit, None)
         if opening is not None:  # else it was dropped
             self._kept[visit] = opening
-            if self._taking is not Taking.ALL:
+            if self.taking is not Taking.ALL:
                 opening.drop()
 
     @property
@@ -181,14 +181,14 @@ class Openings:
 
     def stop_plain(self) -> None:
         """End the streams of plain requests when what is asked is answered, now and from now on."""
-        if self._taking is Taking.ALL:
-            self._taking = Taking.NO_PLAIN
+        if self.taking is Taking.ALL:
+            self.taking = Taking.NO_PLAIN
         for opening in self._kept.values():
             opening.drop()
 
     def drop_all(self) -> None:
         """Refuse all of them, now and from now on: the server stops."""
-        self._taking = Taking.NONE
+        self.taking = Taking.NONE
         for opening in (*self._present.values(), *self._kept.values()):
             opening.drop()
 

@@ -27,7 +27,7 @@ from trio_wsendpoint.server.goodbyes import Drain, check_seconds, say_goodbye, w
 from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
 from trio_wsendpoint.server.inherited import is_inherited
 from trio_wsendpoint.server.listening import accept_streams, close_listeners
-from trio_wsendpoint.server.openings import NotOpened, Openings
+from trio_wsendpoint.server.openings import NotOpened, Openings, Taking
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.server.visit import Served, Visit
@@ -61,7 +61,8 @@ class EndpointServer(Bound):
         self._openings = Openings(settings, rules)
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
-        self._farewell: tuple[int, str] | None = None  # code and reason, once it is closing
+        # Code and reason, for those that open while it closes.
+        self._farewell: tuple[int, str] = CloseCode.ENDPOINT_UNAVAILABLE, ""
         self._drain: Drain | None = None  # once it drains
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -94,11 +95,16 @@ class EndpointServer(Bound):
     def __repr__(self) -> str:
         if self._closed.is_set():
             return "<EndpointServer closed>"
-        if self._farewell is not None or self._drain is not None:
-            where = "closing" if self._farewell is not None else "draining"
+        if self._is_closing or self._drain is not None:
+            where = "closing" if self._is_closing else "draining"
         else:
             where = self.tell_where()
         return f"<EndpointServer {where}, connections: {len(self._connections)}>"
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether it refuses what comes: it tells its connections that it stops."""
+        return self._openings.taking is Taking.NONE
 
     # ---- its end -----------------------------------------------------------------------------
 
@@ -134,7 +140,7 @@ class EndpointServer(Bound):
         grace = self._settings.timeouts.grace if grace is None else grace
         is_inside = is_within(self._nursery)
         try:
-            if self._farewell is None:
+            if not self._is_closing:
                 self._farewell = code, reason
                 await self._begin_to_close(code, reason)
             # With no grace at all, the Close frames are still queued first.
@@ -173,7 +179,7 @@ class EndpointServer(Bound):
         check_seconds(over=over, grace=grace)
         while self._nursery is None and not self._closed.is_set():  # it begins just now
             await trio.lowlevel.checkpoint()
-        if self._drain is None and self._farewell is None and self._nursery is not None:
+        if self._drain is None and not self._is_closing and self._nursery is not None:
             self._drain = Drain(over, code, reason, self._settings.random_bytes, self._say_goodbye)
             self._nursery.start_soon(self._run_drain, self._drain, grace)
         await trio.lowlevel.checkpoint()
@@ -215,7 +221,9 @@ class EndpointServer(Bound):
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, around: trio.CancelScope) -> None:
-        """Accept and serve until closed; `serve_endpoint` starts it, `around` whose block it is.
+        """Accept and serve until closed.
+
+        `serve_endpoint` starts it; `around` is the scope of its block.
 
         If cancelled: the connections are closed in order first.
         Raises: what handlers raised, with `on_handler_error="raise"`; two or more in a group.
@@ -248,7 +256,7 @@ class EndpointServer(Bound):
         try:
             with trio.CancelScope() as scope:
                 self._accepting.append(scope)
-                if self._farewell is None:
+                if not self._is_closing:
                     await accept_streams(listener, self._take, self._settings.logger, poller)
         finally:
             self._listening -= 1
@@ -334,7 +342,7 @@ class EndpointServer(Bound):
         """Start a connection whose 101 has left."""
         self._connections[connection] = None
         start(connection, visit.nursery, visit.heartbeat, self._settings.instruments)
-        if self._farewell is not None and self._nursery is not None:
+        if self._is_closing and self._nursery is not None:
             # Its 101 had left when the others were told.
             say_goodbye(self._nursery, connection, *self._farewell, 0)
         elif self._drain is not None:

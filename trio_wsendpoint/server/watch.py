@@ -16,12 +16,11 @@ class Watch:
     of it, or when the client has gone: `error` is what it raised.
     """
 
-    __slots__ = ("_give_up", "_has_stopped", "_is_over", "_read", "_scope", "error")
+    __slots__ = ("_give_up", "_has_stopped", "_read", "_scope", "error")
 
     def __init__(self, read: Callable[[], Awaitable[None]], give_up: Callable[[], object]) -> None:
         self._read = read
         self._give_up = give_up
-        self._is_over = False  # `stop` was called: nothing more is read
         self._scope: trio.CancelScope | None = None  # of the task, while it reads
         self._has_stopped = trio.Event()
         self.error: Exception | None = None
@@ -29,7 +28,7 @@ class Watch:
     @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Read on until `stop`; raises no `Exception`."""
-        if self._is_over:
+        if self._has_stopped.is_set():
             return  # the app had its answer at once
         try:
             with trio.CancelScope() as self._scope:
@@ -44,8 +43,9 @@ class Watch:
 
     async def stop(self) -> None:
         """Read no more; on return no task reads, even if cancelled."""
-        self._is_over = True
-        if self._scope is not None:
+        if self._scope is None:
+            self._has_stopped.set()
+        else:
             self._scope.cancel()
             with trio.CancelScope(shield=True):  # its task ends at once
                 await self._has_stopped.wait()

@@ -54,9 +54,9 @@ class AcceptedSocket(StreamMethods, trio.abc.HalfCloseableStream):
         names: tuple[object, object] | None = None,
     ) -> None:
         super().__init__()
-        for option, value in _OPTIONS:
-            # Not for each kind of socket, nor for one whose peer has gone.
-            with contextlib.suppress(OSError):
+        # Not for a Unix socket, nor for one whose peer has gone.
+        with contextlib.suppress(OSError):
+            for option, value in _OPTIONS:
                 accepted.setsockopt(socket.IPPROTO_TCP, option, value)
         accepted.setblocking(False)
         self._plain = accepted
