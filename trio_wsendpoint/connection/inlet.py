@@ -51,7 +51,7 @@ class Inlet:
 
     # ---- one payload -------------------------------------------------------------------------
 
-    # Few calls: each message of a conversation passes here.
+    # An echo has 22 Python calls by this way, and 101 where each message passes the inbox.
     def read_payload(self, *, has_waited: bool = False) -> str | bytes | None:
         """Read what is here; return the next message's payload if that is all of it.
 

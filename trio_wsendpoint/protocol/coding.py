@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 __all__ = [
+    "FrameReader",
     "apply_mask",
     "build_frame",
     "build_header",
@@ -43,6 +44,7 @@ codec_kind: Literal["compiled", "pure"]
 
 if TYPE_CHECKING:
     from trio_wsendpoint.protocol.codec import (
+        FrameReader,
         apply_mask,
         build_frame,
         build_header,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 else:
     _codec = import_module(choose_form(os.environ))
     codec_kind = "compiled" if _codec.COMPILED else "pure"
+    FrameReader = _codec.FrameReader
     apply_mask = _codec.apply_mask
     build_frame = _codec.build_frame
     build_header = _codec.build_header

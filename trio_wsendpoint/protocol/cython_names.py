@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-__all__ = ["ccall", "cfunc", "compiled", "exceptval"]
+__all__ = ["ccall", "cclass", "cfunc", "compiled", "exceptval"]
 
+_Class = TypeVar("_Class", bound=type)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: Cython says True when it compiles.
@@ -48,6 +49,11 @@ if TYPE_CHECKING:
     def PyObject_GetBuffer(value: Any, view: Any, flags: int) -> None: ...  # noqa: D103, N802
     def PyBytes_AsString(value: bytes) -> Any: ...  # noqa: D103, N802
     def PyBytes_FromStringAndSize(data: Any, size: int) -> bytes: ...  # noqa: D103, N802
+
+
+def cclass(kind: _Class) -> _Class:
+    """Mark a class whose attributes are those of C."""
+    return kind
 
 
 def cfunc(function: _Function) -> _Function:

@@ -123,6 +123,7 @@ class Endpoint:
             self.closing, parser, self._defragmenter, on_data_frame, self.traffic
         )
         self._is_plain = self._receiver.is_plain
+        self._sends_by_itself = type(self).send_message is not Endpoint.send_message
         self._pings = PingStore(random_bytes)
         self._beats = 0  # pings of check_heartbeat() since the peer was last known to live
         self._queue = WriteQueue()
@@ -155,8 +156,7 @@ class Endpoint:
 
         They must neither raise nor call this endpoint.
         """
-        self._sender.frame_listener = frame_sent
-        self._sender.message_listener = message_sent
+        self._sender.listen(frame_sent, message_sent)
         self._receiver.frame_listener = frame_received
         self._defragmenter.message_listener = message_received
         self._is_plain = self._receiver.is_plain
@@ -256,7 +256,10 @@ class Endpoint:
             if data:
                 self.receive_data(data)
             return None
-        found = self.parser.read_message(receiver.most, data)
+        parser = self.parser
+        if data:
+            parser.receive_data(data)
+        found = parser.read_message(receiver.most)
         if found is None:
             return None
         frame_type, payload, _ = found
@@ -411,7 +414,7 @@ class Endpoint:
         If it returns None, the message was queued: other frames wait, or it is cut, or so large
         that a copy is not worth it, or a subclass has a `send_message` of its own.
         """
-        if type(self).send_message is not Endpoint.send_message:
+        if self._sends_by_itself:
             self.send_message(data, compress=compress)
             return None
         if not self.closing.is_open:

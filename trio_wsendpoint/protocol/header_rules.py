@@ -6,8 +6,10 @@ Each check raises `ProtocolError` or `MessageTooBig` for a fault in its part of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from trio_wsendpoint.errors import MessageTooBig, ProtocolError
+from trio_wsendpoint.errors import MessageTooBig, ProtocolError, UnexpectedEOF
+from trio_wsendpoint.protocol.coding import FrameReader
 from trio_wsendpoint.protocol.frames import (
     BinaryFrame,
     CloseFrame,
@@ -37,8 +39,16 @@ STANDARD: Mapping[int, type[Frame]] = {
 }
 
 
-#: The data frames that are a whole message, by their first byte: FIN, and no reserved bit.
-_WHOLE: dict[int, type[DataFrame]] = {0x80 | kind.opcode: kind for kind in (TextFrame, BinaryFrame)}
+def _plain(frame_types: Mapping[int, type[Frame]]) -> dict[int, type[DataFrame]]:
+    """Return the frames that are a whole message, by their first byte: FIN, no reserved bit."""
+    return {
+        0x80 | opcode: frame_type
+        for opcode, frame_type in frame_types.items()
+        if issubclass(frame_type, DataFrame) and frame_type is not ContinuationFrame
+    }
+
+
+_STANDARD_PLAIN = _plain(STANDARD)
 
 
 def _check_handler(owner: type, frame_type: type[Frame]) -> None:
@@ -49,13 +59,11 @@ def _check_handler(owner: type, frame_type: type[Frame]) -> None:
         )
 
 
-class HeaderRules:
+class HeaderRules(FrameReader):
     """Decides which headers a parser accepts; its options are `Parser`'s."""
 
     __slots__ = (
-        "_in_message",
         "_owners",
-        "_whole_types",
         "first_rsv",
         "frame_types",
         "masked",
@@ -71,6 +79,7 @@ class HeaderRules:
         frame_types: Iterable[type[Frame]],
         max_frame_size: int | None,
     ) -> None:
+        super().__init__()
         self.masked = masked
         self.rsv = rsv
         #: Reserved bits allowed on the first frame of a message only (RFC 7692 section 6).
@@ -79,10 +88,26 @@ class HeaderRules:
         #: The frame classes that are known, by opcode.
         self.frame_types: Mapping[int, type[Frame]] = STANDARD
         self._owners: tuple[type, ...] = ()  # the classes of the endpoints that it serves
-        self._whole_types = _WHOLE
-        self._in_message = False
+        self._allow()
         for frame_type in frame_types:
             self.register(frame_type)
+
+    if TYPE_CHECKING:  # what the reader makes of the classes that it is told
+
+        def begin_frame(self) -> Frame | None: ...  # noqa: D102
+        def read_message(  # noqa: D102
+            self, most: int
+        ) -> tuple[type[DataFrame], bytes, bytes] | None: ...
+
+    def _allow(self) -> None:
+        """Tell the reader which frames keep all the rules, if they are outside of a message."""
+        if self.max_frame_size is not None:
+            plain: dict[int, type[DataFrame]] = {}
+        elif self.frame_types is STANDARD:
+            plain = _STANDARD_PLAIN  # one for all connections
+        else:
+            plain = _plain(self.frame_types)
+        self.allow(plain, self.masked)
 
     def serve(
         self, owner: type, *, masked: bool, first_rsv: int, max_frame_size: int | None
@@ -100,6 +125,7 @@ class HeaderRules:
         self.first_rsv = first_rsv
         if self.max_frame_size is None:
             self.max_frame_size = max_frame_size
+        self._allow()
 
     def register(self, frame_type: type[Frame]) -> None:
         """Accept frames of a further type: data opcodes 3-7, control opcodes 11-15.
@@ -128,8 +154,32 @@ class HeaderRules:
         for owner in self._owners:
             _check_handler(owner, frame_type)
         self.frame_types = {**self.frame_types, opcode: frame_type}
-        if issubclass(frame_type, DataFrame):
-            self._whole_types = {**self._whole_types, 0x80 | opcode: frame_type}
+        self._allow()
+
+    def check_header(self, first: int, is_masked: bool, length: int) -> type[Frame]:
+        """Return the class of the frame that a header announces, or raise `PeerError`."""
+        frame_type = self._check_first(first)
+        self._check_second(frame_type, is_masked, length)
+        self._check_size(length)
+        return frame_type
+
+    def check_part(self, header: bytes) -> None:
+        """Check what has come of a header that is not whole, or that breaks a rule."""
+        if not header:
+            return
+        frame_type = self._check_first(header[0])
+        if len(header) > 1:
+            length = header[1] & 0x7F
+            self._check_second(frame_type, header[1] > 0x7F, length)
+            end = 2 if length < 126 else 4 if length == 126 else 10
+            if length >= 126:
+                length = self._check_length(length, header[2:end])
+            if len(header) >= end:
+                self._check_size(length)
+        if self.is_eof:
+            raise UnexpectedEOF(
+                f"the bytes ended inside a frame's header, after {len(header)} bytes"
+            )
 
     def _check_size(self, length: int) -> None:
         """Check the length that a header declares."""
@@ -150,7 +200,7 @@ class HeaderRules:
             allowed = 0
         else:
             continues = frame_type is ContinuationFrame
-            if continues is not self._in_message:
+            if continues is not self.in_message:
                 # RFC 6455 section 5.4: the fragments of one message follow one another.
                 if continues:
                     raise ProtocolError("a continuation frame outside of a message")

@@ -87,18 +87,14 @@ class Sender:
         traffic: Traffic | None = None,
         queue: WriteQueue | None = None,
     ) -> None:
-        self.frame_listener: Callable[[Frame, int], object] | None = None
-        self.message_listener: Callable[[str, int], object] | None = None
         self._closing = closing
         self._traffic = traffic or Traffic()
         self._masks = masks
         self._output = None if out is None else Output(out)
         self._before_send_frame = before_send_frame
         self._fragment_size = fragment_size
-        # Bytes of a message that may leave at once; -1 where all goes to `out`.
-        self._most_at_once = fragment_size if masks else min(fragment_size, _MOST_COPIED)
-        if out is not None:
-            self._most_at_once = -1
+        self._most_at_once = 0  # bytes of a message that may leave at once; -1 if none may
+        self.listen()
         self._extension = extension
         self._random_bytes = random_bytes
         self._mask_pool = b""
@@ -108,6 +104,20 @@ class Sender:
         self._chunk_type: type[DataFrame] | None = None  # of the message whose chunks follow
         self._chunk_encoder: MessageExtension | None = None
         self._chunk_size = 0  # bytes of the chunks so far
+
+    def listen(
+        self,
+        frame: Callable[[Frame, int], object] | None = None,
+        message: Callable[[str, int], object] | None = None,
+    ) -> None:
+        """Set the listeners."""
+        self.frame_listener = frame
+        self.message_listener = message
+        if frame is not None or self._output is not None:
+            self._most_at_once = -1  # each frame is shown, or goes to `out`
+        else:
+            most = self._fragment_size
+            self._most_at_once = most if self._masks else min(most, _MOST_COPIED)
 
     # ---- in ----------------------------------------------------------------------------------
 
@@ -151,7 +161,6 @@ class Sender:
             and not self._queue.size
             and len(payload) <= self._most_at_once
             and self._next is None
-            and self.frame_listener is None
             and (not frames or len(frames) == 1)
         ):
             traffic.frames_sent += 1

@@ -91,10 +91,10 @@ def payload_of(
 
     Raises `TypeError` for what is no message, and `UnicodeEncodeError` for lone surrogates.
     """
-    if isinstance(data, str):
-        return TextFrame, data.encode()
     if isinstance(data, (bytes, bytearray)):
         return BinaryFrame, data
+    if isinstance(data, str):
+        return TextFrame, data.encode()
     if isinstance(data, memoryview):
         return BinaryFrame, data.tobytes()  # it may not be contiguous
     if isinstance(data, SharedMessage):
