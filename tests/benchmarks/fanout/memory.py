@@ -28,8 +28,8 @@ def memory(server: str, size: int, count: int) -> Iterator[Figure]:
     Neither an idle connection nor what the first ones make the server hold for all is counted.
     """
     what = f"a stuck subscriber, messages of {size:,} bytes"
-    # So that what is free is given back, and not kept for the next of its kind.
-    with serving(server, environment={"PYTHONMALLOC": "malloc"}) as (child, port):
+    # Resident bytes count what is free between objects, and not what is used again.
+    with serving(server, environment={"PYTHONTRACEMALLOC": "1"}) as (child, port):
         first = _connect(server, port, size, range(count // 10 + 1))
         others: list[Connection] = []
         try:
@@ -55,7 +55,7 @@ def _connect(server: str, port: int, size: int, topics: range) -> list[Connectio
 
 
 def _settled(child: Child, port: int) -> int:
-    """Return the server's resident bytes when it has read all, and nothing changes any more."""
+    """Return the bytes of the server's objects when it has read all, and nothing changes."""
     last, size = -MIB, int(child.ask("rss"))
     while any(received for _, received in _queues(port, 0)) or abs(size - last) > 64 * KIB:
         time.sleep(0.1)
