@@ -54,7 +54,7 @@ def picture(title: str, width: float, height: float, parts: list[str]) -> str:
         [
             (
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
-                f'width="{width:g}" role="img">'
+                f'role="img">'
             ),
             f"<title>{escape(title)}</title>",
             f"<style>\n{STYLE}\n</style>",
