@@ -13,7 +13,7 @@ import pytest
 from tests.examples.programs import ROOT
 from tests.fleet import storm
 from tests.fleet.costs import FILE, Costs, Record, command_of
-from tests.fleet.model import FULL, KERNEL, Fleet
+from tests.fleet.model import FULL, KERNEL, Fleet, growth, loads_of, servers_needed, traffics
 from tests.fleet.page import PAGE, STUCK, render_page
 from trio_wsendpoint import Backoff, Limits, ServerLimits
 from trio_wsendpoint.hub import open_hub
@@ -65,6 +65,22 @@ def test_the_numbers_in_the_prose_are_those_of_the_code() -> None:
     assert "Openings have half of the processor" in prose
     assert storm.Weather(clients=1, opening=1).share == 0.5
     assert Limits().send_buffer == 64 * 1024
+
+
+def test_what_the_prose_concludes_holds_for_what_was_measured() -> None:
+    costs, fleet = RECORD.costs, Fleet()
+    assert "costs a worker as much as some 25 deliveries" in " ".join(TEXT.split())
+    assert 20 < costs.message / costs.delivery < 30
+    assert "pings of a quiet connection in six minutes" in " ".join(TEXT.split())
+    assert 5 < costs.opening_tls / costs.ping * fleet.heartbeat / 60 < 7
+    # Redis is full first with rooms; with dashboards in one group the workers are.
+    _, rooms, boards = traffics(fleet.connections)
+    assert growth(loads_of(fleet, rooms, costs))[0] == "Redis' processor"
+    needed = servers_needed(fleet, boards, costs)
+    loads = loads_of(replace(fleet, redis=needed), boards, costs)
+    assert growth(loads)[0] == "a worker's processor"
+    assert loads.worker > 1 > boards.deliveries / fleet.processes * costs.delivery / FULL
+    assert loads_of(replace(fleet, groups=10), boards, costs).worker < FULL
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="measures where Redis runs")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -17,10 +18,18 @@ from typing import Any
 import trio
 
 from tests.workers.processes import Running, all_gone, port_is_free, running
-from trio_wsendpoint import Connection, ConnectionClosed, HandshakeError, connect_endpoint
+from trio_wsendpoint import (
+    Connection,
+    ConnectionClosed,
+    HandshakeError,
+    Timeouts,
+    connect_endpoint,
+)
 
 #: Seconds over which the workers say goodbye to the idle ones.
 DRAIN = 10.0
+#: A client is not refused because the machine has other things to do.
+PATIENT = Timeouts(open=60)
 
 
 class Met:
@@ -34,7 +43,7 @@ class Met:
         """Connect again and again; stay for 20 messages, or until the server says goodbye."""
         while True:
             try:
-                async with connect_endpoint(url) as connection:
+                async with connect_endpoint(url, timeouts=PATIENT) as connection:
                     await connection.receive()
                     self.counts["opened"] += 1
                     for turn in range(20):
@@ -44,29 +53,33 @@ class Met:
                     self.counts["finished"] += 1
             except ConnectionClosed as error:
                 self.counts["goodbyes" if error.code == 1012 else "lost"] += 1
-            except (OSError, HandshakeError):
-                self.counts["refused"] += 1
+            except (OSError, HandshakeError) as error:
+                self._note_refusal("refused", error)
 
     async def idle(self, url: str, is_open: trio.Event) -> None:
         """Connect, and wait for the goodbye; connect once more then, as clients do."""
         try:
-            async with connect_endpoint(url) as connection:
+            async with connect_endpoint(url, timeouts=PATIENT) as connection:
                 await connection.receive()
                 is_open.set()
                 await connection.receive()
         except ConnectionClosed as error:
             self.counts["idle, told 1012" if error.code == 1012 else "idle, lost"] += 1
             self.told.append(trio.current_time())
-        except (OSError, HandshakeError):
-            self.counts["idle, refused"] += 1
+        except (OSError, HandshakeError) as error:
+            self._note_refusal("idle, refused", error)
             is_open.set()
             return
         try:
-            async with connect_endpoint(url) as connection:
+            async with connect_endpoint(url, timeouts=PATIENT) as connection:
                 await connection.receive()
                 self.counts["idle, back"] += 1
-        except (ConnectionClosed, OSError, HandshakeError):
-            self.counts["idle, refused"] += 1
+        except (ConnectionClosed, OSError, HandshakeError) as error:
+            self._note_refusal("idle, refused", error)
+
+    def _note_refusal(self, what: str, error: Exception) -> None:
+        self.counts[what] += 1
+        print(f"{what}: {error!r}", file=sys.stderr)
 
 
 async def kill_one(program: Running, residents: int) -> dict[str, int]:
