@@ -20,8 +20,11 @@ GAUGES = ("cpu", "memory", "disk", "network", "queue")
 RATE = 50
 
 PAGE = """<!DOCTYPE html>
-<meta charset="utf-8"><title>Dashboard</title>
-<style>body { font: 20px monospace; margin: 2em } meter { width: 20em }</style>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Dashboard</title>
+<style>
+  :root { color-scheme: light dark }
+  body { font: 20px monospace; margin: 1em } meter { width: min(20em, 60vw) }
+</style>
 <div id="gauges">connecting</div>
 <script>
 const gauges = {}, place = document.getElementById("gauges");

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.server.helpers import request
 from tests.server.http_helpers import GET, post, statuses
 from trio_wsendpoint import HttpLimits, Timeouts
 
@@ -154,3 +155,36 @@ async def test_an_application_that_fails_behind_its_answer_leaves_the_next_reque
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
         "the application failed"
     ]
+
+
+async def test_a_client_that_is_lost_before_its_first_request_is_answered(autojump_clock) -> None:
+    """The stream ends in the moment in which the task of its requests is started."""
+
+    async def app(scope, receive, send):
+        await trio.sleep_forever()
+
+    async with served(app, cancel_after=2) as here:
+        await here.client.send(GET)
+        await trio.aclose_forcefully(here.client.stream)
+        await here.server.aclose()
+    assert trio.current_time() < 30
+
+
+async def test_a_websocket_follows_plain_requests_on_one_stream() -> None:
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await send(START)
+            await send(BODY)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4001})
+
+    async with served(app) as here:
+        await here.client.send(GET + GET)
+        for _ in range(2):
+            assert statuses(await here.client.read_until(b"0\r\n\r\n")) == [200]
+        await here.client.send(request())
+        assert statuses(await here.client.read_until(b"\r\n\r\n")) == [101]
+        assert (await here.client.read_until(b"\x0f\xa1"))[:2] == b"\x88\x02"
+        await here.client.stream.aclose()

@@ -12,7 +12,7 @@ __all__ = ["Room"]
 
 #: Bytes that wait in the connection above which it is given no more: what waits there is neither
 #: dropped nor replaced.  A frame that waits is held twice, as payload and as it goes on the wire.
-AHEAD = 16 * 1024
+AHEAD = 12 * 1024
 #: More than any message has: to wait for that much room is to wait until nothing waits.
 _ALL = 2**62
 

@@ -67,7 +67,7 @@ async def answer_request(
 async def answer_by(request: HttpRequest, call: HttpAppCall, let_go: LetGo) -> Exception | None:
     """Let `call` answer `request`; return what `conclude` is to be given, unless it let go.
 
-    If cancelled, so is the application, and the connection is closed.
+    If cancelled, so is the app, and the connection is closed.
     """
     exchange = request.exchange
     watch = HandlerWatch(exchange, call.lose)

@@ -1,6 +1,6 @@
-"""What an application is to the server that calls it for its requests.
+"""What an app is to the server that calls it for its requests.
 
-A handler answers, and has returned by then.  An application may go on behind its answer, for as
+A handler answers, and has returned by then.  An app may go on behind its answer, for as
 long as it likes: the next request does not wait for it, and the client's end does not end it.
 """
 
@@ -17,17 +17,17 @@ from trio_wsendpoint.server.http_request import HttpRequest
 
 __all__ = ["HttpApp", "HttpAppCall", "LetGo"]
 
-#: Called once at most, as soon as the task of a call can take no further request: the application
+#: Called once at most, as soon as the task of a call can take no further request: the app
 #: waits, and its answer is complete, or will never be.  Given is why it has failed, if that is to
 #: be answered.
 LetGo: TypeAlias = Callable[[Exception | None], object]
 
 
 class HttpAppCall(Protocol):
-    """One call of an application."""
+    """One call of an app."""
 
     async def serve(self, let_go: LetGo) -> Exception | None:
-        """Call the application in this task, until it returns.
+        """Call the app in this task, until it returns.
 
         Return why it has failed, if that is to be answered: never once `let_go` was called.
         """

@@ -60,7 +60,7 @@ class PlainRequests:
 
     @property
     def app(self) -> HttpApp | None:
-        """The application that answers, if one does that may take its time for it."""
+        """The app that answers, if one does that may take its time for it."""
         is_limited = (
             isinstance(self._settings, ServeSettings) and self._settings.http.handler < math.inf
         )

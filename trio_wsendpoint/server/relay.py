@@ -1,8 +1,8 @@
-"""Answers the requests of one link by an application, in tasks that relieve each other.
+"""Answers the requests of one link by an app, in tasks that relieve each other.
 
-The application is called in the task that has taken its request: so a request that is answered
-without waiting costs no switch of tasks.  If the application waits behind its answer, another
-task takes the next request, and the first one ends with the application.
+The app is called in the task that has taken its request: so a request that is answered
+without waiting costs no switch of tasks.  If the app waits behind its answer, another
+task takes the next request, and the first one ends with the app.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Relay:
         self._app = app
         self._nursery = nursery
         self._turn = 0  # the number of the task that takes requests
-        self._call: HttpAppCall | None = None  # the last one, which is told of our end
+        self._call: HttpAppCall | None = None  # in work, which is told of our end
         self._outcome: RequestHead | Exception | None = None  # of `run`, once that is over
         self._over = trio.Event()
 
@@ -44,7 +44,7 @@ class Relay:
     async def run(self, head: RequestHead) -> RequestHead | None:
         """Answer `head` and what follows; return what opens a WebSocket, None at the end.
 
-        If cancelled, the link is closed, and the application is told that its client has gone.
+        If cancelled, the link is closed, and the app is told that its client has gone.
         """
         self._start(head)
         try:
@@ -88,7 +88,7 @@ class Relay:
 
     async def _answer(self, turn: int, head: RequestHead) -> None:
         request = await self._plain.take(self._link, head)
-        if request is None:
+        if request is None or self._link.lost is not None:
             return
         call = self._call = self._app.call_for(request)
         if call is None:
@@ -101,4 +101,5 @@ class Relay:
 
         failure = await self._plain.answer_by(call, request, let_go)
         if self._turn == turn:
+            self._call = None
             await self._plain.conclude(request, failure)

@@ -37,7 +37,7 @@ def figures(missing: Mapping[str, str], *, is_quick: bool) -> Iterator[Figure]:
         for server in WITH_STUCK:
             yield from _unless(missing, server, partial(slow, count=1000, stuck=10, pace=0.1))
     for size in (16 * KIB,) if is_quick else (16 * KIB, 4 * KIB):
-        yield from memory(OURS, size, 60 if is_quick else 120)
+        yield from memory(OURS, size, 60)
     if PROGRAM is None:
         why = "Debian's redis-server is missing"
         yield Figure(what="through Redis", server=OURS, unit="", why_not=why)

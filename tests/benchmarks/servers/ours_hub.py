@@ -15,7 +15,14 @@ from tests.benchmarks.servers.common import (
     announce,
     read_options,
 )
-from trio_wsendpoint import Connection, Heartbeat, Limits, ServerLimits, serve_endpoint
+from trio_wsendpoint import (
+    Connection,
+    Heartbeat,
+    Limits,
+    ServerLimits,
+    Timeouts,
+    serve_endpoint,
+)
 from trio_wsendpoint.hub import DropOldest, Hub, Latest, Policy, open_hub
 from trio_wsendpoint.hub.redis import RedisBackplane
 
@@ -68,6 +75,7 @@ async def main(options: Options) -> None:
             backlog=BACKLOG,
             limits=Limits(message_size=MESSAGE_SIZE),
             heartbeat=Heartbeat(interval=NEVER),
+            timeouts=Timeouts(write=NEVER),  # a stuck peer stays, however long it is measured
             server_limits=ServerLimits(connections=20_000),
         ) as server,
     ):
