@@ -123,8 +123,13 @@ class Load:
 
     # ---- opening -----------------------------------------------------------------------------
 
-    def connect(self) -> socket.socket:
-        sock = socket.create_connection((HOST, self.port), timeout=PATIENCE)
+    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        """Open a connection; with a small buffer the system holds little that is not read."""
+        sock = socket.socket()
+        sock.settimeout(PATIENCE)
+        if receive_buffer is not None:  # before it connects, or the window is large already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.connect((HOST, self.port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is not None:
             sock = self.tls.wrap_socket(sock)

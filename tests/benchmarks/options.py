@@ -15,6 +15,8 @@ from tests.benchmarks.works import REGIMES, WORKS
 DOCS = ROOT / "docs"
 PARTIAL = ROOT / "build" / "benchmarks"
 
+#: What `--only` calls the figures of the hub that are no works.
+HUB = "hub"
 FULL = Effort()
 #: For `--quick`: under two minutes.
 QUICK = Effort(rounds=5, seconds=0.05, warm_up=0.05, minutes=1.6, batches=2)
@@ -45,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--render", action="store_true", help="write again what was measured")
     told = parser.parse_args(arguments)
     for kind, names, known in (
-        ("work", told.only, [work.key for work in WORKS]),
+        ("work", told.only, [*(work.key for work in WORKS), HUB]),
         ("server", told.servers, [peer.key for peer in PEERS]),
     ):
         if unknown := set(names) - set(known):

@@ -64,6 +64,7 @@ def _lines(results: Results) -> Iterator[str]:
             for regime in work.regimes:
                 yield from _work(results, work, regime)
     yield from _memory(results)
+    yield from _hub(results)
     if results.micro:
         yield "## Without I/O"
         yield ""
@@ -208,6 +209,24 @@ def _memory(results: Results) -> Iterator[str]:
         for peer in peers
     ]
     yield from table(["server", *(work.title for work in works)], rows)
+
+
+def _hub(results: Results) -> Iterator[str]:
+    if not results.hub:
+        return
+    yield "## The hub"
+    yield ""
+    rows = [
+        [
+            figure.what,
+            TITLES[figure.server],
+            "" if figure.most is None else f"{number(figure.most)} {figure.unit}".strip(),
+            "-" if figure.value is None else f"{number(figure.value)} {figure.unit}".strip(),
+            figure.words,
+        ]
+        for figure in results.figures
+    ]
+    yield from table(["what", "of", "at most", "measured", "verdict"], rows, words=(0, 1, 4))
 
 
 def _kib(value: float | None) -> str:

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from tests.benchmarks.fanout.figure import Figure
 from tests.benchmarks.figures import Quartiles, paired, quartiles
 from tests.benchmarks.measure import Outcome, Samples
 from tests.benchmarks.works import Regime
@@ -17,7 +18,7 @@ FULL = 0.95
 
 @dataclass(kw_only=True)
 class Results:
-    """All of a run: `works` by work, regime and server, `micro` by name in µs.
+    """All of a run: `works` by work, regime and server, `hub`, `micro` by name in µs.
 
     `environment`: lines of what it ran on.  `skipped`: why a work, a server or a regime was not
     measured, by its key.
@@ -27,6 +28,7 @@ class Results:
     environment: dict[str, str]
     skipped: dict[str, str] = field(default_factory=dict)
     works: dict[str, dict[Regime, Outcome]] = field(default_factory=dict)
+    hub: list[dict[str, Any]] = field(default_factory=list)
     micro: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -37,6 +39,11 @@ class Results:
         """Return it as text, the figures of all rounds on one line."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         return re.sub(r"\[[\s\d.,]+\]", lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of the hub."""
+        return [Figure(**one) for one in self.hub]
 
     def outcome(self, work: str, regime: Regime) -> Outcome:
         return self.works.get(work, {}).get(regime, {})

@@ -9,16 +9,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import trustme
 
 from tests.benchmarks import compare, cores
 from tests.benchmarks.environment import describe
+from tests.benchmarks.fanout.all import figures
+from tests.benchmarks.fanout.figure import Figure
 from tests.benchmarks.measure import Bench
 from tests.benchmarks.micro import measure_micro
 from tests.benchmarks.options import (
     DOCS,
+    HUB,
     PARTIAL,
     TOO_LONG,
     command_of,
@@ -26,7 +30,7 @@ from tests.benchmarks.options import (
     is_full,
     parse,
 )
-from tests.benchmarks.peers import PEERS, Peer
+from tests.benchmarks.peers import PEERS, TITLES, Peer
 from tests.benchmarks.plot import draw
 from tests.benchmarks.processes import ROOT, MeasurementError, Pair
 from tests.benchmarks.readme import with_figures
@@ -130,6 +134,30 @@ def run_works(
             bench.say(line)
 
 
+def run_hub(bench: Bench, told: argparse.Namespace, results: Results) -> None:
+    """Measure the hub, unless other works alone were asked for."""
+    if told.only and HUB not in told.only:
+        return
+    if bench.seconds_left <= 0:
+        results.skipped[HUB] = f"{bench.effort.minutes:g} minutes were over"
+        return
+    bench.say("the hub:")
+    missing = {peer.key: why for peer in PEERS if (why := peer.why_not())}
+    for key in {peer.key for peer in PEERS} - set(told.servers) if told.servers else ():
+        missing.setdefault(key, "it was not asked for")
+    for figure in figures(missing, is_quick=told.quick):
+        results.hub.append(asdict(figure))
+        bench.say(f"  {line_of(figure)}")
+
+
+def line_of(figure: Figure) -> str:
+    """Return a figure as a line for the user."""
+    value = f"{number(figure.value)} {figure.unit}".strip()
+    most = "" if figure.most is None else f" (at most {number(figure.most)}): {figure.words}"
+    told = f"{value}{most}" if figure.value is not None else figure.words
+    return f"{TITLES[figure.server]}: {figure.what}: {told}"
+
+
 def told_of(work: Work, peers: Sequence[Peer], results: Results) -> Iterator[str]:
     """Yield a line for each server: its figures in all regimes."""
     name, unit = ("kib", "KiB") if work.is_memory else ("cpu", "µs")
@@ -157,6 +185,7 @@ def run(told: argparse.Namespace, say: Say) -> Results:
         compiled = ", ".join(drop_uncompiled(peers, skipped, cert))
         for key, why in skipped.items():
             say(f"not measured: {key}, because {why}")
+        run_hub(bench, told, results)
         run_works(bench, told, peers, results)
     results.environment |= {
         "compiled modules of trio_wsendpoint": compiled or "none",
@@ -211,6 +240,11 @@ def say_verdicts(results: Results, say: Say) -> None:
             value = number(verdict.value)
             say(f"  {value:>7} (at most {target.most:g}{target.unit})  {target.text}:")
             say(f"          {verdict.words}{'; the load was full' * verdict.is_load_full}")
+    if results.hub:
+        say("targets, the hub:")
+    for figure in results.figures:
+        if figure.most is not None or figure.value is None:
+            say(f"  {line_of(figure)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

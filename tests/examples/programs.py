@@ -60,6 +60,10 @@ class Program:
         """Do as Ctrl-C does."""
         self._process.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """Kill it at once: it says no goodbye."""
+        self._process.kill()
+
     async def wait(self) -> int:
         """Return its exit status, when all that it printed is in `output`."""
         with trio.fail_after(PATIENCE):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import trio
@@ -41,12 +40,34 @@ async def connect_when_ready(nursery: trio.Nursery, url: str) -> Connection:
     return connection
 
 
-async def until_here(connection: Connection, names: list[str]) -> dict[str, Any]:
-    """Return the first message whose list is `names`."""
-    while (message := json.loads(await connection.receive()))["here"] != names:
+async def until_here(connection: Connection, names: list[str]) -> None:
+    """Wait for a message whose list is `names`."""
+    while json.loads(await connection.receive())["here"] != names:
         pass
-    found: dict[str, Any] = message
-    return found
+
+
+async def worker_of(connection: Connection) -> int:
+    """Return which worker has said the first message."""
+    return int(json.loads(await connection.receive())["worker"])
+
+
+async def until_two_serve(nursery: trio.Nursery, url: str) -> None:
+    """Wait until two workers have answered: while one of them starts, the other gets all."""
+    workers = {await worker_of(await connect_when_ready(nursery, url))}
+    while len(workers) < 2:
+        async with connect_endpoint(url) as connection:
+            workers.add(await worker_of(connection))
+        await trio.sleep(0.01)
+
+
+async def connect_to_both(nursery: trio.Nursery, url: str) -> dict[str, tuple[Connection, int]]:
+    """Return some clients by name, each with its worker; each worker has one or more."""
+    clients: dict[str, tuple[Connection, int]] = {}
+    while len(clients) < 4 or len({worker for _, worker in clients.values()}) < 2:
+        name = f"client {len(clients):03}"
+        connection = await connect_when_ready(nursery, url + name.replace(" ", "%20"))
+        clients[name] = connection, await worker_of(connection)
+    return clients
 
 
 async def test_the_list_survives_a_killed_worker(
@@ -57,21 +78,22 @@ async def test_the_list_survives_a_killed_worker(
         port = listener.socket.getsockname()[1]
     async with running(EXAMPLES / NAME, str(port)) as program:
         with trio.fail_after(PATIENCE):
+            url = f"ws://localhost:{port}/?name="
             async with trio.open_nursery() as nursery:
-                url = f"ws://localhost:{port}/?name="
-                clients = [await connect_when_ready(nursery, url + name) for name in "abcdef"]
-                workers = [
-                    (await until_here(client, sorted("abcdef")))["worker"] for client in clients
-                ]
-                killed = workers[0]
-                left = [
-                    name for name, worker in zip("abcdef", workers, strict=True) if worker != killed
-                ]
+                async with trio.open_nursery() as probes:
+                    await until_two_serve(probes, url + "probe")
+                    probes.cancel_scope.cancel()
+                clients = await connect_to_both(nursery, url)
+                for connection, _ in clients.values():
+                    await until_here(connection, sorted(clients))
+                lost, killed = clients["client 000"]
                 os.kill(killed, signal.SIGKILL)
-                await clients[0].wait_closed()
-                if left:  # the others are told, when the last word of the killed worker is old
-                    await until_here(clients["abcdef".index(left[0])], left)
+                await lost.wait_closed()
+                left = {name: one for name, (one, worker) in clients.items() if worker != killed}
+                # The others are told, when the last word of the killed worker is old.
+                for connection in left.values():
+                    await until_here(connection, sorted(left))
                 back = await connect_when_ready(nursery, url + "z")
-                await until_here(back, [*left, "z"])
+                await until_here(back, [*sorted(left), "z"])
                 nursery.cancel_scope.cancel()
         await program.stop()

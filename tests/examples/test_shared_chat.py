@@ -66,6 +66,20 @@ async def test_two_processes_are_one_room(redis):
         await other.stop()
 
 
+async def test_a_process_that_was_killed_is_forgotten(redis):
+    async with (
+        running(EXAMPLES / NAME, "0", redis.url) as one,
+        running(EXAMPLES / NAME, "0", redis.url) as other,
+        connect_endpoint(f"{await one.read_url()}?name=ann") as ann,
+        connect_endpoint(f"{await other.read_url()}?name=bob") as bob,
+    ):
+        await until(ann, lambda message: message.get("here") == ["ann", "bob"])
+        other.kill()
+        await bob.wait_closed()
+        await until(ann, lambda message: message.get("here") == ["ann"])
+        await one.stop()
+
+
 async def test_a_redis_that_was_killed_is_told(redis):
     async with running(EXAMPLES / NAME, "0", redis.url) as one:
         async with connect_endpoint(f"{await one.read_url()}?name=ann") as ann:

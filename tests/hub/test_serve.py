@@ -98,6 +98,36 @@ async def test_a_delivery_to_one_that_waits_for_nothing_costs_few_calls(policy: 
         nursery.cancel_scope.cancel()
 
 
+async def test_messages_that_wait_together_leave_together() -> None:
+    async with open_hub() as hub, audience(5) as pairs, trio.open_nursery() as nursery:
+        for _, server in pairs:
+            nursery.start_soon(hub.serve, server, "t")
+        await settle()
+        texts = [f"{number} " + "x" * 500 for number in range(40)]
+        with counted_calls("testing") as names:
+            await hub.publish_many([("t", text, None) for text in texts])
+            await trio.testing.wait_all_tasks_blocked()
+        writes = [name for name in names if name.endswith(("send_nowait", "send_parts_nowait"))]
+        assert len(writes) == 5 * 3  # of 8 KiB at most
+        for client, _ in pairs:
+            assert await receive(client, 40) == texts
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_replay_leaves_in_few_writes() -> None:
+    async with open_hub(history=History()) as hub, audience(1) as pairs:
+        [(client, server)] = pairs
+        texts = [f"{number} " + "x" * 500 for number in range(120)]
+        await hub.publish_many([("t", text, None) for text in texts])
+        async with trio.open_nursery() as nursery:
+            with counted_calls("testing") as names:
+                nursery.start_soon(partial(hub.serve, server, "t", last=120))
+                assert await receive(client, 120) == texts
+            writes = [name for name in names if name.endswith(("send_nowait", "send_parts_nowait"))]
+            assert len(writes) < 20
+            nursery.cancel_scope.cancel()
+
+
 async def test_with_one_of_100_stuck_the_others_wait_for_nothing(autojump_clock: object) -> None:
     async with open_hub() as hub, audience(100) as pairs, trio.open_nursery() as nursery:
         for _, server in pairs:

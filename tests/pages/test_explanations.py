@@ -1,4 +1,4 @@
-"""What the explanations name is there: functions of the source, options, and the tests that hold."""
+"""What the explanations name is there: functions of the source, and the tests that hold."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def test_the_tests_that_hold_it_are_there(page: str) -> None:
 
 
 def test_the_walk_has_twenty_steps_and_each_names_a_place() -> None:
-    steps = re.findall(
-        r"^(\d+)\. (.*?)(?=^\d+\. |^$)", text_of("walk-of-a-byte"), re.MULTILINE | re.DOTALL
-    )
+    step = re.compile(r"^(\d+)\. (.*?)(?=^\d+\. |^$)", re.MULTILINE | re.DOTALL)
+    steps = step.findall(text_of("walk-of-a-byte"))
     assert [int(number) for number, _ in steps] == list(range(1, 21))
     without = [int(number) for number, words in steps if not re.search(r"`[A-Z]\w*\.\w+", words)]
     assert without == [4, 9, 10, 11, 16, 17]  # the kernel's, the codec's, and the end
@@ -47,6 +46,7 @@ def test_every_value_is_told(kind: type[Writing], page: str) -> None:
 def test_an_explanation_shows_one_program_at_most() -> None:
     for page in PAGES:
         assert text_of(page).count("```python") <= 1, page
+        assert "\nHeld by: `tests/" in text_of(page), page
 
 
 def test_each_is_linked_from_the_others() -> None:

@@ -66,12 +66,14 @@ class Client:
 
 
 @asynccontextmanager
-async def link_and_client(nonblocking=True, *, with_nursery=True, pair=None, **options):
+async def link_and_client(
+    nonblocking=True, *, with_nursery=True, with_heartbeat=None, pair=None, **options
+):
     """A link, and its client; both streams are closed at the end."""
     client, server = pair or memory_stream_pair(nonblocking=nonblocking)
     async with trio.open_nursery() as nursery:
         # With a heartbeat it keeps the deadlines, and else a cancel scope does.
-        if nonblocking and with_nursery:
+        if with_heartbeat or (with_heartbeat is None and nonblocking and with_nursery):
             options.setdefault("heartbeat", HeartbeatTask(nursery))
         link = HttpLink(server, nursery=nursery if with_nursery else None, **options)
         try:
@@ -106,22 +108,19 @@ async def http_client(
     **options,
 ):
     """The client of a link whose requests `handler` answers; what it failed with is appended."""
-    heartbeat: HeartbeatTask | None = None
 
     async def answer_one(exchange):
-        found = await answer_request(
-            HttpRequest(exchange, peer=PEER), handler, logger=LOGGER, heartbeat=heartbeat
-        )
+        found = await answer_request(HttpRequest(exchange, peer=PEER), handler, logger=LOGGER)
         if failures is not None:
             failures.append(found)
 
     async with (
-        link_and_client(nonblocking, with_nursery=with_nursery, **options) as (link, client),
+        link_and_client(
+            nonblocking, with_nursery=with_nursery, with_heartbeat=with_heartbeat, **options
+        ) as (link, client),
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(serve, link, answer_one)
-        if with_heartbeat:
-            heartbeat = HeartbeatTask(link.nursery or nursery)
         client.link = link
         yield client
         await client.stream.aclose()

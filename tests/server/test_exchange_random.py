@@ -113,16 +113,15 @@ async def talk(requests, pieces, *, nonblocking, seed, capacity):
     server, came = Server(requests), bytearray()
     wire = b"".join(encode(number, asked) for number, asked in enumerate(requests))
     async with trio.open_nursery() as nursery:
-        link = HttpLink(ends.server, nursery=nursery, http=HttpLimits(drain=2000))
         heartbeat = HeartbeatTask(nursery)
+        link = HttpLink(
+            ends.server, nursery=nursery, http=HttpLimits(drain=2000), heartbeat=heartbeat
+        )
 
         async def serve():
             while (head := await link.next_request()) is not None:
                 failure = await answer_request(
-                    HttpRequest(Exchange(link, head), peer=PEER),
-                    server.handle,
-                    logger=LOGGER,
-                    heartbeat=heartbeat,
+                    HttpRequest(Exchange(link, head), peer=PEER), server.handle, logger=LOGGER
                 )
                 assert failure is None
 

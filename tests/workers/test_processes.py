@@ -253,6 +253,13 @@ async def test_sockets_of_systemd(tmp_path: Path) -> None:
                 async with connect_endpoint(url, timeouts=patience) as connection:
                     await connection.send("through systemd's socket")
                     assert await connection.receive() == "through systemd's socket"
+                    process.send_signal(signal.SIGHUP)
+                    with pytest.raises(ConnectionClosed) as caught:
+                        await connection.receive()
+                    assert caught.value.code == 1012
+                async with connect_endpoint(url, timeouts=patience) as connection:
+                    await connection.send("through the same, after a roll")
+                    assert await connection.receive() == "through the same, after a roll"
                 process.terminate()
                 assert await process.wait() == 143
         finally:

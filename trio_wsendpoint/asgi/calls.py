@@ -45,8 +45,6 @@ class Call(ABC):
         self._turns = 0
         #: Why the application has failed; the handler that waits for it raises that.
         self.failure: Exception | None = None
-        #: Set when the application has returned.
-        self.ended = trio.Event()
 
     @abstractmethod
     async def receive(self) -> dict[str, Any]:
@@ -80,7 +78,6 @@ class Call(ABC):
             if self._scope.cancelled_caught:
                 self.lose()
             is_awaited = self.conclude(failure)
-            self.ended.set()
         logger = self.settings.logger
         if failure is not None and not is_awaited:
             logger.error("the application failed", exc_info=failure)

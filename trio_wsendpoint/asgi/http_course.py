@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from trio_wsendpoint.asgi.events import (
     Event,
@@ -34,6 +34,7 @@ _BODILESS = frozenset({204, 304})
 
 
 _HTTP = "http.response"
+_KINDS = (f"{_HTTP}.start", f"{_HTTP}.body")
 
 
 class HttpPhase(Enum):
@@ -50,16 +51,14 @@ class HttpPhase(Enum):
 _BEFORE_THE_HEAD = frozenset({HttpPhase.WAITING, HttpPhase.STARTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The start of an answer, which leaves with the first piece of its body."""
 
     status: int
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A piece of the body; `is_last`: the answer ends with it."""
 
     data: bytes | bytearray | memoryview
@@ -91,11 +90,12 @@ class HttpCourse:
     events: `http.response`, or `websocket.http.response` for the refusal of an opening.
     """
 
-    __slots__ = ("_has_body", "_has_trailers", "_prefix", "_trailers", "phase")
+    __slots__ = ("_has_body", "_has_trailers", "_kinds", "_prefix", "_trailers", "phase")
 
     def __init__(self, *, has_body: bool = True, prefix: str = _HTTP) -> None:
         self._has_body = has_body
         self._prefix = prefix
+        self._kinds = _KINDS if prefix == _HTTP else (f"{prefix}.start", f"{prefix}.body")
         self._has_trailers = False  # the start has announced them
         self._trailers: list[tuple[str, str]] = []  # those that have come
         self.phase = HttpPhase.WAITING  # set by `send`, `take_back` and `lose`; the call asks it
@@ -123,11 +123,12 @@ class HttpCourse:
         it.
         """
         kind = type_of(event)
-        if self.is_over:
+        phase = self.phase
+        if phase is HttpPhase.COMPLETE or phase is HttpPhase.GONE:
             return None
-        if kind == f"{self._prefix}.start":
+        if kind == self._kinds[0]:
             return self._start(event)
-        if kind == f"{self._prefix}.body":
+        if kind == self._kinds[1]:
             return self._body(event)
         if kind == "http.response.trailers" and self.phase is HttpPhase.TRAILERS:
             return self._end(event)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from trio_wsendpoint.addressing.peer import Peer, SocketAddress
 from trio_wsendpoint.asgi.tls import tls_extension
@@ -99,14 +100,14 @@ def _scope(
     around: Surroundings,
     offers: dict[str, Any],
 ) -> Scope:
-    root_path = around.root_path
+    root_path, raw_path = around.root_path, request.raw_path
     if peer.tls is not None:
         offers["tls"] = tls_extension(peer.tls)
     scope: Scope = {
         "http_version": request.http_version,
         # What is no UTF-8 becomes U+FFFD: `raw_path` has the bytes.
-        "path": root_path + request.path,
-        "raw_path": (root_path + request.raw_path).encode(),
+        "path": root_path + (unquote(raw_path) if "%" in raw_path else raw_path),
+        "raw_path": (root_path + raw_path).encode(),
         "query_string": request.target.partition("?")[2].encode(),
         "root_path": root_path,
         "headers": [

@@ -45,6 +45,7 @@ class WebSocketCall(Call):
         self._connection: Connection | None = None
         self._is_served = True  # `serve` has not ended: it raises what the application raises
         self._is_told = False  # the application has got `websocket.connect`
+        self._ended = trio.Event()  # the application has returned
         self._decided = trio.Event()  # accepted, or refused, or the client has gone
         self._refusal: Response | None = None
         self._denial = bytearray()
@@ -76,9 +77,9 @@ class WebSocketCall(Call):
         To wait for that would keep a reader task at work: an echo costs four times as much then.
         """
         period = max(self.settings.cancel_after / 4, 1)
-        while not self.ended.is_set():
+        while not self._ended.is_set():
             with trio.move_on_after(period):
-                await self.ended.wait()
+                await self._ended.wait()
             if not connection.is_open:
                 self.lose()
 
@@ -247,6 +248,7 @@ class WebSocketCall(Call):
         if failure is None and is_undecided:
             self._refusal = Response(500, body="the application has not answered\n")
         self.lose()
+        self._ended.set()
         return is_awaited
 
 

@@ -63,7 +63,7 @@ class Codes:
     """What is done about close codes: `Codes({4000: "later", range(4100, 4200): "busy"})`.
 
     A key is a code or a range of codes, 1000 to 4999; a value is "stop", "later", "spread", "busy"
-    or "now" (see `Backoff`).  It goes before the rows of the library, of which any can be replaced:
+    or "now" (see `Backoff`).  It decides before the rows of the library:
     `Codes({1000: "stop"})` ends with the server's orderly close.  `Codes.preset("discord")` is a
     service's table; `|` joins two, of which the second goes first.
     Raises `ValueError` (`TypeError`) for a code or a word that makes no sense.

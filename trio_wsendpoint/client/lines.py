@@ -43,8 +43,8 @@ OVERHEAD = 128
 class Line:
     """One try, and the connection that comes of it.
 
-    `changed` is called whenever one of these becomes true: `is_ready` (messages may flow),
-    `is_over` (no more will), and when there is more to take in `receive`.  `end` says how it
+    `changed` is called when it is ready (messages may flow, from `ready_at` on), when it `is_over`
+    (no more will), and when there is more to take in `receive`.  `end` says how it
     ended, once it is over.  `ended_at`: when it was over, in seconds; `inf` until then.
     """
 
@@ -82,11 +82,6 @@ class Line:
             self._stage = stage
 
     # ---- the app's side ----------------------------------------------------------------------
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether `on_connect` has returned and the line is not over."""
-        return self.ready_at is not None and not self.is_over
 
     @property
     def is_over(self) -> bool:

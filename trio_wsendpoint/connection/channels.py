@@ -182,7 +182,7 @@ class MessageChannel(trio.abc.Channel[T], Generic[T]):
 
 
 class MessageByteStream(trio.abc.Stream):
-    """A stream of bytes over binary messages, whose borders mean nothing.
+    """A stream of bytes over binary messages; where one begins and ends means nothing.
 
     The end of the stream is the peer's orderly close.  It is no `HalfCloseableStream`: a
     WebSocket's Close ends both directions (RFC 6455 section 7.1.1).

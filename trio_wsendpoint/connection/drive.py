@@ -278,7 +278,7 @@ class Drive:
             self._heartbeat.remove(self)
         self.waits.ended.wake_all()
         if self.session.outbox.dropped:
-            self.session.log(logging.INFO, str(self._loss()))
+            self.session.log(logging.INFO, "%s", self._loss())
         if self._end_listener is not None:
             listener, self._end_listener = self._end_listener, None
             listener()

@@ -11,6 +11,7 @@ from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Owner, Wake
+from trio_wsendpoint.transport.one_task import OneTask, Place
 
 __all__ = ["TURN", "Receiving", "check_thread"]
 
@@ -20,6 +21,7 @@ TURN = 64
 
 _OPEN = Phase.OPEN
 _DISMISSED = Wish.DISMISSED
+_FREE, _TAKEN = Place.FREE, Place.TAKEN
 
 
 def check_thread(thread: int) -> None:
@@ -30,20 +32,20 @@ def check_thread(thread: int) -> None:
         )
 
 
-class Receiving:
+class Receiving(OneTask):
     """What takes messages from one connection, in the thread `thread`.
 
-    `is_busy`: a task is receiving; set by the call that it is in, or by an open stream.
+    Its place is taken while a task is in one of its calls, or a stream is open.
     """
 
-    __slots__ = ("_session", "_tasks", "_thread", "_turn", "is_busy")
+    __slots__ = ("_session", "_tasks", "_thread", "_turn")
 
     def __init__(self, tasks: Tasks, thread: int) -> None:
+        super().__init__("receiving from this connection")
         self._tasks = tasks
         self._session = tasks.session
         self._turn = 0  # messages since the other tasks had their turn
         self._thread = thread
-        self.is_busy = False
 
     # ---- whole messages ----------------------------------------------------------------------
 
@@ -52,12 +54,12 @@ class Receiving:
     @trio.lowlevel.enable_ki_protection
     async def receive(self, *, is_iterating: bool = False) -> str | bytes:
         """Return the next message's payload, as `Connection.receive`."""
-        if self.is_busy or get_ident() != self._thread:
-            self.check()
+        if self._place is not _FREE or get_ident() != self._thread:
+            self._check_call()
         session, reader = self._session, self._tasks.reader
         inbox = session.inbox
         payload: str | bytes | None = None
-        self.is_busy = True  # no other task may begin while this one gives the others a turn
+        self._place = _TAKEN  # no other task may begin while this one gives the others a turn
         try:
             is_idle = session.intake.is_drained and not inbox.messages
             if not (is_idle and reader.doubt) and inbox.wish is not _DISMISSED:
@@ -81,15 +83,15 @@ class Receiving:
                 raise StopAsyncIteration from None
             raise
         finally:
-            self.is_busy = False
+            self._place = _FREE
         return payload
 
     @trio.lowlevel.enable_ki_protection
     async def receive_message(self) -> Message:
         """Return the next message, as `Connection.receive_message`."""
-        self.check()
+        self._check_call()
         await trio.lowlevel.checkpoint_if_cancelled()
-        self.is_busy = True
+        self._place = _TAKEN
         try:
             message = self._take_message()
             if message is not None:
@@ -99,13 +101,13 @@ class Receiving:
                 await self._tasks.reader.wait(Wish.MESSAGE)
                 message = self._take_message()
         finally:
-            self.is_busy = False
+            self._place = _FREE
         return message
 
     @trio.lowlevel.enable_ki_protection
     def receive_nowait(self) -> str | bytes:
         """Return the next message's payload if it is here, as `Connection.receive_nowait`."""
-        self.check()
+        self._check_call()
         payload = self._take()
         if payload is None:
             self._check_receivable()
@@ -126,11 +128,10 @@ class Receiving:
             self._tasks.act()
         return message
 
-    def check(self) -> None:
+    def _check_call(self) -> None:
         """Raise if another thread calls, or if another task is receiving."""
         check_thread(self._thread)
-        if self.is_busy:
-            raise trio.BusyResourceError("another task is receiving from this connection")
+        self.check_free()
 
     def _check_receivable(self, *, in_message: bool = False) -> None:
         session = self._session
@@ -146,10 +147,10 @@ class Receiving:
     @trio.lowlevel.enable_ki_protection
     async def begin_stream(self) -> str:
         """Wait until a message has begun; return its type.  `end_stream` ends what this begins."""
-        self.check()
+        self._check_call()
         await trio.lowlevel.checkpoint_if_cancelled()
         session, inbox = self._session, self._session.inbox
-        self.is_busy = True
+        self._place = _TAKEN
         inbox.begin_stream()
         try:
             while not inbox.messages and session.endpoint.incoming.partial_type is None:
@@ -194,7 +195,7 @@ class Receiving:
         """Take whole messages again; `skip` drops what is left of the one that was begun."""
         if skip:
             self._session.skip_message()
-        self.is_busy = False
+        self._place = _FREE
         self._session.inbox.end_stream()
         self._session.ask(Wish.NOTHING)
         # A task that still waits for a piece of it is told that it is over.

@@ -40,7 +40,7 @@ __all__ = ["Deflate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deflate(DeflateOptions):
-    """Whether and how messages are compressed; each option is told from our own side.
+    """Whether and how messages are compressed; each option is about our own side.
 
     Do not compress secrets together with text that an attacker can choose: the length of the
     result reveals the secret bit by bit (RFC 7692 section 8, the CRIME and BREACH attacks).

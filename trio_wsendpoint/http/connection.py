@@ -29,7 +29,7 @@ from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.writing import serialize_response
 from trio_wsendpoint.http.answers import NO_TRAILERS, Answer, Buffer, HttpDate
 from trio_wsendpoint.http.deadlines import Deadlines
-from trio_wsendpoint.http.errors import BodyMismatch, OutOfTime, WrongOrder
+from trio_wsendpoint.http.errors import BodyMismatch, WrongOrder
 from trio_wsendpoint.http.heads import RequestHead
 from trio_wsendpoint.http.intake import Intake
 from trio_wsendpoint.http.phases import Course, Event, Phase
@@ -69,6 +69,7 @@ class HttpConnection:
         self._deadlines = Deadlines(timeouts, http, now)
         self._intake = Intake(limits, http)
         self._answer: Answer | None = None  # from its start to its end
+        self.head_at = now  # when the head of the last request had come
         #: True once `stop` was called: each answer is the last.
         self.is_stopping = False
 
@@ -93,6 +94,11 @@ class HttpConnection:
     def trailing(self) -> bytes:
         """What has come behind the request, and has not been looked at."""
         return self._intake.trailing
+
+    @property
+    def is_eof(self) -> bool:
+        """Whether the peer has ended its bytes."""
+        return self._intake.is_eof
 
     @property
     def deadline(self) -> float:
@@ -160,7 +166,9 @@ class HttpConnection:
                 self._move(Event.HEAD_BEGINS, now)
             if self._intake.is_eof:
                 self._move(Event.BYTES_END)
-        elif self._intake.is_complete:
+            return None
+        self.head_at = now
+        if self._intake.is_complete:
             self._course.move(Event.REQUEST_COMES)
             self._deadlines.begin_answering(now)
             self._intake.check_behind()
@@ -231,7 +239,7 @@ class HttpConnection:
             length=length,
             method=head.request.method,
             version=head.request.http_version,
-            close=not self._may_persist(head),
+            close=self.is_stopping or not self._intake.may_persist,
             date=self._date,
         )
         self._move(Event.WE_START)
@@ -267,7 +275,7 @@ class HttpConnection:
         return end
 
     def refuse(self, response: Response, now: float) -> bytes:
-        """Return `response` as the last answer; nothing, and close, if another has been started."""
+        """Return `response` as the last answer; nothing, and close, if an answer has begun."""
         if not self.is_answer_due:
             self.close()
             return b""
@@ -285,7 +293,7 @@ class HttpConnection:
     def switch(self, response: Response) -> bytes:
         """Return the 101 to an opening; what has come behind it is in `trailing`.
 
-        Raises `WrongOrder` if the request in work is none.
+        Raises `WrongOrder` if the request in work is no opening.
         """
         if self.head is None or not self.head.is_opening:
             raise WrongOrder("only an opening switches protocols")
@@ -318,24 +326,8 @@ class HttpConnection:
         Raises `OutOfTime`, a `BadRequest`: 408 if a head or a body is late, 503 if the handler is.
         Closes a connection that is idle between two requests, or has only to be read out.
         """
-        phase = self.phase
-        if phase is Phase.HEAD or (phase is Phase.IDLE and self.requests == 0):
-            raise OutOfTime(408, "the head of the request took too long")
-        if now >= self._deadlines.body_at:
-            raise OutOfTime(408, "the body of the request took too long")
-        if phase is Phase.BODY or phase is Phase.ANSWERING:
-            raise OutOfTime(503, "the answer took too long")
+        self._deadlines.check(self.phase, now)
         self.close()
-
-    def _may_persist(self, head: RequestHead) -> bool:
-        """Whether a request may follow the one in work.
-
-        A client that waits for a 100 and gets its answer instead may or may not send the body.
-        """
-        intake = self._intake
-        is_last = self.is_stopping or intake.requests >= self._http.requests
-        can_come = intake.size > 0 or not intake.is_eof
-        return head.keeps_alive and not is_last and can_come and intake.is_rest_short
 
     def _finish_last(self, event: Event, now: float) -> None:
         self._move(event, now)

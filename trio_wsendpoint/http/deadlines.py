@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from trio_wsendpoint.http.errors import OutOfTime
 from trio_wsendpoint.http.phases import Phase
 from trio_wsendpoint.http.settings import HttpLimits
 from trio_wsendpoint.options import Timeouts
@@ -90,6 +91,18 @@ class Deadlines:
     def begin_answering(self, now: float) -> None:
         """Set the deadline of the handler: a whole request has come."""
         self._phase_at = now + self._http.handler
+
+    def check(self, phase: Phase, now: float) -> None:
+        """Raise `OutOfTime` for what is late when the deadline of `phase` has come, if it says so.
+
+        408 if a head or a body is late, 503 if the handler is.
+        """
+        if phase is Phase.HEAD or (phase is Phase.IDLE and self._is_first):
+            raise OutOfTime(408, "the head of the request took too long")
+        if now >= self.body_at:
+            raise OutOfTime(408, "the body of the request took too long")
+        if phase is Phase.BODY or phase is Phase.ANSWERING:
+            raise OutOfTime(503, "the answer took too long")
 
     def wait_for_body(self, now: float) -> None:
         """Start the body's clock, unless it runs."""

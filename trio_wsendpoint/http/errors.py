@@ -25,8 +25,7 @@ class BodyTooLarge(BadRequest):
 class BodyCutShort(BadRequest):
     """The bytes of the client ended within the body of its request; 400.
 
-    RFC 9112 section 8: such a request is incomplete, however much of it has come; here, `size`
-    bytes.
+    `size`: how many bytes of it came.  Such a request is incomplete (RFC 9112 section 8).
     """
 
     def __init__(self, size: int) -> None:

@@ -143,6 +143,18 @@ class Intake:
         left = self._body.left
         return left is not None and left <= self._http.drain and not self.is_client_waiting
 
+    @property
+    def may_persist(self) -> bool:
+        """Whether a request may follow the one in work.
+
+        A client that waits for a 100 and gets its answer instead may or may not send the body.
+        """
+        head = self.head
+        if head is None or not head.keeps_alive or self.requests >= self._http.requests:
+            return False
+        can_come = bool(self._buffer) or not self.is_eof
+        return can_come and self.is_rest_short
+
     def take_continue(self) -> bool:
         """Tell whether a 100 is due; the next time it is not."""
         is_due = self.is_client_waiting

@@ -152,10 +152,10 @@ class Receiver(Protocol):
     def following(self, topic: str, position: Position | None) -> None:
         """Hear that delivery of a topic has begun, or gone on after `gap`.
 
-        Each message that is published from now on, and each that is stored behind `position` (the
-        end of the topic at that moment, None without history), is delivered or told as a gap.
-        Answers each `follow` once, at once or later.  After a gap it is told again if messages
-        behind the gap are not delivered, and then before the next one is.
+        `position` is the end of the topic at this moment, None without history.  From now on each
+        message that is published, or stored behind `position`, is delivered or told as a gap.
+        Called once for each `follow`, at once or later.  Called again after a gap behind which
+        messages are missing too, before the next message is delivered.
         """
         ...
 

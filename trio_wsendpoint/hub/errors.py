@@ -65,4 +65,4 @@ class HubClosed(LocalError, RuntimeError):
 
 
 class InvalidPosition(WebSocketError, ValueError):
-    """A text that no `Position` has; it comes from a client, so it may hold anything."""
+    """A text that is no position.  It comes from a client, so it may hold anything."""

@@ -76,7 +76,7 @@ class MemoryServer:
         self._backplanes.remove(backplane)
 
     def log(self, topic: str) -> Log | None:
-        """Return the history of a topic, begun now if need be; None without histories."""
+        """Return the history of a topic, an empty one for a new topic; None without histories."""
         if self.history is None:
             return None
         log = self._logs.get(topic)

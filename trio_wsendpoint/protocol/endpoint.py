@@ -275,8 +275,8 @@ class Endpoint:
     def step(self) -> Message | Progress:
         """Handle one frame, or a part of one, of what has come; return what came of it.
 
-        After our close the peer's frames are passed over until its Close frame.  Raises as
-        `get_next_message()` does.  What a callback raises passes: the frame is then handled.
+        After our Close frame the peer's frames are skipped, until its own.  Raises as
+        `get_next_message()` does, and what a callback raises: then the frame is handled.
         """
         if self.held is not None:
             return Progress.HELD

@@ -278,7 +278,7 @@ class Parser(HeaderRules):
             self._mask = rotate_mask(self._mask, size)
 
     def trim(self) -> None:
-        """Keep no more than what has not been parsed: the owner will not parse for a while."""
+        """Drop what has been parsed: the owner will not parse for a while."""
         if self._position >= _WORTH_A_COPY:
             self._chunk, self._position = self._chunk[self._position :], 0
 

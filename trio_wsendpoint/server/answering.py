@@ -12,7 +12,6 @@ from typing import TypeAlias, cast
 
 import trio
 
-from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
@@ -39,12 +38,11 @@ async def answer_request(
     handler: HttpHandler,
     *,
     logger: Logger,
-    heartbeat: HeartbeatTask | None = None,
     log_errors: bool = True,
 ) -> Exception | None:
     """Let `handler` answer `request`; return what it failed with, if it did.
 
-    `heartbeat`: the server's.  Afterwards the exchange of the request is complete, or the link is
+    Afterwards the exchange of the request is complete, or the link is
     about to end: go on with `next_request`.
 
     * A `BadRequest` that the handler raises is the answer: those of its `read()`, `Unauthorized`.
@@ -59,22 +57,20 @@ async def answer_request(
     """
     exchange = request.exchange
     try:
-        failure = await _answer(exchange, handler, request, heartbeat)
+        failure = await _answer(exchange, handler, request)
     except BaseException:
         exchange.abort()
         raise
     return await conclude(exchange, failure, logger, log_errors=log_errors)
 
 
-async def answer_by(
-    request: HttpRequest, call: HttpAppCall, let_go: LetGo, heartbeat: HeartbeatTask | None
-) -> Exception | None:
+async def answer_by(request: HttpRequest, call: HttpAppCall, let_go: LetGo) -> Exception | None:
     """Let `call` answer `request`; return what `conclude` is to be given, unless it let go.
 
     If cancelled, so is the application, and the connection is closed.
     """
     exchange = request.exchange
-    watch = HandlerWatch(exchange, call.lose, heartbeat)
+    watch = HandlerWatch(exchange, call.lose)
 
     def stop(failure: Exception | None) -> None:
         watch.stop()  # for the server's end waits for those that are watched
@@ -113,13 +109,12 @@ async def _answer(
     exchange: Exchange,
     handler: HttpHandler,
     request: HttpRequest,
-    heartbeat: HeartbeatTask | None,
 ) -> Exception | None:
     """Run the handler and write its answer; return what was raised."""
     link = exchange.link
     with trio.CancelScope(deadline=link.http.deadline) as scope:
         exchange.limit(scope)
-        watch = HandlerWatch(exchange, scope.cancel, heartbeat)
+        watch = HandlerWatch(exchange, scope.cancel)
         watch.start()
         try:
             await _handle(exchange, handler, request)

@@ -16,7 +16,13 @@ from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.headers import HeaderItems, Headers
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.http import Phase, RequestHead, WrongOrder
-from trio_wsendpoint.http.answers import NO_TRAILERS, Buffer, check_trailers, early_hints
+from trio_wsendpoint.http.answers import (
+    NO_TRAILERS,
+    Buffer,
+    check_answer,
+    check_trailers,
+    early_hints,
+)
 from trio_wsendpoint.server.http_link import HttpLink
 
 __all__ = ["AnswerPhase", "Exchange"]
@@ -39,7 +45,7 @@ class Exchange:
     the link may go on with the next request, whether or not the body was read: what is left of it
     is dropped.  `status` is the answer's, None before one has begun; `size` is how many bytes of
     its body the app has given, `received` how many of the request's body it has read; `began` is
-    when the exchange did.
+    when its head had come.
     """
 
     __slots__ = (
@@ -58,12 +64,13 @@ class Exchange:
     def __init__(self, link: HttpLink, head: RequestHead) -> None:
         self.link = link
         self.head = head
-        self.began = trio.current_time()
+        self.began = link.http.head_at
         self.phase = AnswerPhase.NOTHING
         self.status: int | None = None
         self.size = 0
         self.received = 0
-        self._held: tuple[Response, int | None] | None = None  # of the answer, while it is HELD
+        # Of the answer, while it is HELD: status, headers, and the length of its body.
+        self._held: tuple[int, Headers, int | None] | None = None
         self._own_errors: list[BadRequest] = []
         self._scope: trio.CancelScope | None = None  # whose deadline ends when the answer begins
 
@@ -132,7 +139,10 @@ class Exchange:
 
     def _take_body(self) -> bytes | None:
         link = self.link
-        if link.http.phase is Phase.CLOSED and link.lost is not None:
+        phase = link.http.phase
+        if phase is Phase.ANSWERING or phase is Phase.STREAMING:
+            return b""
+        if phase is Phase.CLOSED and link.lost is not None:
             raise link.lost  # there is no body any more: never take a part of it for the whole
         was_full = not link.http.wants_data
         data = link.http.read_body(trio.current_time())
@@ -166,10 +176,7 @@ class Exchange:
         """
         if self.phase is not AnswerPhase.NOTHING:
             raise WrongOrder(f"the answer cannot be started: it is {self.phase.value}")
-        response = Response(status, headers)
-        if response.status < 200:
-            raise ValueError(f"status {status} is no final one (200 to 599)")
-        self._held = response, length
+        self._held = status, check_answer(status, headers), length
         self.phase = AnswerPhase.HELD
 
     async def write(self, data: Buffer) -> None:
@@ -271,7 +278,7 @@ class Exchange:
         self._held = None
         self.status = status
         self.phase = AnswerPhase.BEGUN
-        if self._scope is not None:
+        if self._scope is not None and self._scope.deadline < math.inf:  # to set it costs more
             self._scope.deadline = math.inf
 
     def _end(self, refusal: Response | None = None) -> None:
@@ -292,9 +299,9 @@ class Exchange:
             raise WrongOrder(f"the answer cannot be written: it is {self.phase.value}")
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"the body of an answer is bytes, not {type(data).__name__}")
-        response, length = self._held
-        head = http.start(response.status, response.headers, length=length)
-        self._begin(response.status)
+        status, headers, length = self._held
+        head = http.start(status, headers, length=length)
+        self._begin(status)
         return head + self._encode(data)
 
     # ---- the client's end ----------------------------------------------------------------------
@@ -303,7 +310,7 @@ class Exchange:
         """Tell whether the client has ended its bytes or is lost, or the answer is complete.
 
         Looks for it without waiting, and is no checkpoint.  Over a stream that cannot be looked at
-        (`HttpLink.can_look`) it knows what a task has read that reads the body or waits in
+        (it has no non-blocking form) it knows what a task has read that reads the body or waits in
         `wait_gone`.  A client that has ended its bytes may still read the answer.
         """
         if self.phase is AnswerPhase.COMPLETE or self.link.is_gone:

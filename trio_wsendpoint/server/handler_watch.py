@@ -6,12 +6,10 @@ more.  So the heartbeat task starts it, and only for a handler that is at work a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import trio
 
-from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 
 __all__ = ["HandlerWatch"]
@@ -23,40 +21,41 @@ SECOND = 2
 class HandlerWatch:
     """Calls `on_lost` if the client is lost while one handler is at work: from `start` to `stop`.
 
-    `heartbeat` is the server's; without one the task is started at once.  It needs the nursery of
-    the exchange's link, and without that the handler is not cancelled.
+    Without an alarm of the exchange's link the task is started at once.  It needs the nursery of
+    the link, and without that nothing is told.
     """
 
-    __slots__ = ("_exchange", "_heartbeat", "_on_lost", "_ticks")
+    __slots__ = ("_exchange", "_on_lost", "_ticks")
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        on_lost: Callable[[], object],
-        heartbeat: HeartbeatTask | None,
-    ) -> None:
+    def __init__(self, exchange: Exchange, on_lost: Callable[[], object]) -> None:
         self._exchange = exchange
         self._on_lost = on_lost
-        self._heartbeat = heartbeat
         self._ticks = 0  # that have found the handler at work
 
     def start(self) -> None:
         """Begin to watch."""
-        if self._heartbeat is None:
-            self._start_task()
-        elif self._exchange.link.nursery is not None:
-            self._heartbeat.add(self)
-            self._heartbeat.watch(self)
+        link = self._exchange.link
+        if link.nursery is None:
+            return
+        if link.alarm is None:
+            link.nursery.start_soon(self._tell_if_lost)
+        else:
+            link.alarm.watch(self._is_over)
 
     def stop(self) -> None:
-        """End: the handler has."""
-        if self._heartbeat is not None:
-            self._heartbeat.remove(self)
+        """End: the handler has, or its answer is complete."""
+        alarm = self._exchange.link.alarm
+        if alarm is not None:
+            alarm.unwatch(self._is_over)
 
-    def _start_task(self) -> None:
+    def _is_over(self) -> bool:
+        """Start the task at the second tick; return whether it has been started."""
+        self._ticks += 1
         nursery = self._exchange.link.nursery
-        if nursery is not None:
-            nursery.start_soon(self._tell_if_lost)
+        if self._ticks < SECOND or nursery is None:
+            return False
+        nursery.start_soon(self._tell_if_lost)
+        return True
 
     @trio.lowlevel.enable_ki_protection
     async def _tell_if_lost(self) -> None:
@@ -65,24 +64,3 @@ class HandlerWatch:
         is_complete = self._exchange.phase is AnswerPhase.COMPLETE
         if self._exchange.link.lost is not None and not is_complete:
             self._on_lost()
-
-    # ---- what it is to the heartbeat -----------------------------------------------------------
-
-    @property
-    def deadline(self) -> float:
-        """Never: only ticks count."""
-        return math.inf
-
-    def beat(self, now: float) -> None:
-        """Do nothing."""
-
-    def is_watch_over(self, tick: int, away: float) -> bool:
-        """Start the task at the second tick; return whether it has been started."""
-        self._ticks += 1
-        if self._ticks < SECOND:
-            return False
-        self._start_task()
-        return True
-
-    def abort(self, why: str) -> None:
-        """Do nothing: the handler is cancelled by other means."""

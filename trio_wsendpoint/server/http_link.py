@@ -36,6 +36,9 @@ BODY_CHUNK = 65536
 #: Calls that found what they needed without waiting, until other tasks run.
 TURNS = 64
 
+_IN_BODY = frozenset({Phase.BODY, Phase.EARLY})
+_OVER = frozenset({Phase.LINGERING, Phase.CLOSED})
+
 _LIMITS, _HTTP, _TIMEOUTS = Limits(), HttpLimits(), Timeouts()
 
 
@@ -83,9 +86,9 @@ class HttpLink:
         self._output = HttpOutput(
             stream, self._transport, nursery, timeouts.write, self._note_output
         )
-        self._has_ended = False  # the client's bytes
         self._reader: Callable[[], object] | None = None  # wakes the one task that reads
-        self._alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
+        #: What the heartbeat task knows of it.
+        self.alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
         self._news = Waiters()
         self._turns = 0
 
@@ -99,12 +102,7 @@ class HttpLink:
     @property
     def is_gone(self) -> bool:
         """Whether the client is known to send nothing more: it has ended its bytes, or is lost."""
-        return self._has_ended or self.lost is not None
-
-    @property
-    def can_look(self) -> bool:
-        """Whether `look` finds out what has come; over other streams a task has to wait for it."""
-        return self._transport is not None
+        return self.http.is_eof or self.lost is not None
 
     # ---- requests ------------------------------------------------------------------------------
 
@@ -121,7 +119,12 @@ class HttpLink:
         while True:
             await self.breathe()
             try:
-                head = None if self.lost else self.http.next_request(trio.current_time())
+                now = trio.current_time()
+                head = None if self.lost else self.http.next_request(now)
+                is_over = head is None and self.http.phase in _OVER
+                has_come = head is None and not is_over and self.look()
+                if has_come and self.lost is None:
+                    head = self.http.next_request(now)
                 if head is not None:
                     return head
                 if self.lost is not None or self.http.phase is Phase.CLOSED:
@@ -129,7 +132,8 @@ class HttpLink:
                 if self.http.phase is Phase.LINGERING:
                     await self._linger()
                     break
-                await self._wait_for_request()
+                if not has_come:
+                    await self._wait_for_request()
             except BadRequest as error:
                 await self.refuse(error)
         if self.http.phase is Phase.CLOSED:
@@ -139,8 +143,6 @@ class HttpLink:
 
     async def _wait_for_request(self) -> None:
         """Wait for bytes of a request, or of the body that is dropped, until they are late."""
-        if self.look():
-            return
         http = self.http
         is_idle = http.phase is Phase.IDLE
         if is_idle and http.is_stopping:
@@ -170,8 +172,8 @@ class HttpLink:
         `WrongOrder` if no opening is in work, `ClientGone` if the stream broke.  If cancelled,
         close the link.
         """
-        if self._alarm is not None:
-            self._alarm.stop()
+        if self.alarm is not None:
+            self.alarm.stop()
         await self.write(lambda: self.http.switch(response))
         await self._output.wait_idle()
         if self.lost is not None:
@@ -191,8 +193,8 @@ class HttpLink:
             self.lost = ClientGone("the connection was closed by the server")
         self.http.close()
         self._output.drop()
-        if self._alarm is not None:
-            self._alarm.stop()
+        if self.alarm is not None:
+            self.alarm.stop()
         self.wake()
 
     async def aclose(self) -> None:
@@ -248,8 +250,8 @@ class HttpLink:
         Raises `BadRequest` as `HttpConnection.receive_data`.
         """
         is_free = self._reader is None and self._wants_data
-        if is_free and self._transport is not None and self._alarm is not None:
-            self._alarm.set(deadline)
+        if is_free and self._transport is not None and self.alarm is not None:
+            self.alarm.set(deadline)
             await self._read_as_the_one(self._transport.interrupt)
         else:
             with trio.CancelScope(deadline=deadline) as scope:
@@ -277,12 +279,11 @@ class HttpLink:
 
     @property
     def _wants_data(self) -> bool:
-        return self.lost is None and not self._has_ended and self.http.wants_data
+        return self.lost is None and self.http.wants_data
 
     @property
     def _chunk(self) -> int:
-        is_body = self.http.phase is Phase.BODY or self.http.phase is Phase.EARLY
-        return BODY_CHUNK if is_body else CHUNK
+        return BODY_CHUNK if self.http.phase in _IN_BODY else CHUNK
 
     async def _read(self) -> None:
         try:
@@ -301,7 +302,6 @@ class HttpLink:
         if data:
             self.http.receive_data(data, trio.current_time())
         else:
-            self._has_ended = True
             self.http.receive_eof()
         self.wake()
 

@@ -13,6 +13,8 @@ from trio_wsendpoint.server.exchange import Exchange
 
 __all__ = ["HttpRequest"]
 
+_set = object.__setattr__
+
 
 class HttpRequest(Request):
     """A `Request` with its body, and what is known of its client.
@@ -35,7 +37,11 @@ class HttpRequest(Request):
         is_secure: bool = False,
     ) -> None:
         head = exchange.head.request
-        super().__init__(head.target, head.headers, head.method, head.http_version)
+        # Its parts are fit: they were checked as they came.
+        _set(self, "target", head.target)
+        _set(self, "headers", head.headers)
+        _set(self, "method", head.method)
+        _set(self, "http_version", head.http_version)
         self.exchange = exchange
         self.peer = peer
         self.local = local

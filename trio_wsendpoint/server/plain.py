@@ -87,7 +87,6 @@ class PlainRequests:
             request,
             self._handler or self._answer_without,
             logger=self._logger,
-            heartbeat=self._host.heartbeat,
             log_errors=self._logs_errors,
         )
         self._note_answered(request, failure)
@@ -96,7 +95,7 @@ class PlainRequests:
         self, call: HttpAppCall, request: HttpRequest, let_go: LetGo
     ) -> Exception | None:
         """Let `call` answer `request`; return what `conclude` is to be given, unless it let go."""
-        return await answer_by(request, call, let_go, self._host.heartbeat)
+        return await answer_by(request, call, let_go)
 
     async def conclude(self, request: HttpRequest, failure: Exception | None) -> None:
         """Say why the answer to `request` has failed, if it has; after it the next one may come."""

@@ -221,7 +221,9 @@ class EndpointServer(Bound):
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, around: trio.CancelScope) -> None:
-        """Accept and serve until closed; `serve_endpoint` starts it, `around` whose block it is.
+        """Accept and serve until closed.
+
+        `serve_endpoint` starts it; `around` is the scope of its block.
 
         If cancelled: the connections are closed in order first.
         Raises: what handlers raised, with `on_handler_error="raise"`; two or more in a group.

@@ -44,6 +44,18 @@ class Wish(Enum):
 _NOTHING, _POLLED, _MESSAGE, _PART = Wish.NOTHING, Wish.POLLED, Wish.MESSAGE, Wish.PART
 _REST, _LATER, _DISMISSED, _GONE = Wish.REST, Wish.LATER, Wish.DISMISSED, Wish.GONE
 
+#: What a wish becomes when the app asks no longer, or was given what it asked for.
+_UNASKED: dict[Wish, Wish] = {
+    _NOTHING: _NOTHING,
+    _POLLED: _NOTHING,
+    _MESSAGE: _NOTHING,
+    _PART: _LATER,
+    _REST: _LATER,
+    _LATER: _LATER,
+    _DISMISSED: _DISMISSED,
+    _GONE: _GONE,
+}
+
 
 class Inbox:
     """The messages of one connection that wait for the app.
@@ -113,13 +125,11 @@ class Inbox:
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for from now on; `NOTHING`: it asks no longer, or was given it."""
         before = self.wish
-        if before is _DISMISSED or before is _GONE:
-            return
-        if wish is _NOTHING and (before is _PART or before is _REST):
-            wish = _LATER
-        elif wish is _PART and self._incoming.partial_type is not None:
-            wish = _REST
-        self.wish = wish
+        if wish is _NOTHING:
+            self.wish = _UNASKED[before]
+        elif before is not _DISMISSED and before is not _GONE:
+            is_begun = wish is _PART and self._incoming.partial_type is not None
+            self.wish = _REST if is_begun else wish
 
     def begin_stream(self) -> None:
         """Note that the app takes the next message in parts."""

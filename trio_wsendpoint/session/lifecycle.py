@@ -1,21 +1,16 @@
-"""How far a connection has come, what is due when, and the one guard of callbacks."""
+"""How far a connection has come, and what is due when."""
 
 from __future__ import annotations
-
-import contextlib
-import logging
-from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple, Unpack
 
 from trio_wsendpoint.errors import PeerTooSlow, UnexpectedEOF
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts
 from trio_wsendpoint.protocol.closing import State
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.frames import Frame, PingFrame, PongFrame
-from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.session.beat import Beat
 from trio_wsendpoint.session.deadlines import Deadlines, Due
 from trio_wsendpoint.session.ending import tell_loss
+from trio_wsendpoint.session.guard import Guard, Logger
 from trio_wsendpoint.session.held import HeldEnd
 from trio_wsendpoint.session.inbox import Inbox
 from trio_wsendpoint.session.intake import Intake
@@ -24,11 +19,7 @@ from trio_wsendpoint.session.phases import TRANSITIONS, Change, Phase
 from trio_wsendpoint.session.pings import Pings
 from trio_wsendpoint.session.signals import Ending, Wake
 
-__all__ = ["Lifecycle", "Logger"]
-
-_T = TypeVar("_T")
-_Args = TypeVarTuple("_Args")
-Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+__all__ = ["Lifecycle"]
 
 # Globals: each end of a connection compares them fifty times, and on Python 3.11 a member of an
 # enum takes ten times as long to look up (79 and 8 ns).
@@ -41,7 +32,7 @@ _MOVED = Wake.PHASE | Wake.RECEIVER | Wake.READER | Wake.SENDERS
 _WRITER = Wake.WRITER
 
 
-class Lifecycle:
+class Lifecycle(Guard):
     """The parts of a `Session`, and how they go from one phase to the next.
 
     The arguments and attributes are those of `Session`.
@@ -52,19 +43,15 @@ class Lifecycle:
         "_deadlines",
         "_half_closes",
         "_held",
-        "_logger",
         "_now",
         "_paused_since",
         "_timeouts",
-        "endpoint",
-        "failure",
+        "ended_at",
         "inbox",
         "intake",
-        "is_in_step",
         "outbox",
         "phase",
         "pings",
-        "wakes",
     )
 
     def __init__(
@@ -78,10 +65,9 @@ class Lifecycle:
         half_closes: bool,
         logger: Logger | None,
     ) -> None:
-        self.endpoint = endpoint
+        super().__init__(endpoint, logger)
         self._timeouts = timeouts
         self._half_closes = half_closes
-        self._logger = logger or logging.getLogger("trio_wsendpoint")
         # ---- the parts
         self.inbox = Inbox(endpoint.incoming, limits.receive_buffer)
         self.intake = Intake(endpoint, self.inbox, limits, now)
@@ -93,29 +79,15 @@ class Lifecycle:
         # ---- how far it is
         # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
         self.phase = Phase.OPEN
-        # What ended it with 1011: a callback of the user's, or our own code, raised it; set by
-        # `fail_internally`, the first time, and read by `outcome`.
-        self.failure: Exception | None = None
         # ---- time
         self._now = now  # of the call that runs
         self._deadlines = Deadlines(timeouts.write)
+        self.ended_at = _NEVER  # when the stream was closed
         # Since when nothing is read until the app takes something, in seconds; set by `_pause`,
         # None again by `_resume`.  A peer is not judged by that time.
         self._paused_since: float | None = None
-        # ---- what it tells
-        self.wakes: int = 0
-        # Code of the user's may be running: set by `guard` and `log`, read here and by what drives
-        # the session.  What that code asks for is done later.
-        self.is_in_step = False
 
     # ---- what to do next ---------------------------------------------------------------------
-
-    def take_wakes(self) -> int:
-        """Return the bits of `Wake` that were set since the last call; 0 within a callback."""
-        if self.is_in_step:
-            return 0
-        wakes, self.wakes = self.wakes, 0
-        return wakes
 
     def notice(self, now: float) -> None:
         """Look at what the app has done to an open `endpoint` itself: queued a frame, or closed."""
@@ -148,41 +120,6 @@ class Lifecycle:
         return _READ if is_failed else Ending.CLOSE
 
     # ---- callbacks ---------------------------------------------------------------------------
-
-    def guard(self, step: Callable[[Unpack[_Args]], _T], *args: *_Args) -> _T | None:
-        """Run a step in which callbacks of the user may be called; return its value.
-
-        The one place that guards them.  If one raises, returns None: the connection then ends
-        with 1011, and only this one.
-        """
-        outer, self.is_in_step = self.is_in_step, True
-        try:
-            return step(*args)
-        except Exception as error:  # noqa: BLE001 - the user's, whatever it is
-            self.fail_internally(error)
-            return None
-        finally:
-            self.is_in_step = outer
-
-    def fail_internally(self, error: Exception) -> None:
-        """End this connection with 1011: a callback of the user's, or our own code, has raised."""
-        if self.failure is None:
-            self.failure = error
-            self.log(logging.ERROR, "the connection fails with an internal error", error=error)
-        if self.endpoint.is_open:
-            # What a callback raises now is a second error of a connection that ends already.
-            with contextlib.suppress(Exception):
-                self.endpoint.close(CloseCode.INTERNAL_ERROR)
-        self.wakes |= Wake.WRITER | Wake.PHASE
-
-    def log(self, level: int, text: str, *, error: BaseException | None = None) -> None:
-        """Write to the log in a step of its own: the logger is the user's, and may raise."""
-        outer, self.is_in_step = self.is_in_step, True
-        try:
-            with contextlib.suppress(Exception):
-                self._logger.log(level, "%s", text, exc_info=error)
-        finally:
-            self.is_in_step = outer
 
     def shift_frame(self) -> Frame | None:
         """Take the next frame out of the endpoint's queue, or return None; for the outbox."""
@@ -246,6 +183,19 @@ class Lifecycle:
             self.guard(self.endpoint.fail, UnexpectedEOF(why))
         self.outbox.fail()
         self.intake.end()
+
+    def note_closed(self, now: float) -> None:
+        """Note that the stream is closed."""
+        if self.phase is _OVER:
+            return
+        if self.phase is _OPEN:
+            self._move(Change.CLOSE_BEGINS, now)
+        self.stop()
+        self._move(Change.STREAM_CLOSES, now)
+        self.ended_at = now
+        self._deadlines.clear()
+        self.pings.close(now)
+        self.wakes |= Wake.RECEIVER | Wake.READER | Wake.SENDERS | Wake.PINGS | Wake.PHASE
 
     def _settle(self, now: float) -> None:
         """Follow the table as far as what has happened leads."""

@@ -24,10 +24,11 @@ from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.protocol.shared import SharedMessage
 from trio_wsendpoint.session.deadlines import Due
 from trio_wsendpoint.session.ending import Outcome, tell_loss, tell_outcome
+from trio_wsendpoint.session.guard import Logger
 from trio_wsendpoint.session.inbox import Wish
-from trio_wsendpoint.session.lifecycle import Lifecycle, Logger
+from trio_wsendpoint.session.lifecycle import Lifecycle
 from trio_wsendpoint.session.outbox import Batch
-from trio_wsendpoint.session.phases import Change, Phase
+from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.pings import Ping
 from trio_wsendpoint.session.signals import Ending, Need, Owner, Wake
 from trio_wsendpoint.session.statistics import (
@@ -56,7 +57,7 @@ class Session(Lifecycle):
     without `hold_end=True`.
     """
 
-    __slots__ = ("_sees_data", "ended_at", "farewell", "opened_at")
+    __slots__ = ("_sees_data", "farewell", "opened_at")
 
     def __init__(
         self,
@@ -87,7 +88,6 @@ class Session(Lifecycle):
         # `dismiss` was given them.
         self.farewell: tuple[int, str] = (CloseCode.SUCCESS, "")
         self.opened_at = now
-        self.ended_at = float("inf")  # when the stream was closed
         self._sees_data = type(endpoint).receive_data is not Endpoint.receive_data
 
     # ---- from the stream ---------------------------------------------------------------------
@@ -145,19 +145,6 @@ class Session(Lifecycle):
             return Need.TURN
         self._pause(now)
         return Need.APP
-
-    def note_closed(self, now: float) -> None:
-        """Note that the stream is closed."""
-        if self.phase is Phase.OVER:
-            return
-        if self.phase is _OPEN:
-            self._move(Change.CLOSE_BEGINS, now)
-        self.stop()
-        self._move(Change.STREAM_CLOSES, now)
-        self.ended_at = now
-        self._deadlines.clear()
-        self.pings.close(now)
-        self.wakes |= Wake.RECEIVER | Wake.READER | Wake.SENDERS | Wake.PINGS | Wake.PHASE
 
     # ---- to the stream -----------------------------------------------------------------------
 

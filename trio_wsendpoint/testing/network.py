@@ -170,7 +170,7 @@ class MemoryNetwork:
 
     @property
     def open_listeners(self) -> tuple[MemoryListener, ...]:
-        """The listeners that nobody has closed."""
+        """The listeners that are not closed."""
         return tuple(self._listeners.values())
 
     def reset(self) -> None:

@@ -91,7 +91,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     @property
     def bytes_sent(self) -> int:
-        """How many bytes this end was relieved of, arrived or not."""
+        """How many bytes this end has sent, whether they have arrived or not."""
         return self._outgoing.taken
 
     # ---- trio.abc.HalfCloseableStream --------------------------------------------------------

@@ -6,10 +6,10 @@ from enum import Enum
 
 import trio
 
-__all__ = ["OneTask"]
+__all__ = ["OneTask", "Place"]
 
 
-class _Place(Enum):
+class Place(Enum):
     """Whether a task may enter: `FREE`, `TAKEN` by a task, or `CLOSED` for good."""
 
     __hash__ = object.__hash__
@@ -19,7 +19,7 @@ class _Place(Enum):
     CLOSED = "closed"
 
 
-_FREE, _TAKEN = _Place.FREE, _Place.TAKEN
+_FREE, _TAKEN = Place.FREE, Place.TAKEN
 
 
 class OneTask:
@@ -37,9 +37,7 @@ class OneTask:
         self._place = _FREE
 
     def __enter__(self) -> None:
-        if self._place is not _FREE:
-            self.check()
-            raise trio.BusyResourceError(f"another task is {self._doing}")
+        self.check_free()
         self._place = _TAKEN
 
     def __exit__(self, *_: object) -> None:
@@ -48,9 +46,15 @@ class OneTask:
 
     def close(self) -> None:
         """Let no task enter any more; the one that is in the block goes on."""
-        self._place = _Place.CLOSED
+        self._place = Place.CLOSED
+
+    def check_free(self) -> None:
+        """Raise as for a second task, unless no task is in the block."""
+        if self._place is not _FREE:
+            self.check()
+            raise trio.BusyResourceError(f"another task is {self._doing}")
 
     def check(self) -> None:
         """Raise `trio.ClosedResourceError` if it was closed."""
-        if self._place is _Place.CLOSED:
+        if self._place is Place.CLOSED:
             raise trio.ClosedResourceError("this stream was closed")
