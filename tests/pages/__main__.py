@@ -6,6 +6,7 @@ python -m tests.pages --check  (only says which are out of date)
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from tests.pages.blocks import BLOCKS, ROOT, is_shown
@@ -13,6 +14,7 @@ from tests.pages.blocks import BLOCKS, ROOT, is_shown
 
 def main(arguments: list[str]) -> str | None:
     """Rewrite the pages, or check them; return what is wrong."""
+    logging.getLogger().addHandler(logging.NullHandler())  # no `basicConfig` of a page adds one
     wrong: list[str] = []
     # Backwards, so that no block moves before its turn.
     for block in reversed([one for one in BLOCKS if one.is_run_here]):
