@@ -504,14 +504,12 @@ class FrameReader:
         found = parse_frame(self._chunk, self._position, most)
         if found is None or (self._masked >= 0 and (len(found[2]) > 0) != self._masked):
             return None
-        if found[3] is None:
-            lacking: cython.Py_ssize_t = found[4] + found[1] - len(self._chunk)
-            if found[1] > most or not self._later or lacking > len(self._later[0]):
-                return None
+        lacking: cython.Py_ssize_t = found[4] + found[1] - len(self._chunk)
+        if lacking > 0 and found[1] <= most and self._later and lacking <= len(self._later[0]):
             self._join_chunks()
             found = parse_frame(self._chunk, 0, most)
-            if found is None or found[3] is None:
-                return None
+        if found is None or found[3] is None:
+            return None
         self._step_to(found[4])
         return kind, found[3], found[2]
 
