@@ -10,7 +10,7 @@ import pytest
 
 from tests.protocol.wire import CLOSE, PING, PONG, TEXT
 from tests.session.helpers import Told, end, give, make, sent, wait
-from trio_wsendpoint import ServerEndpoint
+from trio_wsendpoint import ServerEndpoint, Timeouts
 from trio_wsendpoint.protocol import DataFrame
 from trio_wsendpoint.session import Need, Phase, Session, Wake
 
@@ -31,7 +31,7 @@ class Log:
             raise Told("of the logger")
 
 
-Action = Callable[[Session], None]
+Action = Callable[[Session], object]
 
 
 def called_in(place: str, action: Action, **options: Any) -> Session:
@@ -207,3 +207,15 @@ def test_what_a_logger_asks_for_is_done_after_it(is_loud: bool) -> None:
     assert len(log.errors) == 1
     assert seen == [0]
     assert session.take_wakes() & Wake.WRITER
+
+
+@pytest.mark.parametrize("action", [fail, lambda session: session.endpoint.close(1011)])
+def test_one_that_ends_it_while_a_frame_leaves_is_told_as_soon_as_that_has_left(
+    action: Action,
+) -> None:
+    """Nothing else may come for a while; the deadline of the closing counts at once."""
+    session = called_in("before_send_frame", action, logger=Log())
+    session.ping(0)
+    assert sent(session)[-1] == ("close", b"\x03\xf3")
+    assert session.phase is Phase.CLOSING
+    assert session.deadline == Timeouts().close

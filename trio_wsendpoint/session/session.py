@@ -174,7 +174,8 @@ class Session(Lifecycle):
         if self._deadlines.progress_at <= now:
             self._deadlines.note_written()
         self.wakes |= Wake.SENDERS
-        if self.phase is not _OPEN:
+        # `before_send_frame` may have closed, or raised, as a frame was taken out.
+        if self.phase is not _OPEN or not self.endpoint.closing.is_open:
             self._settle(now)
 
     def lose_writing(self, error: Exception, now: float) -> None:
