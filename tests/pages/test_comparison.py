@@ -48,7 +48,7 @@ def test_a_cell_names_what_is_there_or_is_marked(library: str, cell: str) -> Non
 
 
 def test_each_row_has_four_cells() -> None:
-    assert len(CELLS) == 4 * len(ROWS[2:]) >= 60
+    assert len(CELLS) == 4 * len(ROWS[2:]) > 50
     assert [row for row in ROWS if row.count(" | ") != 4] == []
 
 
