@@ -16,6 +16,7 @@ from trio_wsendpoint.http import Phase
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.looks import LOOKS
 
 from .http_helpers import GET, both_forms, link_and_client, post, serve, statuses
 
@@ -180,6 +181,19 @@ async def test_stop_ends_an_idle_link(nonblocking, autojump_clock):
             link.stop()
             with trio.fail_after(1):
                 assert statuses(await client.read_all()) == [200] * bool(first)
+
+
+async def test_a_request_that_came_before_stop_is_answered_after_many_looks_in_vain():
+    async with link_and_client() as (link, client), trio.open_nursery() as nursery:
+        nursery.start_soon(serve, link, ok)
+        for _ in range(LOOKS + 1):
+            await trio.testing.wait_all_tasks_blocked()
+            await client.send(GET)
+            await client.read_until(b"\r\n\r\n/")
+        await trio.testing.wait_all_tasks_blocked()
+        await client.send(GET)
+        link.stop()
+        assert b"Connection: close" in await client.read_all()
 
 
 @both_forms

@@ -24,6 +24,7 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.server.alarm import Alarm
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
+from trio_wsendpoint.server.looks import Looks
 from trio_wsendpoint.transport.lingering import close_layers, end_bytes
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.waiters import Waiters
@@ -91,6 +92,7 @@ class HttpLink:
         self.alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
         self._news = Waiters()
         self._turns = 0
+        self._looks = Looks(self.look)
 
     # ---- what it tells -------------------------------------------------------------------------
 
@@ -121,8 +123,9 @@ class HttpLink:
             try:
                 now = trio.current_time()
                 head = None if self.lost else self.http.next_request(now)
-                is_over = head is None and self.http.phase in _OVER
-                has_come = head is None and not is_over and self.look()
+                has_come = False
+                if head is None and self.http.phase not in _OVER:
+                    has_come = self._looks.try_one(is_last=self.http.is_stopping)
                 if has_come and self.lost is None:
                     head = self.http.next_request(now)
                 if head is not None:
@@ -238,10 +241,10 @@ class HttpLink:
         except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
             self._lose(error)
             return True
-        if data is None:
-            return False
-        self._take(data)
-        return True
+        if data is not None:
+            self._take(data)
+            self.wake()
+        return data is not None
 
     @trio.lowlevel.enable_ki_protection
     async def wait(self, deadline: float = math.inf) -> None:
@@ -303,7 +306,6 @@ class HttpLink:
             self.http.receive_data(data, trio.current_time())
         else:
             self.http.receive_eof()
-        self.wake()
 
     def _lose(self, error: Exception) -> None:
         if self.lost is None:
