@@ -153,6 +153,8 @@ def masked(text):
     if "ping -c" in text or "bench -c" in text:
         text = "\n".join(line for line in text.splitlines() if "|#" not in line)
         text = re.sub(r"\d[\d,.]*", "N", text)
+        # How busy the machine is decides.
+        text = text.replace("of one core: it is the limit", "of one core")
     return text
 
 
