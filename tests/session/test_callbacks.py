@@ -13,6 +13,7 @@ from tests.session.helpers import Told, end, give, make, sent, wait
 from trio_wsendpoint import ServerEndpoint, Timeouts
 from trio_wsendpoint.protocol import DataFrame
 from trio_wsendpoint.session import Need, Phase, Session, Wake
+from trio_wsendpoint.session.intake import Intake
 
 
 class Log:
@@ -219,3 +220,14 @@ def test_one_that_ends_it_while_a_frame_leaves_is_told_as_soon_as_that_has_left(
     assert sent(session)[-1] == ("close", b"\x03\xf3")
     assert session.phase is Phase.CLOSING
     assert session.deadline == Timeouts().close
+
+
+def test_bytes_that_cannot_be_taken_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Intake, "take", take)
+    session = make(logger=Log())
+    session.receive_data(b"\x81", 0)
+    assert isinstance(session.failure, MemoryError)
+    assert sent(session) == [("close", b"\x03\xf3")]

@@ -26,7 +26,7 @@ class Looks:
         self._to_skip = 0
 
     def try_one(self, *, is_last: bool) -> bool:
-        """Return whether anything has come; look for it, unless looks have found nothing for a while.
+        """Return whether anything has come; look, unless looks have found nothing for a while.
 
         `is_last`: nothing will be waited for, so look in any case.  Raises what `look` raises.
         """
