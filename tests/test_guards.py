@@ -21,7 +21,7 @@ MOST_LINES = 350
 MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
-MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 20, ("client",): 5}
+MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 20, ("client",): 4}
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
 STATES: dict[str, str] = {
@@ -61,11 +61,10 @@ STATES: dict[str, str] = {
     "Keeper.state": "what the channel does, by a table; `_move`",
     "Keeper._ended_by": "it has stopped by itself, for this reason; `run` and `_fail`",
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
-    "Line.ready_at": "`on_connect` had returned then; `_introduce`",
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 33
+STATES_TODAY = 32
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
