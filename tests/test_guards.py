@@ -21,7 +21,7 @@ MOST_LINES = 350
 MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
-MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 20, ("client",): 5}
+MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 17, ("client",): 5}
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
 STATES: dict[str, str] = {
@@ -34,7 +34,6 @@ STATES: dict[str, str] = {
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.end": "nothing can be written any more, and why; `fail`",
-    "Ping.end": "what became of a ping; `settle`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
     "Reader.lease": "which task reads; that task",
@@ -42,12 +41,10 @@ STATES: dict[str, str] = {
     "Inlet.is_empty": "the stream had no more; each read, and each wait",
     "Writer.writing": "which task writes; that task",
     "Writer.is_called": "the task is to write; `call` and `run`",
-    "HeartbeatTask._run": "whether the task runs, and until when; `_start`, `let_go` and `run`",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     # ---- transport/
     "TLSTransport._stage": "how far TLS is; what meets it first",
     "OneTask._place": "whether a task may enter; the task in the block, and `close`",
-    "Waiters._is_one_woken": "a woken task has not run yet; `wake_one`, and that task",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "OpeningCourse._dropped": "the server has dropped it, and why; `drop`",
@@ -65,7 +62,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 33
+STATES_TODAY = 30
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -97,7 +94,6 @@ HANDLES: dict[str, str] = {
     "StreamMethods._sending": "the guard of those that send, given up when our bytes have ended",
     "Poller._leader": "the task that waits for all",
     "Waiter.task": "the task that waits here",
-    "Waiters._lot": "made when the first task waits",
     "_Lazy.context": "the context, once it is made",
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
