@@ -22,7 +22,7 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {
-    ("session", "connection", "transport"): 20,
+    ("session", "connection", "transport"): 17,
     ("client",): 3,
     ("server",): 5,
 }
@@ -38,7 +38,6 @@ STATES: dict[str, str] = {
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.end": "nothing can be written any more, and why; `fail`",
-    "Ping.end": "what became of a ping; `settle`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
     "Reader.lease": "which task reads; that task",
@@ -46,12 +45,10 @@ STATES: dict[str, str] = {
     "Inlet.is_empty": "the stream had no more; each read, and each wait",
     "Writer.writing": "which task writes; that task",
     "Writer.is_called": "the task is to write; `call` and `run`",
-    "HeartbeatTask._run": "whether the task runs, and until when; `_start`, `let_go` and `run`",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     # ---- transport/
     "TLSTransport._stage": "how far TLS is; what meets it first",
     "OneTask._place": "whether a task may enter; the task in the block, and `close`",
-    "Waiters._is_one_woken": "a woken task has not run yet; `wake_one`, and that task",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
     "Asking.error": "what reading, or accepting, has raised first; `fail`",
@@ -64,7 +61,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 28
+STATES_TODAY = 25
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -96,7 +93,6 @@ HANDLES: dict[str, str] = {
     "StreamMethods._sending": "the guard of those that send, given up when our bytes have ended",
     "Poller._leader": "the task that waits for all",
     "Waiter.task": "the task that waits here",
-    "Waiters._lot": "made when the first task waits",
     "_Lazy.context": "the context, once it is made",
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
