@@ -22,6 +22,11 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 17, ("client",): 5}
+MOST_IN: dict[tuple[str, ...], int] = {
+    ("session", "connection", "transport"): 20,
+    ("client",): 3,
+    ("server",): 6,
+}
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
 STATES: dict[str, str] = {
@@ -47,22 +52,18 @@ STATES: dict[str, str] = {
     "OneTask._place": "whether a task may enter; the task in the block, and `close`",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
-    "OpeningCourse._dropped": "the server has dropped it, and why; `drop`",
     "Asking._failure": "what `accept` has raised; the step that the app waits for",
     "Watch.error": "reading has failed with it; `run`",
     "Openings.taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
-    "HttpOutput._is_over": "nothing is written any more; `drop`",
     # ---- client/
     "Keeper.state": "what the channel does, by a table; `_move`",
-    "Keeper._ended_by": "it has stopped by itself, for this reason; `run` and `_fail`",
+    "Keeper._untold": "leaving the block is to raise it; `run`, `_fail` and `tell_end`",
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
-    "Line.ready_at": "`on_connect` had returned then; `_introduce`",
-    "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 30
+STATES_TODAY = 
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -126,7 +127,7 @@ HANDLES: dict[str, str] = {
     "Line.connection": "made by the opening",
     "Line._receive_scope": "the scope in which the app receives, while it does",
     "Line._farewell": "what to close with; the stage LEAVING tells that it is to close",
-    "Record._last_error": "what was judged last, for the app's functions",
+    "Record._last": "what was judged last, for the app's functions and `GaveUp`",
     "Record._ended_at": "when a connection ended last, for the app's functions",
 }
 
