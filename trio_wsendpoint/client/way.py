@@ -20,9 +20,9 @@ from trio_wsendpoint.client.proxy_errors import ProxyError
 from trio_wsendpoint.client.proxy_url import Proxy
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.client.socks_tunnel import check_python_socks, open_socks_tunnel
-from trio_wsendpoint.connection.arguments import check_stream
 from trio_wsendpoint.connection.opening import do_tls
 from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.entries.arguments import check_stream
 from trio_wsendpoint.errors import TLSFailed
 from trio_wsendpoint.handshake import WebSocketURL
 from trio_wsendpoint.transport.any_tls import over_tls

@@ -15,8 +15,8 @@ from typing import Literal, cast
 import trio
 
 from trio_wsendpoint.addressing import Forwarding, TrustedProxies
-from trio_wsendpoint.connection.arguments import check_async_function
 from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
+from trio_wsendpoint.entries.arguments import check_async_function
 from trio_wsendpoint.handshake import OriginPolicy, Origins, Response
 from trio_wsendpoint.http import HttpLimits
 from trio_wsendpoint.options import ServerLimits

@@ -16,8 +16,8 @@ from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.opening import connect_without_handshake
-from trio_wsendpoint.connection.option_texts import check_options
 from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.entries.option_texts import check_options
 from trio_wsendpoint.handshake import (
     ClientHandshake,
     HeaderItems,
