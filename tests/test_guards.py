@@ -103,7 +103,6 @@ HANDLES: dict[str, str] = {
     "Poller._leader": "the task that waits for all",
     "Waiter.task": "the task that waits here",
     "Waiters._lot": "made when the first task waits",
-    "_Lazy.context": "the context, once it is made",
     # ---- server/
     "OpeningCourse._asking": "made when the app looks at the request",
     "OpeningCourse._link": "made when something else has come than a whole opening",
@@ -131,6 +130,7 @@ HANDLES: dict[str, str] = {
     "EndpointServer._served": "made by `run`, with the nursery",
     "Visit.connection": "made by the opening; given by `begin`",
     # ---- client/
+    "_Lazy.context": "the context, once it is made",
     "Keeper._current": "the line in use, while the state is CONNECTED or RENEWING",
     "Line.connection": "made by the opening",
     "Line._receive_scope": "the scope in which the app receives, while it does",

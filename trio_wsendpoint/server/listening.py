@@ -13,9 +13,9 @@ from typing import Any, cast
 import trio
 
 from trio_wsendpoint.addressing import SocketAddress, UnixAddress
+from trio_wsendpoint.server.wrappers import SocketWrapper, TLSListener
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 from trio_wsendpoint.transport.poller import Poller
 
 __all__ = ["accept_streams", "addresses", "close_listeners", "texts_of", "urls_of", "without_tls"]

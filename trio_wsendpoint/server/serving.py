@@ -30,7 +30,7 @@ from trio_wsendpoint.server.settings import (
     ServeSettings,
 )
 from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
-from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.server.wrappers import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 
