@@ -13,8 +13,8 @@ from trio_wsendpoint.errors import BadResponse, TLSFailed
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.session.session import Session
+from trio_wsendpoint.transport.any_tls import TLS_STREAMS
 from trio_wsendpoint.transport.streams import NonBlockingStream
-from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = [
     "CHUNK",
@@ -38,7 +38,7 @@ async def do_tls(stream: trio.abc.Stream, without_tls: str) -> bool:
 
     `without_tls`: what to tell of a peer that does not speak TLS.
     """
-    if not isinstance(stream, (TLSTransport, trio.SSLStream)):
+    if not isinstance(stream, TLS_STREAMS):
         return False
     try:
         await stream.do_handshake()

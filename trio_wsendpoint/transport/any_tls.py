@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import ssl
+from typing import cast
 
 import trio
 
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.tls import TLSTransport
 
-__all__ = ["AnyTLSStream", "over_tls"]
+__all__ = ["TLS_STREAMS", "AnyTLSStream", "layers_of", "over_tls"]
 
 #: One end of TLS, over a stream of either kind.
 AnyTLSStream = TLSTransport | trio.SSLStream[trio.abc.Stream]
+#: The same, for `isinstance`.
+TLS_STREAMS = (TLSTransport, trio.SSLStream)
+
+
+def layers_of(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
+    """Return `stream` and, while it is TLS, what is below it: the last one is not TLS."""
+    layers = [stream]
+    while isinstance(stream, TLS_STREAMS):
+        stream = cast("AnyTLSStream", stream).transport_stream
+        layers.append(stream)
+    return layers
 
 
 def over_tls(

@@ -8,11 +8,10 @@ be lost: our bytes are ended first, and the peer's are read and dropped for a wh
 from __future__ import annotations
 
 import contextlib
-from typing import cast
 
 import trio
 
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["close_layers", "end_bytes", "say_and_close"]
@@ -48,7 +47,7 @@ async def end_bytes(stream: trio.abc.Stream) -> trio.abc.Stream:
 
     That is the stream below TLS, whose end is said first.  Raises what the streams raise.
     """
-    layers = _layers(stream)
+    layers = layers_of(stream)
     for layer in layers:
         await _end(layer)
     return layers[-1]
@@ -56,16 +55,7 @@ async def end_bytes(stream: trio.abc.Stream) -> trio.abc.Stream:
 
 async def close_layers(stream: trio.abc.Stream) -> None:
     """Close `stream` and what is below it at once: after `end_bytes` it no longer does that."""
-    await _close_each(_layers(stream))
-
-
-def _layers(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
-    """Return `stream` and, if it is TLS, what is below it."""
-    layers = [stream]
-    while isinstance(stream, (TLSTransport, trio.SSLStream)):
-        stream = cast("AnyTLSStream", stream).transport_stream
-        layers.append(stream)
-    return layers
+    await _close_each(layers_of(stream))
 
 
 async def _end(layer: trio.abc.Stream) -> None:
