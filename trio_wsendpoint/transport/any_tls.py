@@ -19,11 +19,17 @@ TLS_STREAMS = (TLSTransport, trio.SSLStream)
 
 
 def layers_of(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
-    """Return `stream` and, while it is TLS, what is below it: the last one is not TLS."""
-    layers = [stream]
-    while isinstance(stream, TLS_STREAMS):
-        stream = cast("AnyTLSStream", stream).transport_stream
-        layers.append(stream)
+    """Return `stream` and, while it is TLS, what is below it: the last one is not TLS.
+
+    A `trio.SSLStream` that has been unwrapped no longer knows what is below it: ask before.
+    """
+    layers: list[trio.abc.Stream] = []
+    rest: trio.abc.Stream | None = stream
+    while rest is not None:
+        layers.append(rest)
+        rest = (
+            cast("AnyTLSStream", rest).transport_stream if isinstance(rest, TLS_STREAMS) else None
+        )
     return layers
 
 
