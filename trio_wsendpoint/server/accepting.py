@@ -47,6 +47,7 @@ from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
 from trio_wsendpoint.server.turning_away import is_tls, retry_after_of
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.lingering import close_layers
 
 __all__ = ["ServerOpening"]
@@ -96,8 +97,9 @@ class ServerOpening(OpeningCourse):
                     await self._refuse(error)
             finally:
                 if self._link is not None:
-                    self._link.abort()
-                await close_layers(self.stream)
+                    await self._link.aclose()
+                else:
+                    await close_layers(layers_of(self.stream))
             raise
 
     # ---- what comes ----------------------------------------------------------------------------
