@@ -41,6 +41,7 @@ LAYERS: list[tuple[list[str], bool]] = [
     (["testing", "tls", "metrics", "asgi", "hub"], True),
     (["server", "client"], True),
     (["connection"], True),
+    (["entries", "channels"], True),
     (["session", "transport", "http", "addressing"], False),
     (["extensions", "handshake"], False),
     (["protocol"], False),

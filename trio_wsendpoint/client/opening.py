@@ -11,12 +11,12 @@ from collections.abc import Callable
 import trio
 
 from trio_wsendpoint.client.responses import exchange
+from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
 from trio_wsendpoint.connection.opening import do_tls, make_endpoint, make_tasks
 from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
 from trio_wsendpoint.connection.settings import ConnectionSettings
-from trio_wsendpoint.connection.timings import Stopwatch
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     ClientHandshake,

@@ -23,9 +23,9 @@ from trio_wsendpoint.client.reconnect_settings import (
 )
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.settings import ConnectOptions
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import ConnectionClosed
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
 __all__ = ["reconnecting_endpoint"]

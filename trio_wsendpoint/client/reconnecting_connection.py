@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import trio
 
+from trio_wsendpoint.channels import WithOtherForms
 from trio_wsendpoint.client.attempts import NotConnected, ReconnectStatistics
 from trio_wsendpoint.client.keeper import Keeper
 from trio_wsendpoint.client.lines import Line
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.states import ReconnectState
-from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.protocol.frames import Buffer

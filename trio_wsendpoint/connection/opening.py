@@ -6,22 +6,18 @@ import ssl
 
 import trio
 
-from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger
+from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.connection.settings import ConnectionSettings
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.errors import BadResponse, TLSFailed
-from trio_wsendpoint.handshake import Request, Response
 from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.session.session import Session
-from trio_wsendpoint.transport.sockets import non_blocking
+from trio_wsendpoint.transport.any_tls import TLS_STREAMS
 from trio_wsendpoint.transport.streams import NonBlockingStream
-from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = [
     "CHUNK",
-    "connect_without_handshake",
     "do_tls",
     "lost",
     "make_endpoint",
@@ -42,7 +38,7 @@ async def do_tls(stream: trio.abc.Stream, without_tls: str) -> bool:
 
     `without_tls`: what to tell of a peer that does not speak TLS.
     """
-    if not isinstance(stream, (TLSTransport, trio.SSLStream)):
+    if not isinstance(stream, TLS_STREAMS):
         return False
     try:
         await stream.do_handshake()
@@ -83,20 +79,6 @@ def make_endpoint(
         hold_end=True,
         random_bytes=settings.random_bytes,
     )
-
-
-def connect_without_handshake(
-    stream: trio.abc.Stream,
-    default: type[Endpoint],
-    settings: ConnectionSettings,
-    request: Request,
-    response: Response,
-) -> Connection:
-    """Return a connection as if `request` and `response` had been exchanged; for tests."""
-    endpoint = make_endpoint(default, settings, None)
-    logger = make_logger(stream, settings.logger, settings.random_bytes)
-    tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
-    return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
 def make_tasks(

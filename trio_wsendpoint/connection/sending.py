@@ -6,10 +6,10 @@ from threading import get_ident
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.writer import Writing
+from trio_wsendpoint.entries.block_use import BlockUse
 from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage

@@ -42,6 +42,7 @@ from trio_wsendpoint.server.relay import Relay
 from trio_wsendpoint.server.settings import ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
 from trio_wsendpoint.server.turning_away import is_tls
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.lingering import close_layers
 
 __all__ = ["ServerOpening"]
@@ -75,8 +76,9 @@ class ServerOpening(OpeningCourse):
                     await self._refuse(error)
             finally:
                 if self._link is not None:
-                    self._link.abort()
-                await close_layers(self.stream)
+                    await self._link.aclose()
+                else:
+                    await close_layers(layers_of(self.stream))
             raise
 
     # ---- what comes ----------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from trio_wsendpoint.server.alarm import Alarm
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
 from trio_wsendpoint.server.looks import Looks
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.lingering import close_layers, end_bytes
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.waiters import Waiters
@@ -82,6 +83,7 @@ class HttpLink:
         #: Why nothing more comes or leaves; None until the stream has broken, or was closed.
         self.lost: ClientGone | None = None
         self._on_refusal = on_refusal
+        self._layers = layers_of(stream)
         self._source = stream  # what is read from: below TLS once our own bytes have ended
         self._transport = non_blocking(stream)
         self._output = HttpOutput(
@@ -205,7 +207,7 @@ class HttpLink:
     async def aclose(self) -> None:
         """Close the stream, and what is below it, at once; closing again is no error."""
         self.abort()
-        await close_layers(self.stream)
+        await close_layers(self._layers)
 
     # ---- for an exchange -----------------------------------------------------------------------
 
@@ -336,7 +338,7 @@ class HttpLink:
             while self._reader is not None:  # a task that waited for the client's end leaves
                 await self._news.wait()
             try:
-                self._source = await end_bytes(self.stream)
+                self._source = await end_bytes(self._layers)
             except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
                 self._lose(error)
         self._transport = non_blocking(self._source)
