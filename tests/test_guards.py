@@ -214,6 +214,22 @@ def test_every_state_is_explained_where_it_is_made(
     assert silent == []
 
 
+#: What runs in no task of an app's: the command, and what tests use.
+OF_NO_APP = ("cli", "testing")
+#: A worker's process takes no notice of SIGINT, and its main function is the app's.
+UNGUARDED = ["trio_wsendpoint/workers/worker.py: run is not protected from a Ctrl-C"]
+
+
+def test_a_ctrl_c_keeps_no_block_from_being_left() -> None:
+    found = [
+        fault
+        for source in guards.sources(ROOT)
+        if Path(source.path).parts[1] not in OF_NO_APP
+        for fault in guards.unguarded_blocks(source)
+    ]
+    assert found == UNGUARDED
+
+
 # ---- the rules ---------------------------------------------------------------------------------
 
 
@@ -322,6 +338,18 @@ def test_private_uses_are_found(text: str) -> None:
 )
 def test_own_names_pass(text: str) -> None:
     assert guards.private_uses(module(text)) == []
+
+
+def test_blocks_that_a_ctrl_c_may_interrupt_are_found() -> None:
+    protected = "@trio.lowlevel.enable_ki_protection\n"
+    block = "async def f():\n  async with a: pass\n"
+    [fault] = guards.unguarded_blocks(module(block))
+    assert "f is not protected" in fault
+    assert guards.unguarded_blocks(module(protected + block)) == []
+    # What protects a function does nothing for one that is made in it.
+    inner = "def g():\n  async def f():\n    async with a: pass"
+    assert guards.unguarded_blocks(module(protected + inner))
+    assert guards.unguarded_blocks(module("def f():\n  with a: pass")) == []
 
 
 def test_long_modules_are_found() -> None:
