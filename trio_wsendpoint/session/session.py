@@ -101,7 +101,7 @@ class Session(Lifecycle):
                 self.intake.take(data, now)
             except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
                 self.fail_internally(error)
-        if self.intake.is_eof:
+        if (not data or self.phase is not _OPEN) and self.intake.is_eof:
             self._settle(now)
             self.wakes |= Wake.PHASE
 
