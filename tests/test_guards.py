@@ -21,7 +21,7 @@ MOST_LINES = 350
 MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
-MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 16, ("client",): 5}
+MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 15, ("client",): 5}
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
 STATES: dict[str, str] = {
@@ -29,7 +29,6 @@ STATES: dict[str, str] = {
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
     "Guard.failure": "a callback, or our code, has raised this; `fail_internally`",
     "Guard.is_in_step": "code of the user's may be running; `guard` and `log`",
-    "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
     "Outbox.end": "nothing can be written any more, and why; `fail`",
@@ -61,7 +60,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 29
+STATES_TODAY = 28
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {

@@ -208,6 +208,7 @@ class Intake:
         enough = incoming.inflated + INFLATED
         for _ in range(BATCH):
             if self.is_full or incoming.inflated >= enough:
+                self.is_drained = False  # as far as is known
                 endpoint.parser.trim()
                 return Progress.HANDLED
             try:
