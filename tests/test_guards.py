@@ -22,7 +22,7 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {
-    ("session", "entries", "connection", "transport"): 17,
+    ("session", "entries", "connection", "transport"): 15,
     ("client",): 3,
     ("server",): 6,
 }
@@ -33,10 +33,8 @@ STATES: dict[str, str] = {
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
     "Guard.failure": "a callback, or our code, has raised this; `fail_internally`",
     "Guard.is_in_step": "code of the user's may be running; `guard` and `log`",
-    "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
-    "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.end": "nothing can be written any more, and why; `fail`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
@@ -63,7 +61,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 26
+STATES_TODAY = 24
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
