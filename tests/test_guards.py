@@ -24,7 +24,7 @@ MOST_STATES = 20
 MOST_IN: dict[tuple[str, ...], int] = {
     ("session", "entries", "connection", "transport"): 15,
     ("client",): 3,
-    ("server",): 6,
+    ("server",): 5,
 }
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
@@ -50,8 +50,7 @@ STATES: dict[str, str] = {
     "OneTask._place": "whether a task may enter; the task in the block, and `close`",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
-    "Asking._failure": "what `accept` has raised; the step that the app waits for",
-    "Watch.error": "reading has failed with it; `run`",
+    "Asking.error": "what reading, or accepting, has raised first; `fail`",
     "Openings.taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
@@ -61,7 +60,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 24
+STATES_TODAY = 23
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
