@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import socket
@@ -419,6 +420,45 @@ async def test_the_block_raises_what_no_call_has(autojump_clock):
         with pytest.raises(GaveUp):
             async with served.channel():
                 await trio.sleep(5)
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_a_channel_that_the_app_closes_has_given_up_still(is_told, autojump_clock):
+    async with world() as served:
+        served.refuse(403)
+        with contextlib.nullcontext() if is_told else pytest.raises(GaveUp):
+            async with served.channel() as channel:
+                await until(lambda: channel.state is ReconnectState.STOPPED)
+                if is_told:
+                    with pytest.raises(GaveUp):
+                        await channel.receive()
+                await channel.aclose()
+                with pytest.raises(trio.ClosedResourceError):
+                    await channel.receive()
+
+
+async def receive_when_cancelled(channel):
+    try:
+        await trio.sleep_forever()
+    finally:
+        with (
+            trio.CancelScope(shield=True),
+            pytest.raises(trio.BrokenResourceError, match="the block raises it"),
+        ):
+            await channel.receive()
+
+
+async def test_the_end_of_another_channel_is_an_error_of_the_app(autojump_clock):
+    async with world() as served:
+
+        async def on_connect(connection, attempt):
+            served.refuse(403)
+            async with served.channel() as other:
+                await other.receive()
+
+        with pytest.raises(GaveUp, match="row 'http-refused'"):
+            async with served.channel(on_connect=on_connect) as channel:
+                await receive_when_cancelled(channel)
 
 
 async def test_a_service_of_its_own_codes(autojump_clock):

@@ -224,12 +224,16 @@ class Sending:
         block.check_open(_CANNOT)
         await trio.lowlevel.checkpoint_if_cancelled()
         size = size_of(chunk)
-        while session.is_open and not session.outbox.has_space_for(size):
-            await self._tasks.waits.wait_for_chunk(size)
+        try:
+            while session.is_open and not session.outbox.has_space_for(size):
+                await self._tasks.waits.wait_for_chunk(size)
+                block.check_open(_CANNOT)
+            await self._check_open_told()
             block.check_open(_CANNOT)
-        await self._check_open_told()
-        block.check_open(_CANNOT)
-        session.send_chunk(chunk)
+            session.send_chunk(chunk)
+        except BaseException:
+            self._tasks.wake_a_sender()  # as in `wait_for_turn`
+            raise
         self._tasks.act()
         await self._take_turns()
 

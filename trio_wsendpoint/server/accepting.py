@@ -118,7 +118,7 @@ class ServerOpening(OpeningCourse):
             await self._wait(do_tls, self.stream, _WITHOUT_TLS)
             self._finder.find_by_tls(self.stream)
         self._stage = Stage.REQUEST
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             raise self._too_late()
         head = self._first.head_nowait(is_probe=is_probe)
         if head is None:
@@ -160,7 +160,7 @@ class ServerOpening(OpeningCourse):
                 raise await plain.refuse(head)
             self._stage = Stage.PLAIN
             host.keep()
-            if self._dropped is not None:
+            if self._host.dropped is not None:
                 link.stop()
             head = await self._answer_plain(link, plain, head)
         if head is None:
@@ -230,7 +230,7 @@ class ServerOpening(OpeningCourse):
         asking = self._asking = Asking(
             timeouts.process, self._too_late, self._logger, host, self._read_on
         )
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             asking.cancel()
         await asking.ask(process_request, opening)
         self._until += asking.elapsed
@@ -273,7 +273,7 @@ class ServerOpening(OpeningCourse):
         response, subprotocol, extension = agreed
         endpoint = self._make_endpoint(extension)
         request = cast("Request", self._request)
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             raise self._too_late()
         self._stage = Stage.ANSWER
         if self._link is None:

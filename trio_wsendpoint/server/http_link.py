@@ -85,8 +85,10 @@ class HttpLink:
         self._on_refusal = on_refusal
         self._layers = layers_of(stream)
         self._source = stream  # what is read from: below TLS once our own bytes have ended
-        transport = self._transport = non_blocking(stream)
-        self._output = HttpOutput(stream, transport, nursery, timeouts.write, self._note_output)
+        self._transport = non_blocking(stream)
+        self._output = HttpOutput(
+            stream, self._transport, nursery, timeouts.write, on_idle=self.wake, on_loss=self._lose
+        )
         self._reader: Callable[[], object] | None = None  # wakes the one task that reads
         #: What the heartbeat task knows of it.
         self.alarm = None if heartbeat is None else Alarm(heartbeat, self.wake, self.abort)
@@ -165,7 +167,9 @@ class HttpLink:
 
     async def end_with(self, response: Response) -> None:
         """Answer `response` as the last word; if an answer has begun, cut it off."""
-        await self._output.write(lambda: self.http.refuse(response, trio.current_time()))
+        await self._output.wait_idle()
+        if self.lost is None:
+            await self._output.send(self.http.refuse(response, trio.current_time()))
         self.wake()
 
     async def switch(self, response: Response) -> None:
@@ -221,9 +225,10 @@ class HttpLink:
         If cancelled, `make` was not called, or else what it returned leaves all the same.  Raises
         what `make` raises, and `ClientGone` if the stream has broken.
         """
+        await self._output.wait_idle()
         if self.lost is not None:
             raise self.lost
-        await self._output.write(make)
+        await self._output.send(make())
         if self.lost is not None:
             raise self.lost
 
@@ -312,11 +317,6 @@ class HttpLink:
             self.lost = ClientGone(f"the client is gone: {error}")
             self.lost.__cause__ = error
             self._output.drop()
-        self.wake()
-
-    def _note_output(self, error: Exception | None) -> None:
-        if error is not None:
-            self._lose(error)
         self.wake()
 
     # ---- the end -------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ def serve_endpoint(
 
 
 @tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
+@trio.lowlevel.enable_ki_protection
 async def run_endpoint(
     handler: Handler,
     port: int | None = None,
