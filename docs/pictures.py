@@ -40,6 +40,7 @@ LAYERS: list[tuple[list[str], bool]] = [
     (["workers"], True),
     (["testing", "tls", "metrics", "asgi", "hub"], True),
     (["server", "client"], True),
+    (["opening"], True),
     (["connection"], True),
     (["entries", "channels"], True),
     (["session", "transport", "http", "addressing"], False),

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session", "transport", "http", "addressing"),
     ("entries", "channels"),
     ("connection",),
+    ("opening",),
     ("server", "client"),
     ("testing", "tls", "metrics", "asgi", "hub"),
     ("workers",),

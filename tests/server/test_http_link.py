@@ -273,9 +273,9 @@ async def test_cancelled_it_loses_no_byte(nonblocking, autojump_clock):
 
 
 async def test_over_tls(server_context, client_context, autojump_clock):
+    from trio_wsendpoint.server.lingering import say_and_close
     from trio_wsendpoint.testing import memory_stream_pair
     from trio_wsendpoint.transport.any_tls import over_tls
-    from trio_wsendpoint.transport.lingering import say_and_close
 
     for nonblocking in (True, False):
         ends = memory_stream_pair(nonblocking=nonblocking)

@@ -46,6 +46,7 @@ def serve_asgi(
     return _ServingAsgi(app, port, options)
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_asgi(
     app: Application,
     port: int | None = None,

@@ -19,10 +19,10 @@ from trio_wsendpoint.client.way import Way
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.settings import ConnectionOptions
 from trio_wsendpoint.entries.misuse import AsyncWithOnly
 from trio_wsendpoint.entries.option_texts import check_options, tell_options
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.opening.settings import ConnectionOptions
 
 __all__ = ["connect_endpoint"]
 

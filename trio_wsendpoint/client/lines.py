@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import cast
 
@@ -207,6 +207,7 @@ class Line:
             return url, [*(i for i in Headers(fixed).items() if i[0] not in fresh), *fresh.items()]
         raise TookTooLong(f"credentials took longer than {settings.hook_timeout:g} s")
 
+    @trio.lowlevel.enable_ki_protection
     async def _open(self, url: str, headers: HeaderItems) -> None:
         settings = self._settings
         options: ConnectOptions = {**settings.options, "headers": headers}
@@ -224,7 +225,7 @@ class Line:
         if on_connect is not None:
             with trio.move_on_after(limit) as scope:
                 try:
-                    await on_connect(connection, self.attempt)
+                    await _call(on_connect, connection, self.attempt)
                 except Exception as error:
                     # One connection's failure is its own: another one's end is the app's to handle.
                     if is_the_end(error, connection.endpoint.closing):
@@ -284,6 +285,16 @@ class Line:
 
     def _cause(self) -> CloseCause | None:
         return None if self.connection is None else self.connection.statistics().close_cause
+
+
+@trio.lowlevel.disable_ki_protection
+async def _call(
+    function: Callable[[Connection, Attempt], Awaitable[object]],
+    connection: Connection,
+    attempt: Attempt,
+) -> None:
+    """Run a function of the app, which a Ctrl-C may interrupt; raises what it raises."""
+    await function(connection, attempt)
 
 
 def _checked(found: object) -> tuple[str, HeaderItems]:

@@ -100,6 +100,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
             return False
         return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _send_later(self, value: str | Buffer, compress: bool) -> None:
         """Wait for a connection, in line, and send."""
         kept = value if isinstance(value, str) else bytes(value)

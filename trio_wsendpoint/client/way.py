@@ -22,10 +22,10 @@ from trio_wsendpoint.client.proxy_url import Proxy
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.client.socks_tunnel import check_python_socks, open_socks_tunnel
 from trio_wsendpoint.client.stopwatch import Stopwatch
-from trio_wsendpoint.connection.opening import do_tls
 from trio_wsendpoint.entries.arguments import check_ssl_context, check_stream
 from trio_wsendpoint.errors import TLSFailed
 from trio_wsendpoint.handshake import WebSocketURL
+from trio_wsendpoint.opening.exchange import do_tls
 from trio_wsendpoint.transport.any_tls import over_tls
 
 __all__ = ["Way"]

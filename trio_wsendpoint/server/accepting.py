@@ -16,7 +16,6 @@ import trio
 
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.opening import do_tls, lost, make_endpoint, make_tasks
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     Headers,
@@ -28,12 +27,15 @@ from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http1 import parse_request
 from trio_wsendpoint.handshake.server import Agreement
 from trio_wsendpoint.http import HttpLimits, RequestHead
+from trio_wsendpoint.opening.exchange import do_tls, lost
+from trio_wsendpoint.opening.making import make_endpoint, make_tasks
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.asking import Asking
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import Over
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.lingering import close_layers
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.opening_course import OpeningCourse
 from trio_wsendpoint.server.plain import PlainRequests
@@ -43,7 +45,6 @@ from trio_wsendpoint.server.settings import ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
 from trio_wsendpoint.server.turning_away import is_tls
 from trio_wsendpoint.transport.any_tls import layers_of
-from trio_wsendpoint.transport.lingering import close_layers
 
 __all__ = ["ServerOpening"]
 

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.opening.settings import Logger
 from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.settings import ProcessRequest

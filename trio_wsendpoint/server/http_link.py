@@ -24,9 +24,9 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.server.alarm import Alarm
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
+from trio_wsendpoint.server.lingering import close_layers, end_bytes
 from trio_wsendpoint.server.looks import Looks
 from trio_wsendpoint.transport.any_tls import layers_of
-from trio_wsendpoint.transport.lingering import close_layers, end_bytes
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.waiters import Waiters
 

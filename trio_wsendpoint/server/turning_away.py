@@ -8,14 +8,14 @@ from typing import cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response, serialize_response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.opening.settings import Logger
+from trio_wsendpoint.server.lingering import say_and_close
 from trio_wsendpoint.server.settings import AcceptSettings, ServeSettings
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
 from trio_wsendpoint.transport.any_tls import TLS_STREAMS, AnyTLSStream
-from trio_wsendpoint.transport.lingering import say_and_close
 
 __all__ = ["is_tls", "refuse_stream", "retry_after_of", "turn_away", "unavailable"]
 

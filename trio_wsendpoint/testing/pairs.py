@@ -16,9 +16,7 @@ from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
 from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
-from trio_wsendpoint.connection.opening import make_endpoint, make_tasks
 from trio_wsendpoint.connection.peer import make_logger
-from trio_wsendpoint.connection.settings import ConnectionSettings
 from trio_wsendpoint.entries.option_texts import check_options
 from trio_wsendpoint.handshake import (
     ClientHandshake,
@@ -28,6 +26,8 @@ from trio_wsendpoint.handshake import (
     Response,
     WebSocketURL,
 )
+from trio_wsendpoint.opening.making import make_endpoint, make_tasks
+from trio_wsendpoint.opening.settings import ConnectionSettings
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.one_stream import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings

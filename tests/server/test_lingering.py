@@ -13,9 +13,9 @@ import trio
 import trio.testing
 
 from tests.connection import test_tls
+from trio_wsendpoint.server.lingering import CHUNK, MAX_PASSED, say_and_close
 from trio_wsendpoint.testing import MemoryNetwork
 from trio_wsendpoint.transport.any_tls import over_tls
-from trio_wsendpoint.transport.lingering import CHUNK, MAX_PASSED, say_and_close
 from trio_wsendpoint.transport.tls import TLSTransport
 
 WORDS = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n"
