@@ -190,9 +190,9 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        if self.is_paused:
-            self.wakes |= Wake.READER
         self.inbox.ask(wish)
+        if not self.intake.is_drained:
+            self.wakes |= Wake.READER
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
@@ -206,7 +206,7 @@ class Session(Lifecycle):
         """Return what has come of the message that is coming in."""
         was_paused = self.is_paused
         part = self.inbox.take_part(now)
-        if was_paused and part:
+        if was_paused:  # what was taken may be the beginning of a character, and no part
             self._make_room(now)
         return part
 
