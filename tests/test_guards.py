@@ -22,9 +22,9 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {
-    ("session", "entries", "connection", "transport"): 17,
+    ("session", "entries", "connection", "transport"): 15,
     ("client",): 3,
-    ("server",): 6,
+    ("server",): 5,
 }
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
@@ -33,10 +33,8 @@ STATES: dict[str, str] = {
     "Lifecycle.phase": "how far the connection is, by a table; `_move`",
     "Guard.failure": "a callback, or our code, has raised this; `fail_internally`",
     "Guard.is_in_step": "code of the user's may be running; `guard` and `log`",
-    "Lifecycle._paused_since": "nothing is read until the app takes; `_pause` and `_resume`",
     "Inbox.wish": "what the app asks for; `ask`, and what gives it",
     "Intake.is_drained": "the endpoint has handled all that came; what gives or handles bytes",
-    "Intake.is_eof": "nothing more will be read; `take` and `end`",
     "Outbox.end": "nothing can be written any more, and why; `fail`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
@@ -52,8 +50,7 @@ STATES: dict[str, str] = {
     "OneTask._place": "whether a task may enter; the task in the block, and `close`",
     # ---- server/
     "OpeningCourse._stage": "how far the opening has come; `_open`, `_send` and `_refuse`",
-    "Asking._failure": "what `accept` has raised; the step that the app waits for",
-    "Watch.error": "reading has failed with it; `run`",
+    "Asking.error": "what reading, or accepting, has raised first; `fail`",
     "Openings.taking": "what becomes of the streams that come; `stop_plain` and `drop_all`",
     "Exchange.phase": "how far the answer is; what writes it",
     "HttpLink.lost": "the client is lost, for this reason; the first that meets it",
@@ -63,7 +60,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 26
+STATES_TODAY = 23
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {

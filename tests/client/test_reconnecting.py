@@ -412,6 +412,7 @@ async def test_a_refusal_is_told_with_its_row_and_its_answer(autojump_clock):
         assert error.response.headers["X-Why"] == "because"
         assert (error.attempts, error.failures, error.code) == (1, 1, None)
         assert "row 'http-refused'" in str(error)
+        assert str(error).startswith("gave up after 1 try, 1 failure in a row; ")
 
 
 async def test_the_block_raises_what_no_call_has(autojump_clock):
@@ -509,6 +510,7 @@ async def test_max_failures_and_max_elapsed(autojump_clock):
             ) as caught:
                 await channel.wait_connected()
         assert (caught.value.attempts, caught.value.failures) == (4, 4)
+        assert str(caught.value).startswith("gave up after 4 tries, 4 failures in a row; ")
         began = trio.current_time()
         async with served.channel(max_elapsed=60) as channel:
             with pytest.raises(GaveUp, match="row 'max-elapsed'"):

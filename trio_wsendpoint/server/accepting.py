@@ -16,7 +16,6 @@ import trio
 
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     Headers,
@@ -33,22 +32,18 @@ from trio_wsendpoint.opening.making import make_endpoint, make_tasks
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.asking import Asking
-from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import Over
-from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
 from trio_wsendpoint.server.lingering import close_layers
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.opening_course import OpeningCourse
 from trio_wsendpoint.server.plain import PlainRequests
 from trio_wsendpoint.server.proxy_header import read_proxy_header
-from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.relay import Relay
-from trio_wsendpoint.server.rules import Rules
-from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.server.settings import ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
-from trio_wsendpoint.server.turning_away import is_tls, retry_after_of
+from trio_wsendpoint.server.turning_away import is_tls
 from trio_wsendpoint.transport.any_tls import layers_of
 
 __all__ = ["ServerOpening"]
@@ -68,23 +63,7 @@ class ServerOpening(OpeningCourse):
     whatever else comes is an `HttpLink`'s.
     """
 
-    __slots__ = ("_finder",)
-
-    def __init__(
-        self,
-        stream: trio.abc.Stream,
-        settings: AcceptSettings,
-        logger: ConnectionLogger,
-        *,
-        rules: Rules,
-        refusals: RefusalLog,
-        host: Host,
-        since: float,
-    ) -> None:
-        super().__init__(
-            stream, settings, logger, rules=rules, refusals=refusals, host=host, since=since
-        )
-        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
+    __slots__ = ()
 
     async def run(self) -> Connection:
         """Take requests, and accept one or answer it otherwise; or raise, as the module says."""

@@ -14,6 +14,7 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Request
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.server.asking import Asking
+from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import FirstBytes, Over
 from trio_wsendpoint.server.host import Host
@@ -22,7 +23,7 @@ from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings
 from trio_wsendpoint.server.stages import Stage, too_late
-from trio_wsendpoint.server.turning_away import is_tls, turn_away, unavailable
+from trio_wsendpoint.server.turning_away import is_tls, retry_after_of, turn_away, unavailable
 
 __all__ = ["OpeningCourse"]
 
@@ -35,6 +36,7 @@ class OpeningCourse:
 
     __slots__ = (
         "_asking",
+        "_finder",
         "_first",
         "_host",
         "_link",
@@ -68,6 +70,7 @@ class OpeningCourse:
         self._logger = logger
         self._refusals = refusals
         self._host = host
+        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
         self._first = FirstBytes(stream, settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
         # How far it is; moved by its own steps, read when time is up and when the server drops it.

@@ -101,7 +101,7 @@ class Session(Lifecycle):
                 self.intake.take(data, now)
             except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
                 self.fail_internally(error)
-        if self.intake.is_eof:
+        if (not data or self.phase is not _OPEN) and self.intake.is_eof:
             self._settle(now)
             self.wakes |= Wake.PHASE
 
@@ -190,30 +190,31 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        self.inbox.ask(wish)
-        if self._paused_since is not None:
+        if self.is_paused:
             self.wakes |= Wake.READER
+        self.inbox.ask(wish)
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
+        was_paused = self.is_paused
         message = self.inbox.take(now)
-        if message is not None:
+        if was_paused and message is not None:
             self._make_room(now)
         return message
 
-    def _make_room(self, now: float) -> None:
-        """Let reading go on, if it had stopped for want of room."""
-        if self._paused_since is not None:
-            self.wakes |= Wake.READER
-            if self.endpoint.held is None and not self.intake.is_full:
-                self._resume(now)
-
     def take_part(self, now: float) -> bytes:
         """Return what has come of the message that is coming in."""
+        was_paused = self.is_paused
         part = self.inbox.take_part(now)
-        if part:
+        if was_paused and part:
             self._make_room(now)
         return part
+
+    def _make_room(self, now: float) -> None:
+        """Let reading go on, which had stopped for the app."""
+        self.wakes |= Wake.READER
+        if not self.is_paused:
+            self._resume(now)
 
     def skip_message(self) -> None:
         """Drop the rest of the message that is coming in, or that waits."""
