@@ -360,8 +360,15 @@ def test_a_ping_that_has_not_left_is_not_answered() -> None:
     pings.forget(b"x")
     pings.forget(b"x")
     assert pings.due == float("inf")
-    ping.settle(PingEnd.ANSWERED, 1)
-    assert ping.round_trip == 0
+
+
+def test_a_ping_whose_time_was_up_before_the_connection_ended_is_late() -> None:
+    pings = Pings()
+    late, closed = Ping(b"x", 5), Ping(b"y", 6)
+    pings.add(b"x", late)
+    pings.add(b"y", closed)
+    pings.close(5)
+    assert (late.end, closed.end) == (PingEnd.LATE, PingEnd.CLOSED)
 
 
 def test_the_end_of_the_connection_ends_them() -> None:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import trio
 
+from trio_wsendpoint.channels import WithOtherForms
 from trio_wsendpoint.client.attempts import NotConnected, ReconnectStatistics
 from trio_wsendpoint.client.keeper import Keeper
 from trio_wsendpoint.client.lines import Line
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.states import ReconnectState
-from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.protocol.frames import Buffer
@@ -41,8 +41,6 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
         self._turn = trio.StrictFIFOLock()  # of those that wait to send
         self._senders_waiting = 0
         self._bytes_waiting = 0
-        # A call has raised `GaveUp`; set by `_check_end`, read by the block, which then does not.
-        self._is_end_told = False
 
     # ---- messages ----------------------------------------------------------------------------
 
@@ -102,6 +100,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
             return False
         return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _send_later(self, value: str | Buffer, compress: bool) -> None:
         """Wait for a connection, in line, and send."""
         kept = value if isinstance(value, str) else bytes(value)
@@ -182,11 +181,6 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
     def _is_closed(self) -> bool:
         return self._keeper.state is ReconnectState.CLOSED
 
-    @property
-    def is_end_told(self) -> bool:
-        """Whether a call has raised `GaveUp`."""
-        return self._is_end_told
-
     async def _wait_for_change(self) -> None:
         """Wait until something has changed; raises the end, if this is it."""
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -196,9 +190,8 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
     def _check_end(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this channel was closed")
-        end = self._keeper.gave_up()
+        end = self._keeper.tell_end()
         if end is not None:
-            self._is_end_told = True
             raise end
         if self._keeper.state is ReconnectState.STOPPED:
             raise trio.BrokenResourceError("a function of the app has failed: the block raises it")

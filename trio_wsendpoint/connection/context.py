@@ -8,12 +8,12 @@ from typing import Literal
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.course import start, wind_down
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 
 __all__ = ["ConnectionContext"]
 

@@ -9,28 +9,14 @@ task for its deadlines.
 from __future__ import annotations
 
 import heapq
-from enum import Enum
 from typing import Protocol
 
 import trio
-
-from trio_wsendpoint.transport.waiters import Waiter
 
 __all__ = ["TICK", "Beating", "HeartbeatTask"]
 
 #: Seconds of a tick: the reader task takes over from an app that was away for one to two ticks.
 TICK = 0.03
-
-
-class _Run(Enum):
-    """Whether the heartbeat task runs, and until when.
-
-    `NOT`: it does not.  `FOR_NOW`: until the last connection is removed.  `STAYS`: until `let_go`.
-    """
-
-    NOT = "not"
-    FOR_NOW = "until the last connection is removed"
-    STAYS = "until it is let go"
 
 
 class Beating(Protocol):
@@ -65,30 +51,30 @@ class HeartbeatTask:
         self._nursery = nursery
         self._plan: list[tuple[float, int, Beating]] = []  # a heap: when to look at which
         self._count = 0  # entries of the same time are in the order in which they came
-        self._planned: dict[Beating, float] = {}  # of each connection, the entry that counts
+        # Of each connection, the time of the entry that counts.  The task runs while there are any,
+        # and while this object is one of them: so it stays.
+        self._planned: dict[Beating | HeartbeatTask, float] = {}
         self._watched: dict[Beating, None] = {}  # where the app may be away
         self.tick = 0
         self._ticks_at = float("inf")
-        # Set by `_start`, `let_go`, and by the task when it ends; read by what may end it.
-        self._run = _Run.NOT
-        self._scope = trio.CancelScope()
+        self._scope = trio.CancelScope()  # of the task that was started last
         self._pause = trio.CancelScope()  # the task waits in this one until it has to look
-        self._changed = Waiter()
         if stays:
-            self._start(_Run.STAYS)
+            self._keep(self)
 
-    def _start(self, run: _Run) -> None:
-        self._run = run
-        self._nursery.start_soon(self.run, name="trio_wsendpoint heartbeat")
+    def _keep(self, one: Beating | HeartbeatTask) -> None:
+        """Run for `one` from now on."""
+        if not self._planned:
+            self._scope = trio.CancelScope(shield=True)
+            self._nursery.start_soon(self.run, self._scope, name="trio_wsendpoint heartbeat")
+        self._planned[one] = float("inf")
 
     # ---- what connections tell it ------------------------------------------------------------
 
     def add(self, connection: Beating) -> None:
         """Keep the deadlines of a connection from now on."""
-        self._planned[connection] = float("inf")
+        self._keep(connection)
         self.plan(connection)
-        if self._run is _Run.NOT:
-            self._start(_Run.FOR_NOW)
 
     def plan(self, connection: Beating) -> None:
         """Look at a connection's deadline again, which may have become earlier."""
@@ -108,26 +94,19 @@ class HeartbeatTask:
         self._watched.pop(connection, None)
         if not self._planned:
             self._plan.clear()
+            self._scope.cancel()
         elif len(self._plan) > 3 * len(self._planned) + 64:
             self._plan = [entry for entry in self._plan if self._counts(entry)]
             heapq.heapify(self._plan)
-        if not self._is_wanted:
-            self._changed.wake()
-
-    @property
-    def _is_wanted(self) -> bool:
-        """Whether the task has deadlines to keep, or may get some."""
-        return bool(self._planned) or self._run is _Run.STAYS
 
     def _counts(self, entry: tuple[float, int, Beating]) -> bool:
         return self._planned.get(entry[2]) == entry[0]
 
     def let_go(self) -> None:
         """End with the last connection, or now if there is none."""
-        if self._run is _Run.STAYS:
-            self._run = _Run.FOR_NOW
+        self._planned.pop(self, None)
         if not self._planned:
-            self._changed.wake()
+            self._scope.cancel()
 
     def watch(self, connection: Beating) -> bool:
         """Ask a connection at each tick whether a task reads, until one does; False if it is over.
@@ -148,21 +127,27 @@ class HeartbeatTask:
 
     # A Ctrl-C that comes while it runs is for the main task.
     @trio.lowlevel.enable_ki_protection
-    async def run(self) -> None:
-        """Keep deadlines until there are none to keep."""
-        with trio.CancelScope(shield=True) as self._scope:
-            while self._is_wanted:
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Keep deadlines until `scope` is cancelled, because there are none to keep."""
+        with scope:
+            while not scope.cancel_called:
                 planned = self._plan[0][0] if self._plan else float("inf")
                 with trio.move_on_at(min(planned, self._ticks_at)) as self._pause:
-                    await self._changed.wait()
-                if self._pause.cancelled_caught:
-                    # After a stall of the whole process the peers' bytes may be there, but
-                    # unread: the readers get their turn before a peer is judged.
-                    await trio.lowlevel.checkpoint()
-                    self._look(trio.current_time())
-        self._run = _Run.NOT
-        for connection in list(self._planned):  # it was cancelled: no task keeps their deadlines
-            connection.abort("the heartbeat task was cancelled")
+                    await trio.sleep_forever()
+                # After a stall of the whole process the peers' bytes may be there, but
+                # unread: the readers get their turn before a peer is judged.
+                await trio.lowlevel.checkpoint()
+                self._look(trio.current_time())
+        if scope is self._scope:  # it was cancelled: no task keeps the deadlines that are left
+            self._abort_all()
+
+    def _abort_all(self) -> None:
+        left, self._planned = self._planned, {}
+        self._watched.clear()
+        self._plan.clear()
+        for connection in left:
+            if not isinstance(connection, HeartbeatTask):
+                connection.abort("the heartbeat task was cancelled")
 
     def cancel(self) -> None:
         """Cancel the task, for tests of what then happens."""

@@ -98,9 +98,13 @@ class Inlet:
         if room is not None:
             return self._read_into(room)
         asked = session.intake.wanted
-        data = self._try_read(asked)
+        try:
+            data = self.transport.receive_nowait(asked)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            self.fail(error)
+            return True
         if data is None:
-            return session.intake.is_eof
+            return False
         self.is_empty = 0 < len(data) < asked
         session.receive_data(data, self._clock.current_time())
         return True

@@ -6,18 +6,18 @@ The socket is asked once, while it is there.  Values and texts are made when the
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+import ssl
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
+from trio_wsendpoint.addressing import Peer, SocketAddress
+from trio_wsendpoint.addressing.naming import address_named, peer_named, tls_of
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.any_tls import TLS_STREAMS, layers_of
 
 __all__ = ["ConnectionLogger", "Ends", "make_logger", "socket_names"]
 
@@ -43,7 +43,7 @@ class Ends:
         """The other end."""
         peer = self._peer
         if not isinstance(peer, Peer):
-            peer = self._peer = _peer_named(peer)
+            peer = self._peer = peer_named(peer)
         return peer
 
     @property
@@ -51,7 +51,7 @@ class Ends:
         """Our end; None if the stream is not over a socket."""
         local = self._local
         if local is not None and not isinstance(local, SocketAddress):
-            local = self._local = _address_named(local)
+            local = self._local = address_named(local)
         return local
 
     @property
@@ -67,8 +67,8 @@ class Ends:
 
     def find_tls(self, stream: trio.abc.Stream) -> None:
         """Note what TLS tells of the peer; `stream` has done its handshake, if it is TLS."""
-        if isinstance(stream, (TLSTransport, trio.SSLStream)):
-            self._peer = replace(self.peer, tls=_tls_of(cast("AnyTLSStream", stream)))
+        if isinstance(stream, TLS_STREAMS):
+            self._peer = replace(self.peer, tls=tls_of(cast("ssl.SSLObject", stream)))
 
 
 class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
@@ -103,55 +103,13 @@ def make_logger(
 
 def socket_names(stream: trio.abc.Stream) -> tuple[object, object]:
     """Return what `getpeername()` and `getsockname()` say; None twice without a socket."""
-    transport: Any = stream  # a Trio stream of any kind, which may wrap another
-    if type(transport) is not AcceptedSocket:  # as most of a server's are
-        while isinstance(transport, (TLSTransport, trio.SSLStream)):
-            transport = cast("AnyTLSStream", transport).transport_stream
-        if not isinstance(transport, (AcceptedSocket, trio.SocketStream)):
-            return None, None
+    # Most of a server's are no more than an accepted socket.
+    lowest = stream if type(stream) is AcceptedSocket else layers_of(stream)[-1]
     try:
-        if isinstance(transport, AcceptedSocket):
-            return transport.names()
-        return transport.socket.getpeername(), transport.socket.getsockname()
+        if isinstance(lowest, AcceptedSocket):
+            return lowest.names()
+        if isinstance(lowest, trio.SocketStream):
+            return lowest.socket.getpeername(), lowest.socket.getsockname()
+        return None, None
     except OSError:
         return _GONE, None
-
-
-def _peer_named(name: object) -> Peer:
-    if name is None:
-        return Peer(address=None, transport="stream")
-    if isinstance(name, tuple):
-        host, port = cast("tuple[str | None, int | None]", name[:2])
-        return Peer(address=host, port=port)
-    return Peer(address=_path(name), transport="unix")
-
-
-def _address_named(name: object) -> SocketAddress:
-    if isinstance(name, tuple):
-        host, port = cast("tuple[str, int]", name[:2])
-        return SocketAddress(host, port)
-    return SocketAddress(_path(name), family="unix")
-
-
-def _path(name: object) -> str:
-    """Return the path of a Unix socket; an abstract name begins with `@`."""
-    path = os.fsdecode(name) if isinstance(name, bytes) else str(name)
-    return f"@{path[1:]}" if path.startswith("\0") else path
-
-
-def _tls_of(stream: AnyTLSStream) -> PeerTLS:
-    cipher = cast("tuple[str, str, int] | None", stream.cipher())
-    # Empty unless the certificate was verified.
-    details = cast("Mapping[str, Any] | None", stream.getpeercert()) or None
-    return PeerTLS(
-        version=cast("str | None", stream.version()),
-        cipher=None if cipher is None else cipher[0],
-        common_name=None if details is None else _common_name(details),
-        certificate=None if details is None else cast("bytes", stream.getpeercert(True)),
-        details=details,
-    )
-
-
-def _common_name(details: Mapping[str, Any]) -> str | None:
-    subject = cast("Sequence[Sequence[tuple[str, str]]]", details.get("subject", ()))
-    return next((value for part in subject for key, value in part if key == "commonName"), None)

@@ -11,9 +11,9 @@ from typing import Literal, Self
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import Receiving
 from trio_wsendpoint.connection.sending import Sending
+from trio_wsendpoint.entries.block_use import BlockUse
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.message import Message
 

@@ -12,12 +12,12 @@ from typing import TypeAlias, cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.http import StreamedResponse
 from trio_wsendpoint.http.answers import has_body
+from trio_wsendpoint.opening.settings import Logger
 from trio_wsendpoint.server.apps import HttpAppCall, LetGo
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange

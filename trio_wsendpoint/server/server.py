@@ -18,7 +18,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.course import start, wind_down
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_handler
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.access_records import write_connection

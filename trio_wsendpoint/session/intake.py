@@ -36,9 +36,7 @@ class Intake:
 
     `heard`: when the last bytes came, in seconds.  `bytes_received`: bytes that came.
     `is_drained`: the endpoint has handled all of them; set by what gives it bytes, or handles
-    them, and read before more is read.  `is_eof`: no more will be read, because
-    the peer's bytes have ended, the stream broke, or the peer sends on after its Close frame;
-    set by `take` and `end`, for good.
+    them, and read before more is read.
     """
 
     __slots__ = (
@@ -55,7 +53,6 @@ class Intake:
         "bytes_received",
         "heard",
         "is_drained",
-        "is_eof",
     )
 
     def __init__(self, endpoint: Endpoint, inbox: Inbox, limits: Limits, now: float) -> None:
@@ -73,7 +70,6 @@ class Intake:
         self._push = endpoint.receive_data if overrides else endpoint.parser.receive_data
         self._passed = 0  # bytes that came after the last frame that counts
         self.is_drained = endpoint.parser.is_drained
-        self.is_eof = False
         self.heard = now
         self.bytes_received = 0
 
@@ -92,8 +88,7 @@ class Intake:
         endpoint = self._endpoint
         if not data:
             endpoint.receive_eof()
-            self.is_drained = False
-            self.is_eof = True
+            self.end()
             return
         if endpoint.is_open or endpoint.closing.expects_frames:
             self.note_bytes(len(data), now)
@@ -101,7 +96,7 @@ class Intake:
             return
         self._passed += len(data)
         if endpoint.closing.received is not None and self._passed > MAX_AFTER_CLOSE:
-            self.is_eof = True
+            self.end()
 
     @property
     def wanted(self) -> int:
@@ -112,9 +107,17 @@ class Intake:
         return min(READ_SIZE, max(self._inbox.room, LEAST_READ))
 
     def end(self) -> None:
-        """Note that nothing more will be read: the stream broke."""
+        """Note that no more will be read."""
         self.is_drained = False
-        self.is_eof = True
+        self._endpoint.parser.receive_eof()
+
+    @property
+    def is_eof(self) -> bool:
+        """Whether no more will be read.
+
+        The peer's bytes have ended, the stream broke, or the peer sends on after its Close frame.
+        """
+        return self._endpoint.parser.is_eof
 
     def live(self, now: float) -> None:
         """Count the peer as alive, for time in which nothing of its bytes was read."""
@@ -161,6 +164,7 @@ class Intake:
         enough = incoming.inflated + INFLATED
         for _ in range(BATCH):
             if self.is_full or incoming.inflated >= enough:
+                self.is_drained = False  # as far as is known
                 endpoint.parser.trim()
                 return Progress.HANDLED
             progress = self.step(now)

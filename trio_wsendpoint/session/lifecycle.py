@@ -44,8 +44,8 @@ class Lifecycle(Guard):
         "_half_closes",
         "_held",
         "_now",
-        "_paused_since",
         "_timeouts",
+        "_unread_since",
         "ended_at",
         "handed_over",
         "inbox",
@@ -87,9 +87,8 @@ class Lifecycle(Guard):
         self._deadlines = Deadlines(timeouts.write)
         self.handed_over = -_NEVER  # when the app was last given something
         self.ended_at = _NEVER  # when the stream was closed
-        # Since when nothing is read until the app takes something, in seconds; set by `_pause`,
-        # None again by `_resume`.  A peer is not judged by that time.
-        self._paused_since: float | None = None
+        # When reading last stopped for the app, in seconds; `inf` once that time is accounted for.
+        self._unread_since = _NEVER
 
     # ---- what to do next ---------------------------------------------------------------------
 
@@ -105,6 +104,12 @@ class Lifecycle(Guard):
         The phase follows the endpoint at the end of a step; a callback in it asks for both.
         """
         return self.phase is _OPEN and self.endpoint.closing.is_open
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is read until the app has taken something, or asks for more."""
+        intake = self.intake
+        return not intake.is_drained and (self.endpoint.held is not None or intake.is_full)
 
     @property
     def ending(self) -> Ending:
@@ -244,15 +249,14 @@ class Lifecycle(Guard):
 
     def _pause(self, now: float) -> None:
         """Note that nothing is read until the app takes something."""
-        if self._paused_since is None:
-            self._paused_since = now
+        self._unread_since = min(self._unread_since, now)
 
     def _resume(self, now: float) -> None:
         """Note that reading goes on: the peer is not judged by the time in which it did not."""
-        if self._paused_since is not None:
+        if self._unread_since < now:
             self.intake.live(now)
-            self.intake.spare(now - self._paused_since)
-            self._paused_since = None
+            self.intake.spare(now - self._unread_since)
+        self._unread_since = _NEVER
 
     # ---- time --------------------------------------------------------------------------------
 
@@ -280,7 +284,7 @@ class Lifecycle(Guard):
             self._act_on(due, now)
         self._settle(now)  # the app may have closed the endpoint itself
         if self.phase is _OPEN and self._beat.due <= now:
-            self.guard(self._beat.beat, self.intake, self._paused_since is not None, now)
+            self.guard(self._beat.beat, self.intake, self.is_paused, now)
         self._settle(now)
 
     def _act_on(self, due: Due, now: float) -> None:

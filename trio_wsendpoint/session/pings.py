@@ -9,6 +9,8 @@ from trio_wsendpoint.protocol.frames import PongFrame
 
 __all__ = ["Ping", "PingEnd", "Pings"]
 
+_NEVER = float("inf")
+
 
 class PingEnd(Enum):
     """What became of a ping."""
@@ -20,22 +22,33 @@ class PingEnd(Enum):
 
 
 class Ping:
-    """A ping of the app: when it left, and what became of it.
+    """A ping of the app: when it left, and when it was over; times in seconds.
 
-    `started`: when it left, in seconds; `inf` until then.  `later`: the payload of the last ping
-    that left after it, or its own.  `end`: what became of it; set by `settle`, and read by the
-    task that waits.  `round_trip`: seconds from when it left to its pong.  `due`: when its time is
-    up.
+    `started`: when it left; `inf` until then.  `later`: the payload of the last ping that left
+    after it, or its own.  `due`: when its time is up.  `answered`: when its pong came, and `over`:
+    when nothing was awaited any more, for that or another reason; each `inf` until then.
     """
 
-    __slots__ = ("due", "end", "later", "round_trip", "started")
+    __slots__ = ("answered", "due", "later", "over", "started")
 
     def __init__(self, payload: bytes, due: float) -> None:
         self.due = due
-        self.started = float("inf")
+        self.started = self.answered = self.over = _NEVER
         self.later = payload
-        self.round_trip = 0.0
-        self.end = PingEnd.WAITING
+
+    @property
+    def end(self) -> PingEnd:
+        """What became of it."""
+        if self.answered < _NEVER:
+            return PingEnd.ANSWERED
+        if self.over < self.due:
+            return PingEnd.CLOSED
+        return PingEnd.WAITING if self.over == _NEVER else PingEnd.LATE
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds from when it left to its pong."""
+        return self.answered - self.started
 
     def leave(self, payload: bytes, *, is_own: bool, now: float) -> None:
         """Note that the ping `payload` leaves now: this one, or a later one."""
@@ -44,11 +57,13 @@ class Ping:
         elif self.started <= now:
             self.later = payload
 
-    def settle(self, end: PingEnd, now: float) -> None:
-        """Note what became of it."""
-        if end is PingEnd.ANSWERED and self.started <= now:
-            self.round_trip = now - self.started
-        self.end = end
+    def answer(self, now: float) -> None:
+        """Note that its pong has come."""
+        self.answered = self.over = now
+
+    def give_up(self, now: float) -> None:
+        """Note that no pong is awaited any more: its time is up, or the connection has ended."""
+        self.over = now
 
 
 #: While none waits; never filled, so all connections share it.
@@ -108,7 +123,7 @@ class Pings:
             ping = self.waiting[payload]
             if ping.started <= now:
                 del self.waiting[payload]
-                ping.settle(PingEnd.ANSWERED, now)
+                ping.answer(now)
                 self.round_trip = ping.round_trip
                 if self._listener is not None:
                     self._listener(ping.round_trip)
@@ -116,17 +131,17 @@ class Pings:
     @property
     def due(self) -> float:
         """When the time of the next one is up, in seconds."""
-        return min((ping.due for ping in self.waiting.values()), default=float("inf"))
+        return min((ping.due for ping in self.waiting.values()), default=_NEVER)
 
     def expire(self, now: float) -> None:
         """End those whose time is up."""
         for payload, ping in list(self.waiting.items()):
             if ping.due <= now:
                 del self.waiting[payload]
-                ping.settle(PingEnd.LATE, now)
+                ping.give_up(now)
 
     def close(self, now: float) -> None:
         """End all of them: the connection has ended."""
         for ping in self.waiting.values():
-            ping.settle(PingEnd.CLOSED, now)
+            ping.give_up(now)
         self.waiting.clear()

@@ -94,7 +94,7 @@ class Session(Lifecycle):
     def receive_data(self, data: bytes, now: float) -> None:
         """Take the next bytes of the peer's; `b""` is their end.  `advance` handles them."""
         self.guard(self.intake.take, data, now)
-        if self.intake.is_eof:
+        if (not data or self.phase is not _OPEN) and self.intake.is_eof:
             self._settle(now)
             self.wakes |= Wake.PHASE
 
@@ -183,31 +183,25 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        self.inbox.ask(wish)
-        if self._paused_since is not None:
+        if self.is_paused:
             self.wakes |= Wake.READER
+        self.inbox.ask(wish)
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
+        was_paused = self.is_paused
         message = self.inbox.take()
         if message is not None:
             self.handed_over = now
             self.taken += 1
-            self._make_room(now)
+            if was_paused:
+                self._make_room(now)
         return message
-
-    def _make_room(self, now: float) -> None:
-        """Let reading go on, if it had stopped for want of room."""
-        if self._paused_since is not None:
-            self.wakes |= Wake.READER
-            if self.endpoint.held is None and not self.intake.is_full:
-                self._resume(now)
 
     def take_next(self, now: float, data: bytes = b"") -> Message | None:
         """Return the next message past the inbox, which is empty, for an app that asks for one.
 
-        `data` is bytes of the peer's that have come now, taken as by `receive_data`.  None if the
-        next frame is no whole message: `advance` handles what else has come.
+        `data` has come now, as for `receive_data`.  None if the step makes no message: `advance`.
         """
         message = self.guard(self.intake.step, now, data)
         if isinstance(message, Message):
@@ -219,11 +213,19 @@ class Session(Lifecycle):
 
     def take_part(self, now: float) -> bytes:
         """Return what has come of the message that is coming in."""
+        was_paused = self.is_paused
         part = self.endpoint.incoming.take_part()
         if part:
             self.handed_over = now
-            self._make_room(now)
+            if was_paused:
+                self._make_room(now)
         return part
+
+    def _make_room(self, now: float) -> None:
+        """Let reading go on, which had stopped for the app."""
+        self.wakes |= Wake.READER
+        if not self.is_paused:
+            self._resume(now)
 
     def skip_message(self) -> None:
         """Drop the rest of the message that is coming in, or that waits."""

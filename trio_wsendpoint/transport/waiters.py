@@ -7,7 +7,7 @@ each would be a third of what it holds.
 from __future__ import annotations
 
 import trio
-from trio.lowlevel import Abort, ParkingLot, Task
+from trio.lowlevel import Abort, Task
 
 __all__ = ["Waiter", "Waiters"]
 
@@ -42,38 +42,53 @@ class Waiter:
             trio.lowlevel.reschedule(task)
 
 
-class Waiters:
-    """Where any number of tasks wait, and are woken in the order in which they came."""
+#: While no task waits yet; never filled, so all places share it.
+_NOBODY: dict[Task, None] = {}
 
-    __slots__ = ("_is_one_woken", "_lot", "count")
+
+class Waiters:
+    """Where any number of tasks wait, and are woken in the order in which they came.
+
+    `count`: how many do, or have been woken and have not run yet.
+    """
+
+    __slots__ = ("_parked", "count")
 
     def __init__(self) -> None:
-        self._lot: ParkingLot | None = None
-        self._is_one_woken = False  # and has not run yet
+        self._parked = _NOBODY  # those that were not woken: the one that has waited longest first
         self.count = 0
 
     @trio.lowlevel.enable_ki_protection  # a task that was woken notes that it has run
     async def wait(self) -> None:
-        """Wait to be woken; `count` is how many do, or have been woken and have not run yet."""
-        if self._lot is None:
-            self._lot = ParkingLot()
-        self.count += 1
-        try:
-            await self._lot.park()
-            self._is_one_woken = False
-        finally:
+        """Wait to be woken."""
+        task = trio.lowlevel.current_task()
+
+        def abort(_: object) -> Abort:
+            del self._parked[task]
             self.count -= 1
+            return Abort.SUCCEEDED
+
+        if self._parked is _NOBODY:
+            self._parked = {}
+        self._parked[task] = None
+        self.count += 1
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        self.count -= 1
 
     def wake_one(self) -> None:
         """Wake the task that has waited longest, if there is one.
 
-        Not before the last one that was woken has run, which then wakes the next itself: Trio
-        runs two that are woken at once in either order.
+        Not before each one that was woken has run, which then wakes the next itself: Trio runs two
+        that are woken at once in either order.
         """
-        if self._lot is not None and not self._is_one_woken:
-            self._is_one_woken = bool(self._lot.unpark())
+        if self._parked and len(self._parked) == self.count:
+            self._wake(next(iter(self._parked)))
 
     def wake_all(self) -> None:
         """Wake all tasks that wait."""
-        if self._lot is not None:
-            self._lot.unpark_all()
+        for task in tuple(self._parked):
+            self._wake(task)
+
+    def _wake(self, task: Task) -> None:
+        del self._parked[task]
+        trio.lowlevel.reschedule(task)
