@@ -100,6 +100,16 @@ def test_each_pong_gets_its_turns_and_then_the_latest_wins() -> None:
     assert sent(session) == [("pong", b"3")]
 
 
+def test_a_pong_gets_its_turn_also_where_messages_pass_the_inbox_by() -> None:
+    session = make()
+    pings = frame_bytes(PING, b"1", mask=MASK) + frame_bytes(PING, b"2", mask=MASK)
+    assert session.take_next(0, pings) is None
+    assert session.advance(0) is Need.TURN
+    assert sent(session) == [("pong", b"1")]
+    session.advance(0)
+    assert sent(session) == [("pong", b"2")]
+
+
 @pytest.mark.parametrize(("kind", "code"), [(PONG, b"\x03\xf0"), (TEXT, b"\x03\xf5")])
 def test_a_peer_that_sends_too_often(kind: int, code: bytes) -> None:
     session = make(limits=Limits(control_rate=2, message_rate=2))

@@ -156,11 +156,10 @@ class Intake:
         A batch ends at a ping, so that its pong can leave before the next one replaces it.
         """
         endpoint, inbox, incoming = self._endpoint, self._inbox, self._endpoint.incoming
-        if self._renew is not None:
-            self._renew(now - self._renewed)
-            self._renewed = now
         if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
+        if self.give_pong_a_turn():  # the step before was none of a batch
+            return Progress.HANDLED
         enough = incoming.inflated + INFLATED
         for _ in range(BATCH):
             if self.is_full or incoming.inflated >= enough:
@@ -189,6 +188,9 @@ class Intake:
             if endpoint.has_asked:
                 endpoint.reset_heartbeat()
             self._push(data)
+        if self._renew is not None:
+            self._renew(now - self._renewed)
+            self._renewed = now
         try:
             progress = endpoint.step()
         except PeerError:
