@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from trio_wsendpoint.errors import ProtocolError, UnexpectedEOF
+from trio_wsendpoint.errors import InvalidPayload, ProtocolError, UnexpectedEOF
 from trio_wsendpoint.protocol.frames import BinaryFrame, ContinuationFrame, PingFrame, TextFrame
 from trio_wsendpoint.protocol.joiner import Joiner
+from trio_wsendpoint.protocol.traffic import Traffic
 
 MASK = b"abcd"
 KINDS = {0: ContinuationFrame, 1: TextFrame, 2: BinaryFrame, 9: PingFrame}
@@ -29,7 +30,12 @@ def make(codec: ModuleType, *chunks: bytes, masked: bool | None = None) -> Any:
                 raise UnexpectedEOF("inside a header")
 
     reader = Reader()
-    reader.allow({0x81: TextFrame, 0x82: BinaryFrame}, masked)
+    plain = {0x81: TextFrame, 0x82: BinaryFrame}
+    unmasked = {} if masked else plain
+    reader.allow(
+        unmasked if masked is False else unmasked | {0x100 | key: plain[key] for key in plain}
+    )
+    reader.make(codec.Content, Traffic())
     for chunk in chunks:
         reader.receive_data(chunk)
     return reader
@@ -37,6 +43,12 @@ def make(codec: ModuleType, *chunks: bytes, masked: bool | None = None) -> Any:
 
 WIRE = BinaryFrame(b"payload", mask=MASK).to_bytes()
 PLAIN = (BinaryFrame, b"payload", MASK)
+
+
+def take(reader: Any, most: int = 7) -> tuple[Any, bytes, bytes]:
+    """Return kind, payload and mask of the message that is next."""
+    content = reader.read_next(most)
+    return content.kind, content.payload, content.form
 
 
 def test_the_rules_are_those_of_a_subclass(codec: ModuleType) -> None:
@@ -50,43 +62,55 @@ def test_the_rules_are_those_of_a_subclass(codec: ModuleType) -> None:
 def test_plain_messages_are_read_at_once(codec: ModuleType) -> None:
     for masked in (True, None):
         reader = make(codec, WIRE + WIRE, b"", masked=masked)
-        assert reader.read_message(7) == PLAIN
+        assert take(reader) == PLAIN
         assert reader.buffered == len(WIRE)
-        assert reader.read_message(7) == PLAIN
+        assert take(reader) == PLAIN
         assert reader.is_drained
-        assert reader.read_message(7) is None
+        assert reader.read_next(7) is None
+
+
+def test_a_text_is_checked_and_decoded(codec: ModuleType) -> None:
+    reader = make(codec, TextFrame("h\u00e9").to_bytes() + b"\x81\x01\xe9")
+    content = reader.read_next(7)
+    assert (content.payload, content.payload, content.raw) == ("h\u00e9", "h\u00e9", b"h\xc3\xa9")
+    assert (content.kind, content.size) == (TextFrame, 3)
+    with pytest.raises(InvalidPayload, match="unexpected end of data"):
+        reader.read_next(7)
 
 
 @pytest.mark.parametrize(
     "chunks",
     [
-        (WIRE[:1], WIRE[1:]),
         (WIRE[:-2],),
-        (WIRE[:-2], WIRE[-2:-1], WIRE[-1:]),
+        (WIRE[:-2], WIRE[-2:-1]),
         (BinaryFrame(b"payload, more", mask=MASK).to_bytes(),),
-        (b"\x83" + WIRE[1:],),
-        (BinaryFrame(b"payload").to_bytes(),),
     ],
 )
-def test_any_other_frame_is_left(codec: ModuleType, chunks: tuple[bytes, ...]) -> None:
+def test_any_other_frame_is_begun(codec: ModuleType, chunks: tuple[bytes, ...]) -> None:
     reader = make(codec, *chunks, masked=True)
-    buffered = reader.buffered
-    assert reader.read_message(7) is None
-    assert (reader.buffered, reader.remaining) == (buffered, 0)
+    assert reader.read_next(7) == BinaryFrame(mask=MASK)
+    assert reader.remaining in {7, 13}
+
+
+@pytest.mark.parametrize("wire", [b"\x83" + WIRE[1:], BinaryFrame(b"payload").to_bytes()])
+def test_a_frame_that_breaks_a_rule_is_refused(codec: ModuleType, wire: bytes) -> None:
+    with pytest.raises(ProtocolError, match="not accepted"):
+        make(codec, wire, masked=True).read_next(7)
 
 
 def test_a_plain_message_in_two_chunks(codec: ModuleType) -> None:
-    for cut in range(6, len(WIRE)):
+    for cut in range(1, len(WIRE)):
         reader = make(codec, WIRE[:cut], WIRE[cut:] + WIRE)
-        assert reader.read_message(7) == PLAIN
-        assert reader.read_message(7) == PLAIN
+        assert take(reader) == take(reader) == PLAIN
 
 
 def test_what_a_message_lacks(codec: ModuleType) -> None:
+    reader = make(codec)
     for cut in range(len(WIRE) + 1):
-        reader = make(codec, WIRE[:cut])
-        assert reader.lacking == (0 if cut < 6 else len(WIRE) - cut)
-    assert make(codec, PingFrame(b"p", mask=MASK).to_bytes()[:-1]).lacking == 0
+        assert reader.lacking(WIRE[:cut]) == (0 if cut < 6 else len(WIRE) - cut)
+    assert reader.lacking(PingFrame(b"p", mask=MASK).to_bytes()[:-1]) == 0
+    reader.receive_data(WIRE[:1])
+    assert reader.lacking(WIRE[:8]) == 0
 
 
 def test_nothing_plain_inside_of_a_message(codec: ModuleType) -> None:
@@ -94,12 +118,10 @@ def test_nothing_plain_inside_of_a_message(codec: ModuleType) -> None:
     assert reader.begin_frame() == BinaryFrame(fin=False)
     assert reader.begin_frame() == PingFrame()
     assert reader.in_message
-    assert reader.read_message(7) is None
-    assert reader.lacking == 0
-    assert reader.begin_frame().mask == MASK
+    assert reader.read_next(7) == BinaryFrame(mask=MASK)
     assert not reader.in_message
     assert reader.read_payload() == b"payload"
-    assert reader.read_message(7) is None
+    assert reader.read_next(7) is None
 
 
 @pytest.mark.parametrize("mask", [b"", MASK])
@@ -148,7 +170,6 @@ def test_an_error_ends_it(codec: ModuleType) -> None:
             reader.read_payload()
     reader.receive_data(bytearray(WIRE))
     assert reader.buffered == 0
-    assert reader.read_message(7) is None
 
 
 def test_the_end_of_the_bytes(codec: ModuleType) -> None:
@@ -178,4 +199,4 @@ def test_what_was_parsed_is_dropped(codec: ModuleType) -> None:
     reader = make(codec, WIRE + large + WIRE)
     for expected in (PLAIN, (BinaryFrame, bytes(5000), MASK), PLAIN):
         reader.trim()
-        assert reader.read_message(5000) == expected
+        assert take(reader, 5000) == expected

@@ -24,7 +24,9 @@ async def test_a_plain_frame_is_returned_past_the_session() -> None:
     session = make()
     inlet = Inlet(session, ours)
     await peer.send_all(HELLO)
-    assert inlet.read_payload() == "hello"
+    message = inlet.read_message()
+    assert message is not None
+    assert message.payload == "hello"
     assert inlet.is_empty  # it was a short read
     assert session.inbox.messages == ()
     assert session.counts().messages_received == 1
@@ -33,11 +35,11 @@ async def test_a_plain_frame_is_returned_past_the_session() -> None:
 async def test_nothing_is_a_miss_and_a_message_ends_the_row_of_them() -> None:
     peer, ours = ends()
     inlet = Inlet(make(), ours)
-    assert inlet.read_payload() is None
-    assert inlet.read_payload() is None
+    assert inlet.read_message() is None
+    assert inlet.read_message() is None
     assert inlet.misses == 2
     await peer.send_all(HELLO)
-    assert inlet.read_payload() == "hello"
+    assert inlet.read_message() is not None
     assert inlet.misses == 0
 
 

@@ -16,7 +16,7 @@ from trio_wsendpoint.protocol import (
     PingFrame,
     TextFrame,
 )
-from trio_wsendpoint.protocol.message import Cuts
+from trio_wsendpoint.protocol.message import Cuts, Form
 
 from .wire import MASK, ChunkFrame
 
@@ -92,12 +92,17 @@ def test_text_that_is_not_utf8_raises_when_it_is_asked_for():
 
 
 def test_received_parts():
-    first = TextFrame.received(True, 4, b"")
-    message = Message.received(first, b"plain", None, wire=b"coded", text="given")
-    assert (message.payload, message.raw, message.size) == ("given", b"plain", 5)
+    message = Message.received(TextFrame, b"plain", Form(b"", 4, None, b"coded"))
+    assert (message.payload, message.raw, message.size) == ("plain", b"plain", 5)
+    assert (message.held_size, message.is_encoded) == (10, True)
     (frame,) = message.get_frames()
     assert (frame.payload, frame.rsv, frame.fin) == (b"coded", 4, True)
-    assert first.payload == b""  # not changed
+
+
+def test_a_message_that_was_one_plain_frame():
+    message = Message.received(BinaryFrame, b"plain", MASK)
+    assert (message.held_size, message.is_encoded) == (5, False)
+    assert message.get_frames() == (BinaryFrame(b"plain", mask=MASK),)
 
 
 def test_received_cuts_are_of_the_wire_form():
@@ -105,7 +110,7 @@ def test_received_cuts_are_of_the_wire_form():
     cuts.add(2, 4, MASK)
     cuts.add(1, 0, b"")
     assert len(cuts) == 2
-    message = Message.received(BinaryFrame(), b"a long payload", cuts, wire=b"abc")
+    message = Message.received(BinaryFrame, b"a long payload", Form(MASK, 4, cuts, b"abc"))
     assert list(message.get_frames()) == [
         BinaryFrame(b"ab", fin=False, rsv=4, mask=MASK),
         ContinuationFrame(b"c"),

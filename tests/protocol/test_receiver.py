@@ -36,6 +36,7 @@ class Setting:
         self.parser = Parser()
         self.parser.first_rsv = 4
         self.traffic = Traffic()
+        self.parser.make(Message, self.traffic)
         self.defragmenter = Defragmenter(Limits(message_size=200_000), extension, self.traffic)
         self.receiver = Receiver(
             self.closing, self.parser, self.defragmenter, on_data_frame, self.traffic

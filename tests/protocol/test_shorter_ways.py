@@ -8,6 +8,7 @@ import pytest
 
 from tests.extensions.helpers import made
 from trio_wsendpoint import (
+    BinaryFrame,
     ClientEndpoint,
     EndpointClosed,
     InvalidPayload,
@@ -141,89 +142,47 @@ def test_errors_are_those_of_send_message() -> None:
     assert endpoint.traffic.frames_sent == endpoint.traffic.payload_sent == 0
 
 
-# ---- take_payload ------------------------------------------------------------------------------
+# ---- messages that are one frame ---------------------------------------------------------------
 
 
-def test_a_whole_message_is_taken() -> None:
-    endpoint = ServerEndpoint()
-    peer = ClientEndpoint()
-    peer.send_message("one")
-    peer.ping()
-    peer.send_message(b"two")
-    pieces = [frame.to_bytes() for frame in iter(peer.shift_write_queue, None)]
-    endpoint.receive_data(b"".join(pieces[1:2]))
-    assert endpoint.take_payload() == "one"
-    assert endpoint.traffic.frames_received == 1
-    assert endpoint.traffic.wire_received == 3
-    endpoint.receive_data(pieces[0])
-    assert endpoint.take_payload() is None  # a ping is next
-    assert endpoint.step() is Progress.HANDLED
-    endpoint.receive_data(pieces[2][:3])
-    assert endpoint.take_payload() is None  # it has not come whole
-    endpoint.receive_data(pieces[2][3:])
-    assert isinstance(endpoint.step(), Message)
-
-
-def test_nothing_is_taken_from_who_looks_on() -> None:
+def test_each_who_looks_on_is_told_of_a_message_in_one_frame() -> None:
     seen: list[object] = []
     endpoint = ClientEndpoint(on_data_frame=seen.append)
     endpoint.receive_data(b"\x82\x01a")
-    assert endpoint.take_payload() is None
     assert isinstance(endpoint.step(), Message)
-    assert len(seen) == 1
-    for hook in ("frame_received", "message_received"):
-        endpoint = ClientEndpoint()
-        endpoint.listen(**{hook: lambda *facts: seen.append(facts)})
-        endpoint.receive_data(b"\x82\x01a\x82\x01b")
-        assert endpoint.take_payload() is None
-        assert isinstance(endpoint.step(), Message)
-        endpoint.listen()
-        assert endpoint.take_payload() == b"b"
-    assert len(seen) == 3
-
-
-def test_nothing_is_taken_from_the_middle() -> None:
+    assert seen == [BinaryFrame(b"a")]
     endpoint = ClientEndpoint()
-    endpoint.receive_data(b"\x02\x02a")
-    assert endpoint.step() is Progress.HANDLED
-    assert endpoint.take_payload() is None
-    endpoint.receive_data(b"b")
-    assert endpoint.step() is Progress.HANDLED
-    endpoint.receive_data(b"\x80\x01c\x82\x01d")
-    assert endpoint.take_payload() is None
+    endpoint.listen(
+        frame_received=lambda *facts: seen.append(facts),
+        message_received=lambda *facts: seen.append(facts),
+    )
+    endpoint.receive_data(b"\x82\x01a\x82\x01b")
     assert isinstance(endpoint.step(), Message)
-    assert endpoint.take_payload() == b"d"
+    endpoint.listen()
+    assert isinstance(endpoint.step(), Message)
+    assert seen[1:] == [(BinaryFrame(), 1), ("binary", 1)]
+    assert (endpoint.traffic.frames_received, endpoint.traffic.wire_received) == (2, 2)
 
 
-def test_a_bad_text_fails_as_ever() -> None:
-    for hold_end in (False, True):
-        endpoint = ClientEndpoint(hold_end=hold_end)
-        endpoint.receive_data(b"\x81\x01\xff")
-        assert endpoint.take_payload() is None
-        if hold_end:
-            assert isinstance(endpoint.held, InvalidPayload)
-        else:
-            assert endpoint.is_closed()
-        assert endpoint.take_payload() is None
+def test_a_bad_text_in_one_frame_fails() -> None:
+    endpoint = ClientEndpoint(hold_end=True)
+    endpoint.receive_data(b"\x81\x01\xff")
+    assert endpoint.step() is Progress.HELD
+    assert isinstance(endpoint.held, InvalidPayload)
+    endpoint = ClientEndpoint()
+    endpoint.receive_data(b"\x81\x01\xff")
+    with pytest.raises(InvalidPayload, match="not UTF-8: invalid start byte"):
+        endpoint.step()
+    assert endpoint.is_closed()
 
 
-def test_nothing_is_taken_after_the_close() -> None:
+def test_a_message_in_one_frame_is_passed_over_after_the_close() -> None:
     endpoint = ClientEndpoint()
     endpoint.receive_data(b"\x82\x01a")
     endpoint.close()
-    assert endpoint.take_payload() is None
-    assert endpoint.take_payload(b"\x82\x01b") is None
-    assert endpoint.parser.buffered == 6  # the peer's Close frame may be among them
-
-
-def test_what_comes_now_is_pushed_if_it_is_not_taken() -> None:
-    endpoint = ClientEndpoint()
-    assert endpoint.take_payload(b"\x82\x01a\x89\x00\x81\x01b") == b"a"
-    assert endpoint.take_payload() is None
+    endpoint.listen()
     assert endpoint.step() is Progress.HANDLED
-    assert endpoint.take_payload(b"\x82") == "b"
-    assert endpoint.take_payload(b"\x01c") is None
-    assert isinstance(endpoint.step(), Message)
+    assert endpoint.step() is Progress.NEED_DATA
 
 
 # ---- get_room ----------------------------------------------------------------------------------

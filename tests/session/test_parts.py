@@ -7,6 +7,7 @@ import pytest
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame_bytes
 from tests.session.helpers import end, frames, give, joined, make, outcome_of, sent, wait, written
 from trio_wsendpoint import CloseCause, Limits, PongFrame, ServerEndpoint
+from trio_wsendpoint.errors import RateExceeded
 from trio_wsendpoint.session import TRANSITIONS, Change, Need, Phase, PingEnd, Wake, Wish
 from trio_wsendpoint.session.outbox import CHUNK, MOST_OVER
 from trio_wsendpoint.session.pings import Ping, Pings
@@ -99,6 +100,16 @@ def test_each_pong_gets_its_turns_and_then_the_latest_wins() -> None:
     assert sent(session) == [("pong", b"3")]
 
 
+def test_a_pong_gets_its_turn_also_where_messages_pass_the_inbox_by() -> None:
+    session = make()
+    pings = frame_bytes(PING, b"1", mask=MASK) + frame_bytes(PING, b"2", mask=MASK)
+    assert session.take_next(0, pings) is None
+    assert session.advance(0) is Need.TURN
+    assert sent(session) == [("pong", b"1")]
+    session.advance(0)
+    assert sent(session) == [("pong", b"2")]
+
+
 @pytest.mark.parametrize(("kind", "code"), [(PONG, b"\x03\xf0"), (TEXT, b"\x03\xf5")])
 def test_a_peer_that_sends_too_often(kind: int, code: bytes) -> None:
     session = make(limits=Limits(control_rate=2, message_rate=2))
@@ -136,25 +147,36 @@ def test_what_comes_after_the_peers_close_is_read_for_a_while() -> None:
 def test_messages_may_pass_the_inbox_by() -> None:
     session = make()
     intake = session.intake
-    assert intake.may_shorten
     data = frame_bytes(TEXT, b"one", mask=MASK)
     session.ping(0)
-    assert intake.take_payload(1, data) == "one"
-    assert intake.take_payload(2, data) == "one"
-    assert intake.heard == 2
-    assert intake.take_payload(3, data + data) == "one"
+
+    def take_next(now: float, data: bytes = b"") -> object:
+        message = session.take_next(now, data)
+        return None if message is None else message.payload
+
+    assert take_next(1, data) == "one"
+    assert take_next(2, data) == "one"
+    assert (intake.heard, session.handed_over) == (2, 2)
+    assert take_next(3, data + data) == "one"
     assert not bool(intake.is_drained)
-    assert intake.take_payload(3) == "one"
+    assert take_next(3) == "one"
     assert bool(intake.is_drained)
-    assert intake.take_payload(3) is None
-    assert intake.take_payload(4, data[:3]) is None
-    assert intake.take_payload(4, data[3:]) is None  # its header was cut
-    assert session.advance(4) is Need.DATA
-    message = session.take(4)
-    assert message is not None
-    assert message.payload == "one"
+    assert take_next(3) is None
+    assert take_next(4, data[:3]) is None
+    assert take_next(4, data[3:]) == "one"
+    assert take_next(5, frame_bytes(PONG, mask=MASK)) is None
     assert session.counts().messages_received == 5
-    assert not make(limits=Limits(message_rate=1)).intake.may_shorten
+    assert session.endpoint.control_frames == 1
+
+
+def test_messages_that_pass_the_inbox_by_are_within_the_rate() -> None:
+    session = make(limits=Limits(message_rate=1))
+    data = frame_bytes(TEXT, b"one", mask=MASK)
+    assert session.take_next(0, data) is not None
+    while session.take_next(0, data) is not None:
+        pass
+    assert isinstance(session.endpoint.held, RateExceeded)
+    assert session.take_next(0, data) is None
 
 
 def test_the_rest_of_a_large_message_has_room_of_its_own() -> None:
@@ -177,16 +199,6 @@ def test_the_rest_of_a_large_message_has_room_of_its_own() -> None:
     message = session.take(0)
     assert message is not None
     assert message.payload == bytes(400_000)
-
-
-def test_a_message_a_little_larger_than_a_read_tells_what_it_lacks() -> None:
-    session = make()
-    data = frame_bytes(BINARY, bytes(1000), mask=MASK)
-    session.receive_data(data[:900], 0)
-    assert session.intake.lacking == len(data) - 900
-    large = make(limits=Limits(message_size=1 << 20))
-    large.receive_data(frame_bytes(BINARY, bytes(200_000), mask=MASK)[:900], 0)
-    assert large.intake.lacking == 0
 
 
 def test_the_end_of_bytes_without_a_close_frame() -> None:

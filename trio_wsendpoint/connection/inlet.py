@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.session import Need, Session
 from trio_wsendpoint.transport.streams import NonBlockingStream
@@ -24,7 +25,7 @@ def tell_loss(session: Session, error: Exception, now: float) -> None:
 class Inlet:
     """Reads from `transport` for one session; an error of the stream is told to the session.
 
-    `misses`: reads in succession, of those for one payload, that found nothing.
+    `misses`: reads in succession, of those for one message, that found nothing.
     """
 
     __slots__ = (
@@ -49,20 +50,18 @@ class Inlet:
         self.misses = 0
         self._reads = 0  # without a wait between them
 
-    # ---- one payload -------------------------------------------------------------------------
+    # ---- one message -------------------------------------------------------------------------
 
-    # An echo has 22 Python calls by this way, and 101 where each message passes the inbox.
-    def read_payload(self, *, has_waited: bool = False) -> str | bytes | None:
-        """Read what is here; return the next message's payload if that is all of it.
+    def read_message(self, *, has_waited: bool = False) -> Message | None:
+        """Read what is here; return the next message if it has come whole.
 
         Anything else that came has been given to the session.  `has_waited`: the caller has
         waited for the stream, and `note_readable` is done here.
         """
         if has_waited:
-            self.is_empty = False
             self._reads = 0
-        intake = self._intake
         if self._parser.remaining:
+            self.is_empty = self.is_empty and not has_waited
             return None  # what comes is the rest of a large one, which has a place of its own
         try:
             data = self.transport.receive_nowait(READ_SIZE)
@@ -76,22 +75,15 @@ class Inlet:
             else:
                 self._session.receive_data(data, self._clock.current_time())
             return None
-        now = self._clock.current_time()
-        self.is_empty = len(data) < READ_SIZE
-        try:
-            payload = intake.take_payload(now, data)
-            if payload is None and not self.is_empty and (lacking := intake.lacking):
-                more = self._try_read(lacking)
-                if more:
-                    payload = intake.take_payload(now, more)
-                elif more is not None:
-                    self._session.receive_data(more, now)
-        except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-            self._session.fail_internally(error)
-            return None
-        if payload is not None and not has_waited:
+        if len(data) < READ_SIZE:
+            self.is_empty = True
+        else:
+            self.is_empty = False
+            if 0 < (lacking := self._parser.lacking(data)) <= READ_SIZE:
+                data += self._try_read(lacking) or b""  # a little more than a read: take it whole
+        if not has_waited:
             self.misses = 0
-        return payload
+        return self._session.take_next(self._clock.current_time(), data)
 
     # ---- whatever comes ----------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from trio_wsendpoint.connection.inlet import Inlet
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.reader_task import ReaderTask, let_others_run
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
+from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.session.inbox import Wish
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session, Wake
@@ -33,7 +34,7 @@ DOUBT = 8
 _NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
 _DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
 _OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
-_DISMISSED, _NOTHING = Wish.DISMISSED, Wish.NOTHING
+_MESSAGE, _NOTHING = Wish.MESSAGE, Wish.NOTHING
 
 
 class Reader:
@@ -52,7 +53,6 @@ class Reader:
         "_intake",
         "_left_in",
         "_session",
-        "_short_way",
         "_stream",
         "_task",
         "_waits",
@@ -78,9 +78,7 @@ class Reader:
         self._clock = trio.lowlevel.current_clock()
         self._task: ReaderTask | None = None  # made when it is first called
         self.lease = Lease.NOBODY
-        # Messages may pass by the inbox; None if each has to be seen there.
-        self._short_way = self._inlet if session.intake.may_shorten else None
-        self.doubt = sys.maxsize if self._short_way is None else 0
+        self.doubt = sys.maxsize if transport is None else 0
         self._left_in = 0  # the heartbeat's tick in which the app went away
 
     def attend(self, heartbeat: HeartbeatTask) -> None:
@@ -89,31 +87,26 @@ class Reader:
 
     # ---- without waiting ---------------------------------------------------------------------
 
-    # In one function: see `Receiving.receive`, which calls it for each message.
-    def take_payload(self) -> str | bytes | None:
-        """Return the next message's payload if it is here and is one plain frame.
+    def take_message(self) -> Message | None:
+        """Return the next message if it is here and has come whole.
 
-        Nearly every message is.  It passes neither the inbox nor another task.
+        Nearly every message has.  It passes neither the inbox nor another task.
         """
-        session, inlet = self._session, self._short_way
+        session, inlet = self._session, self._inlet
         if inlet is None or self.lease is _TASK or session.phase is not _OPEN:
             return None
-        payload: str | bytes | None = None
         if self._intake.is_drained:
-            payload = inlet.read_payload()
+            message = inlet.read_message()
         else:
-            try:
-                payload = self._intake.take_payload(self._clock.current_time())
-            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-                session.fail_internally(error)
-        if payload is None:
+            message = session.take_next(self._clock.current_time())
+        if session.wakes:
+            self._driver.act()
+        if message is None:
             if inlet.misses >= LOOKS:
                 self.doubt = DOUBT
-            if session.wakes:
-                self._driver.act()
         elif self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
-        return payload
+        return message
 
     def read_rest(self) -> None:
         """Read what the peer has said, after the stream broke when it was written to."""
@@ -122,11 +115,10 @@ class Reader:
 
     # ---- in receive() ------------------------------------------------------------------------
 
-    async def wait(self, wish: Wish, *, quickly: bool = False) -> str | bytes | None:
+    async def wait(self, wish: Wish) -> Message | None:
         """Wait until there may be what the app asks for, or the connection has ended.
 
-        `quickly`: the app wants the payload alone; if that is one plain frame, return it past the
-        inbox.
+        Return a message that the app asks for, and that has come whole, past the inbox.
         """
         session, inlet = self._session, self._inlet
         inbox = session.inbox
@@ -150,17 +142,14 @@ class Reader:
                         await inlet.transport.wait_readable()
                     except Exception as error:  # noqa: BLE001 - it is told to the session
                         inlet.fail(error)
-                    if (
-                        quickly
-                        and self._short_way is not None
-                        and session.phase is _OPEN
-                        and inbox.wish is not _DISMISSED
-                    ):
-                        payload = inlet.read_payload(has_waited=True)
-                        if payload is not None:
+                    if inbox.wish is _MESSAGE and session.phase is _OPEN:
+                        message = inlet.read_message(has_waited=True)
+                        if session.wakes:
+                            self._driver.act()
+                        if message is not None:
                             if self.doubt:
                                 self.doubt -= 1
-                            return payload
+                            return message
                     else:
                         inlet.note_readable()
                 else:

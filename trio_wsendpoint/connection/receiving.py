@@ -58,7 +58,7 @@ class Receiving(OneTask):
             self._check_call()
         session, reader = self._session, self._tasks.reader
         inbox = session.inbox
-        payload: str | bytes | None = None
+        message: Message | None = None
         self._place = _TAKEN  # no other task may begin while this one gives the others a turn
         try:
             is_idle = session.intake.is_drained and not inbox.messages
@@ -67,24 +67,24 @@ class Receiving(OneTask):
                 self._turn += 1
                 if self._turn >= TURN:
                     await self._pass_turn()
-                payload = self._take() if inbox.messages else reader.take_payload()
-            while payload is None:
+                message = self._take_message() if inbox.messages else reader.take_message()
+            while message is None:
                 if session.phase is not _OPEN or inbox.wish is _DISMISSED:
                     await trio.lowlevel.checkpoint_if_cancelled()
-                    payload = self._take()
-                    if payload is not None:
+                    message = self._take_message()
+                    if message is not None:
                         break
                     self._check_receivable()
-                payload = await reader.wait(Wish.MESSAGE, quickly=True)
-                if payload is None:
-                    payload = self._take()
+                message = await reader.wait(Wish.MESSAGE)
+                if message is None:
+                    message = self._take_message()
         except trio.EndOfChannel:
             if is_iterating:
                 raise StopAsyncIteration from None
             raise
         finally:
             self._place = _FREE
-        return payload
+        return message.payload
 
     @trio.lowlevel.enable_ki_protection
     async def receive_message(self) -> Message:
@@ -98,8 +98,7 @@ class Receiving(OneTask):
                 await self.take_turns()
             while message is None:
                 self._check_receivable()
-                await self._tasks.reader.wait(Wish.MESSAGE)
-                message = self._take_message()
+                message = await self._tasks.reader.wait(Wish.MESSAGE) or self._take_message()
         finally:
             self._place = _FREE
         return message
@@ -108,18 +107,14 @@ class Receiving(OneTask):
     def receive_nowait(self) -> str | bytes:
         """Return the next message's payload if it is here, as `Connection.receive_nowait`."""
         self._check_call()
-        payload = self._take()
-        if payload is None:
+        message = self._take_message()
+        if message is None:
             self._check_receivable()
             self._session.ask(Wish.POLLED)
             self._tasks.act()
             self._tasks.reader.call()
             raise trio.WouldBlock
-        return payload
-
-    def _take(self) -> str | bytes | None:
-        message = self._take_message()
-        return None if message is None else message.payload
+        return message.payload
 
     def _take_message(self) -> Message | None:
         session = self._session

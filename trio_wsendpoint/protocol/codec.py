@@ -16,7 +16,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from trio_wsendpoint.errors import PeerError, UnexpectedEOF
+from trio_wsendpoint.errors import InvalidPayload, PeerError, UnexpectedEOF
 from trio_wsendpoint.protocol import cython_names as cython
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ elif cython.compiled:  # for the compiler alone: it finds them itself
 
 __all__ = [
     "COMPILED",
+    "Content",
     "FrameReader",
     "apply_mask",
     "build_frame",
     "build_header",
     "mask_in_place",
     "mask_slice",
-    "parse_frame",
     "rotate_mask",
     "text_prefix",
 ]
@@ -232,57 +232,6 @@ def text_prefix(data: bytes) -> int:
         return error.start
 
 
-@cython.ccall
-def parse_frame(
-    chunk: bytes, position: cython.Py_ssize_t, most: cython.Py_ssize_t
-) -> tuple[int, int, bytes, bytes | None, int] | None:
-    """Read the frame that begins at `position` (not behind the end) of `chunk`.
-
-    Return its first byte, its payload's length, its mask (`b""` if it has none), its payload,
-    unmasked, and where that ends; if the payload is more than `most` bytes, or has not come
-    whole, None for the payload and where the header ends.
-
-    Return None for a header that has not come whole, or whose length is not in the shortest
-    form: the parser then checks it byte by byte.
-    """
-    size: cython.Py_ssize_t = len(chunk)
-    data: cython.p_uchar = chunk
-    end: cython.Py_ssize_t = position + 2
-    if position < 0 or position > size - 2:
-        return None
-    length: cython.Py_ssize_t = data[end - 1] & 0x7F
-    is_masked: cython.bint = data[end - 1] > 0x7F
-    if length == 126:
-        end += 2
-        if end > size:
-            return None
-        length = data[end - 2] << 8 | data[end - 1]
-        if length < 126:
-            return None
-    elif length == 127:
-        end += 8
-        if end > size or data[end - 8] > 0x7F:
-            return None
-        length = 0
-        place: cython.Py_ssize_t
-        for place in range(end - 8, end):
-            length = length << 8 | data[place]
-        if length < 65536:
-            return None
-    mask = b""
-    if is_masked:
-        end += 4
-        if end > size:
-            return None
-        mask = data[end - 4 : end]
-    payload: bytes | None = None
-    if length <= most and length <= size - end:
-        start: cython.Py_ssize_t = end
-        end += length
-        payload = mask_slice(chunk, start, end, mask) if is_masked else chunk[start:end]
-    return data[position], length, mask, payload, end
-
-
 @cython.cfunc
 @cython.exceptval(check=False)
 def _header_size(length: cython.Py_ssize_t) -> cython.Py_ssize_t:  # pragma: no cover - C
@@ -345,16 +294,79 @@ def build_frame(first: int, payload: bytes | bytearray | memoryview, mask: bytes
         else:
             memcpy(target + start, cython.cast(cython.p_uchar, body), size)
         return frame
+    if len(body) < 126 and not mask and 0 <= first <= 255:  # most of what a server sends
+        return bytes((first, len(body))) + body
     return build_header(first, len(body), mask) + (
         mask_slice(body, 0, len(body), mask) if mask else body
     )
+
+
+def _not_text(payload: bytes) -> InvalidPayload:
+    """Return the error that tells why `payload` is not UTF-8."""
+    try:
+        codecs.utf_8_decode(payload, "strict", True)
+    except UnicodeDecodeError as error:
+        return InvalidPayload(f"text is not UTF-8: {error.reason}")
+    raise RuntimeError("this is UTF-8")  # pragma: no cover - as the caller has found
+
+
+@cython.cclass
+class Content:
+    """What a message holds: its payload, the class of its first frame, and its form.
+
+    The form is what else is known of its frames, for `Message`, which is the subclass.
+    """
+
+    __slots__ = ("_form", "_kind", "_raw", "_text")
+
+    _kind: Any
+    _raw: bytes
+    _form: Any
+    _text: str | None
+
+    @cython.ccall
+    def fill(self, kind: Any, raw: bytes, form: Any) -> cython.void:
+        """Set the parts of a new message."""
+        self._kind = kind
+        self._raw = raw
+        self._form = form
+        self._text = None
+
+    @property
+    def kind(self) -> Any:
+        """The class of its first frame."""
+        return self._kind
+
+    @property
+    def form(self) -> Any:
+        """What else is known of its frames."""
+        return self._form
+
+    @property
+    def raw(self) -> bytes:
+        """The payload as bytes, of a text too."""
+        return self._raw
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload (for a text, of UTF-8)."""
+        return len(self._raw)
+
+    @property
+    def payload(self) -> str | bytes:
+        """The payload: `str` for a text message, `bytes` for any other."""
+        if self._kind.type != "text":
+            return self._raw
+        if self._text is None:
+            self._text = self._raw.decode()
+        return self._text
 
 
 @cython.cclass
 class FrameReader:
     """What has come of the peer's bytes, and the frame that is being read of them.
 
-    A subclass has the rules: `check_header` and `check_part`.  It tells by `allow` which frames
+    A subclass has the rules: `check_header` and `check_part`.  It tells by `allow` which headers
     keep all of them, so that these need not be checked one by one.  The classes of frames are the
     subclass's too, which knows them by `received`; so is a `Joiner`.
     """
@@ -368,7 +380,12 @@ class FrameReader:
     _eof: cython.bint
     _error: PeerError | None
     _plain: dict[int, Any]
-    _masked: cython.Py_ssize_t
+    _message_type: Any
+    _traffic: Any
+    # What the header announced that was read last.
+    _is_masked: cython.bint
+    _length: cython.Py_ssize_t
+    # The frame whose payload is being read.
     _mask: bytes
     _remaining: cython.Py_ssize_t
     _in_message: cython.bint
@@ -380,20 +397,27 @@ class FrameReader:
         self._eof = False
         self._error = None
         self._plain = {}
-        self._masked = -1
+        self._message_type = None
+        self._traffic = None
+        self._is_masked = False
+        self._length = 0
         self._mask = b""
         self._remaining = 0
         self._in_message = False
 
     # ---- the rules ---------------------------------------------------------------------------
 
-    def allow(self, plain: dict[int, Any], masked: bool | None) -> None:
-        """Set which frames are plain messages: the class, by the first byte of the header.
+    def allow(self, plain: dict[int, Any]) -> None:
+        """Set which frames are messages that keep all rules: the class, by the header.
 
-        `masked`: whether they must be masked, or must not; None accepts both.
+        The key is the first byte, and 256 more if the frame is masked.
         """
         self._plain = plain
-        self._masked = -1 if masked is None else masked
+
+    def make(self, message_type: Any, traffic: Any) -> None:
+        """Make messages of this class, a `Content`, and count them in `traffic`."""
+        self._message_type = message_type
+        self._traffic = traffic
 
     def check_header(self, first: int, is_masked: bool, length: int) -> Any:
         """Return the class of the frame that a header announces, or raise `PeerError`."""
@@ -457,7 +481,7 @@ class FrameReader:
         """Whether the stream has ended and all of it has been parsed."""
         return self._eof and not self.buffered and not self._remaining
 
-    # ---- headers -----------------------------------------------------------------------------
+    # ---- frames and messages -----------------------------------------------------------------
 
     def begin_frame(self) -> Any:
         """Return the frame that the next header announces, without its payload, or None.
@@ -465,63 +489,127 @@ class FrameReader:
         The payload of the frame before must have been read.  Raises `PeerError`, `UnexpectedEOF`
         among them, at the earliest byte that shows a violation.
         """
+        return self.read_next(-1)
+
+    def read_next(self, most: cython.Py_ssize_t) -> Any:
+        """Return what `begin_frame` does; but a message that is one plain frame, whole.
+
+        That is a frame of at most `most` bytes, of those that `allow` names, which has come whole
+        in one chunk or two.
+        """
         if self._error is not None:
             raise self._error
         # When more has come, a header is read from its first byte again.  It has 14 bytes at most,
         # so that is cheap, and nothing is remembered between two calls.
-        while len(self._chunk) - self._position < 14 and self._later:
+        while self._later and len(self._chunk) - self._position < 14:
             self._join_chunks()
         place: cython.Py_ssize_t = self._position
+        if place == len(self._chunk):
+            return None
         try:
-            found = parse_frame(self._chunk, place, -1)
-            if found is None:
+            size: cython.Py_ssize_t = self._read_header()
+            if not size:
                 self.check_part(self._chunk[place : place + 14])
                 return None
-            first: cython.Py_ssize_t = found[0]
-            mask: bytes = found[2]
-            kind = self.check_header(first, len(mask) > 0, found[1])
+            first: cython.Py_ssize_t = self._chunk[place]
+            kind = None if self._in_message else self._plain.get(first | self._is_masked << 8)
+            lacking: cython.Py_ssize_t = self._length - (len(self._chunk) - place - size)
+            if kind is not None and self._length <= most and (lacking <= 0 or self._join(lacking)):
+                return self._take_message(kind, size)
+            kind = self.check_header(first, self._is_masked, self._length)
         except PeerError as error:
             self.end(error)
             raise
         if first & 8 == 0:
             self._in_message = first < 0x80
-        self._mask = mask
-        self._remaining = found[1]
-        self._position = found[4]
-        return kind.received(first >= 0x80, first >> 4 & 7, mask)
+        self._position = place = place + size
+        self._mask = self._chunk[place - 4 : place] if self._is_masked else b""
+        self._remaining = self._length
+        return kind.received(first >= 0x80, first >> 4 & 7, self._mask)
 
-    def read_message(self, most: cython.Py_ssize_t) -> tuple[Any, bytes, bytes] | None:
-        """Return class, payload and mask of the next frame if it is a plain message, else None.
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _read_header(self) -> cython.Py_ssize_t:
+        """Read the header at the place in the chunk; return how many bytes it has.
 
-        It is one of at most `most` bytes outside of a message, of those that `allow` names, and has
-        come whole in one chunk or two.  `begin_frame` handles any other frame.
+        Return 0 if it has not come whole, or if its length is not in the shortest form: then it
+        is checked byte by byte.
         """
-        if self._in_message or self._remaining or self._position == len(self._chunk):
-            return None
-        kind = self._plain.get(self._chunk[self._position])
-        if kind is None:
-            return None
-        found = parse_frame(self._chunk, self._position, most)
-        if found is None or (self._masked >= 0 and (len(found[2]) > 0) != self._masked):
-            return None
-        lacking: cython.Py_ssize_t = found[4] + found[1] - len(self._chunk)
-        if lacking > 0 and found[1] <= most and self._later and lacking <= len(self._later[0]):
-            self._join_chunks()
-            found = parse_frame(self._chunk, 0, most)
-        if found is None or found[3] is None:
-            return None
-        self._step_to(found[4])
-        return kind, found[3], found[2]
+        chunk: bytes = self._chunk
+        data: cython.p_uchar = chunk
+        size: cython.Py_ssize_t = len(chunk)
+        start: cython.Py_ssize_t = self._position
+        end: cython.Py_ssize_t = start + 2
+        if end > size:
+            return 0
+        length: cython.Py_ssize_t = data[start + 1] & 0x7F
+        self._is_masked = data[start + 1] > 0x7F
+        if length == 126:
+            end += 2
+            if end > size:
+                return 0
+            length = data[end - 2] << 8 | data[end - 1]
+            if length < 126:
+                return 0
+        elif length == 127:
+            end += 8
+            if end > size or data[end - 8] > 0x7F:
+                return 0
+            length = 0
+            place: cython.Py_ssize_t
+            for place in range(end - 8, end):
+                length = length << 8 | data[place]
+            if length < 65536:
+                return 0
+        if self._is_masked:
+            end += 4
+        self._length = length
+        return end - start if end <= size else 0
 
-    @property
-    def lacking(self) -> int:
-        """How many bytes a plain message lacks, of which a part has come; else 0."""
-        if self._in_message or self._remaining or self._position == len(self._chunk):
+    @cython.cfunc
+    def _join(self, lacking: cython.Py_ssize_t) -> cython.bint:
+        """Join the next chunk if it has so many bytes; return whether it had."""
+        if not self._later or lacking > len(self._later[0]):
+            return False
+        self._join_chunks()
+        return True
+
+    @cython.cfunc
+    def _take_message(self, kind: Any, size: cython.Py_ssize_t) -> Any:
+        """Return the message that the frame is alone; its header has so many bytes."""
+        chunk: bytes = self._chunk
+        start: cython.Py_ssize_t = self._position + size
+        end: cython.Py_ssize_t = start + self._length
+        mask: bytes = b""
+        if self._is_masked:
+            mask = chunk[start - 4 : start]
+            payload: bytes = mask_slice(chunk, start, end, mask)
+        else:
+            payload = chunk[start:end]
+        if kind.type == "text" and not payload.isascii() and text_prefix(payload) < len(payload):
+            raise _not_text(payload)
+        self._step_to(end)
+        traffic = self._traffic
+        traffic.frames_received += 1
+        traffic.wire_received += end - start
+        content: Content = self._message_type.__new__(self._message_type)
+        content.fill(kind, payload, mask)
+        return content
+
+    def lacking(self, data: bytes) -> int:
+        """Return how many bytes a plain message lacks that begins in `data`; 0 for other frames.
+
+        `data` is what comes next, and has not been taken yet.
+        """
+        if self.buffered or self._remaining or self._in_message or self._error is not None:
             return 0
-        found = parse_frame(self._chunk, self._position, -1)
-        if found is None or self._chunk[self._position] not in self._plain:
+        self._chunk = data
+        self._position = 0
+        size: cython.Py_ssize_t = self._read_header()
+        self._chunk = b""
+        if not size or (data[0] | self._is_masked << 8) not in self._plain:
             return 0
-        return max(0, found[4] + found[1] - len(self._chunk))
+        return max(0, self._length - (len(data) - size))
 
     @cython.cfunc
     def _join_chunks(self) -> cython.void:

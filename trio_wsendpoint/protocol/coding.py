@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 __all__ = [
+    "Content",
     "FrameReader",
     "apply_mask",
     "build_frame",
@@ -19,7 +20,6 @@ __all__ = [
     "codec_kind",
     "mask_in_place",
     "mask_slice",
-    "parse_frame",
     "rotate_mask",
     "text_prefix",
 ]
@@ -44,13 +44,13 @@ codec_kind: Literal["compiled", "pure"]
 
 if TYPE_CHECKING:
     from trio_wsendpoint.protocol.codec import (
+        Content,
         FrameReader,
         apply_mask,
         build_frame,
         build_header,
         mask_in_place,
         mask_slice,
-        parse_frame,
         rotate_mask,
         text_prefix,
     )
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
 else:
     _codec = import_module(choose_form(os.environ))
     codec_kind = "compiled" if _codec.COMPILED else "pure"
+    Content = _codec.Content
     FrameReader = _codec.FrameReader
     apply_mask = _codec.apply_mask
     build_frame = _codec.build_frame
     build_header = _codec.build_header
     mask_in_place = _codec.mask_in_place
     mask_slice = _codec.mask_slice
-    parse_frame = _codec.parse_frame
     rotate_mask = _codec.rotate_mask
     text_prefix = _codec.text_prefix

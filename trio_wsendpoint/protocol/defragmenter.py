@@ -19,7 +19,7 @@ from trio_wsendpoint.options import Limits
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
 from trio_wsendpoint.protocol.joiner import Joiner
-from trio_wsendpoint.protocol.message import Cuts, Message
+from trio_wsendpoint.protocol.message import Cuts, Form, Message
 from trio_wsendpoint.protocol.traffic import Traffic
 from trio_wsendpoint.protocol.utf8 import Utf8Validator, incomplete_tail
 
@@ -290,7 +290,9 @@ class Defragmenter:
             return None
         payload = self._payload
         wire = None if self._decoder is None or self._is_partial else bytes(self._wire or b"")
-        message = Message.received(self._first or frame, payload, self._cuts, wire=wire)
+        first = self._first or frame
+        form = Form(first.mask, first.rsv, self._cuts, wire)
+        message = Message.received(type(first), payload, form)
         if self.message_listener is not None:
             self.message_listener(message.type, self._taken + len(payload))
         self.discard()

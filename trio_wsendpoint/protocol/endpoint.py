@@ -20,7 +20,6 @@ from typing import Any, ClassVar, Literal
 
 from trio_wsendpoint.errors import (
     EndpointClosed,
-    InvalidPayload,
     LocalError,
     PeerError,
 )
@@ -36,7 +35,6 @@ from trio_wsendpoint.protocol.frames import (
     Frame,
     PingFrame,
     PongFrame,
-    TextFrame,
 )
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import MAX_REASON, CloseCode
@@ -95,6 +93,8 @@ class Endpoint:
         if not isinstance(max_pings, int) or max_pings < 0:
             raise ValueError(f"max_pings must be an int of at least 0, not {max_pings!r}")
         limits = limits or Limits()
+        #: What has been sent and received, in numbers.
+        self.traffic = Traffic()
         parser = parser or Parser(frame_types=self.frame_types)
         parser.serve(
             type(self),
@@ -103,6 +103,7 @@ class Endpoint:
             # A callback gets whole frames: they are collected before the limit on messages sees
             # them.
             max_frame_size=None if on_data_frame is None else limits.message_size,
+            traffic=self.traffic,
         )
         self.parser = parser
         self.max_pings = max_pings
@@ -110,8 +111,6 @@ class Endpoint:
         self.closing = Closing()
         #: The peer's close or violation, which waits for `release_end()`; None if none has come.
         self.held: CloseFrame | PeerError | None = None
-        #: What has been sent and received, in numbers.
-        self.traffic = Traffic()
         self._pong_listener: Callable[[PongFrame], object] | None = None
         #: A ping was queued since the peer was last known to live: set by `ping()`, cleared by
         #: `reset_heartbeat()`, and read by an owner that calls that for each byte that comes.
@@ -122,7 +121,6 @@ class Endpoint:
         self._receiver = Receiver(
             self.closing, parser, self._defragmenter, on_data_frame, self.traffic
         )
-        self._is_plain = self._receiver.is_plain
         self._sends_by_itself = type(self).send_message is not Endpoint.send_message
         self._pings = PingStore(random_bytes)
         self._beats = 0  # pings of check_heartbeat() since the peer was last known to live
@@ -157,9 +155,7 @@ class Endpoint:
         They must neither raise nor call this endpoint.
         """
         self._sender.listen(frame_sent, message_sent)
-        self._receiver.frame_listener = frame_received
-        self._defragmenter.message_listener = message_received
-        self._is_plain = self._receiver.is_plain
+        self._receiver.listen(frame_received, message_received)
 
     def listen_to_pongs(self, listener: Callable[[PongFrame], object] | None) -> None:
         """Call `listener` with each pong before `on_pong`, for an owner that measures round trips.
@@ -238,43 +234,6 @@ class Endpoint:
                 has_pulled = True
         return self.closing.received
 
-    # One function, and no object for the message: nearly every message passes here.
-    def take_payload(self, data: bytes = b"") -> str | bytes | None:
-        """Return the payload of the next message if that is one plain frame that has come whole.
-
-        It is a shorter way than `step()`, for an owner that needs the payload alone.  If it returns
-        None, `step()` handles what is next.
-        `data` is bytes that have come now, which are pushed first as by `receive_data()`.
-        """
-        receiver = self._receiver
-        if (
-            not self._is_plain
-            or self.held is not None
-            or not self.closing.is_open
-            or receiver.frame is not None
-        ):
-            if data:
-                self.receive_data(data)
-            return None
-        parser = self.parser
-        if data:
-            parser.receive_data(data)
-        found = parser.read_message(receiver.most)
-        if found is None:
-            return None
-        frame_type, payload, _ = found
-        text: str | None = None
-        if frame_type is TextFrame:
-            try:
-                text = payload.decode()
-            except UnicodeDecodeError as error:
-                self.refuse(InvalidPayload(f"text is not UTF-8: {error.reason}"))
-                return None
-        traffic = self.traffic
-        traffic.frames_received += 1
-        traffic.wire_received += len(payload)
-        return payload if text is None else text
-
     def step(self) -> Message | Progress:
         """Handle one frame, or a part of one, of what has come; return what came of it.
 
@@ -283,7 +242,8 @@ class Endpoint:
         """
         if self.held is not None:
             return Progress.HELD
-        if not self.closing.expects_frames:
+        closing = self.closing
+        if not closing.is_open and not closing.expects_frames:
             return Progress.ENDED
         try:
             outcome = self._receiver.step()

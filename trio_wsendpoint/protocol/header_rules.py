@@ -21,7 +21,9 @@ from trio_wsendpoint.protocol.frames import (
     PongFrame,
     TextFrame,
 )
+from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.opcodes import MAX_CONTROL_PAYLOAD
+from trio_wsendpoint.protocol.traffic import Traffic
 
 __all__ = ["STANDARD", "HeaderRules"]
 
@@ -39,16 +41,21 @@ STANDARD: Mapping[int, type[Frame]] = {
 }
 
 
-def _plain(frame_types: Mapping[int, type[Frame]]) -> dict[int, type[DataFrame]]:
-    """Return the frames that are a whole message, by their first byte: FIN, no reserved bit."""
+def _plain(
+    frame_types: Mapping[int, type[Frame]], masked: bool | None
+) -> dict[int, type[DataFrame]]:
+    """Return the frames that are a whole message, as `FrameReader.allow` takes them."""
+    bits = [0, 0x100] if masked is None else [0x100 * masked]
     return {
-        0x80 | opcode: frame_type
+        bit | 0x80 | opcode: frame_type  # FIN, no reserved bit
         for opcode, frame_type in frame_types.items()
         if issubclass(frame_type, DataFrame) and frame_type is not ContinuationFrame
+        for bit in bits
     }
 
 
-_STANDARD_PLAIN = _plain(STANDARD)
+#: One table for all connections, by whether frames are masked.
+_STANDARD_PLAIN = {masked: _plain(STANDARD, masked) for masked in (None, False, True)}
 
 
 def _check_handler(owner: type, frame_type: type[Frame]) -> None:
@@ -95,26 +102,30 @@ class HeaderRules(FrameReader):
     if TYPE_CHECKING:  # what the reader makes of the classes that it is told
 
         def begin_frame(self) -> Frame | None: ...  # noqa: D102
-        def read_message(  # noqa: D102
-            self, most: int
-        ) -> tuple[type[DataFrame], bytes, bytes] | None: ...
+        def read_next(self, most: int) -> Message | Frame | None: ...  # noqa: D102
 
     def _allow(self) -> None:
         """Tell the reader which frames keep all the rules, if they are outside of a message."""
         if self.max_frame_size is not None:
-            plain: dict[int, type[DataFrame]] = {}
+            self.allow({})
         elif self.frame_types is STANDARD:
-            plain = _STANDARD_PLAIN  # one for all connections
+            self.allow(_STANDARD_PLAIN[self.masked])
         else:
-            plain = _plain(self.frame_types)
-        self.allow(plain, self.masked)
+            self.allow(_plain(self.frame_types, self.masked))
 
     def serve(
-        self, owner: type, *, masked: bool, first_rsv: int, max_frame_size: int | None
+        self,
+        owner: type,
+        *,
+        masked: bool,
+        first_rsv: int,
+        max_frame_size: int | None,
+        traffic: Traffic,
     ) -> None:
         """Follow the role of an endpoint of the class `owner`, which handles the frames.
 
-        `max_frame_size` counts if there is no limit yet.  Raises `TypeError` if the class has no
+        `max_frame_size` counts if there is no limit yet; messages that are one frame alone are
+        counted in `traffic`.  Raises `TypeError` if the class has no
         `on_TYPE` method for a control type that is known; from now on `register` does.
         """
         if self.frame_types is not STANDARD:  # which every endpoint has handlers for
@@ -125,6 +136,7 @@ class HeaderRules(FrameReader):
         self.first_rsv = first_rsv
         if self.max_frame_size is None:
             self.max_frame_size = max_frame_size
+        self.make(Message, traffic)
         self._allow()
 
     def register(self, frame_type: type[Frame]) -> None:

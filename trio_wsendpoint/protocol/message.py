@@ -9,11 +9,13 @@ from __future__ import annotations
 import builtins
 import struct
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from trio_wsendpoint.errors import InvalidFrame
+from trio_wsendpoint.protocol.coding import Content
 from trio_wsendpoint.protocol.frames import ContinuationFrame, DataFrame
 
-__all__ = ["Cuts", "Message"]
+__all__ = ["Cuts", "Form", "Message"]
 
 _CUT = struct.Struct("!IB4s")
 
@@ -38,12 +40,12 @@ class Cuts:
         """Bytes that are held."""
         return len(self._packed)
 
-    def frames(self, first: DataFrame, payload: bytes) -> list[DataFrame]:
-        """Return the frames that `payload` came in, `first` giving the type of the first."""
+    def frames(self, first: type[DataFrame], payload: bytes) -> list[DataFrame]:
+        """Return the frames that `payload` came in, the first of the class `first`."""
         frames: list[DataFrame] = []
         start = 0
         for size, flags, mask in _CUT.iter_unpack(self._packed):
-            frame_type = ContinuationFrame if frames else type(first)
+            frame_type = ContinuationFrame if frames else first
             frame = frame_type.received(False, flags & 7, mask if flags & 8 else b"")
             frame.payload = payload[start : start + size]
             frames.append(frame)
@@ -52,7 +54,19 @@ class Cuts:
         return frames
 
 
-class Message:
+class Form(NamedTuple):
+    """The frames that a message came in: mask and RSV bits of the first, cuts if there are several.
+
+    `wire` is the payload as the frames carried it, if an extension had encoded it.
+    """
+
+    mask: bytes
+    rsv: int = 0
+    cuts: Cuts | None = None
+    wire: bytes | None = None
+
+
+class Message(Content):
     """A message: `type` ("text", "binary" or an extension's), `payload` (str for text, or bytes).
 
     It is made from its data frames: the first has the type, the others are continuations, and the
@@ -60,93 +74,61 @@ class Message:
     not UTF-8 raises `UnicodeDecodeError` (a `ValueError`) when it is asked for.
     """
 
-    __slots__ = ("_cuts", "_first", "_payload", "_text", "_wire")
+    __slots__ = ()
 
     def __init__(self, frames: Iterable[DataFrame]) -> None:
         frames = tuple(frames)
         _check_sequence(frames)
-        self._first = frames[0]
-        self._payload = b"".join(frame.payload for frame in frames)
-        self._text: str | None = None
-        self._wire: bytes | None = None
-        self._cuts: Cuts | None = None
+        cuts: Cuts | None = None
         if len(frames) > 1:
-            self._cuts = Cuts()
+            cuts = Cuts()
             for frame in frames:
-                self._cuts.add(len(frame.payload), frame.rsv, frame.mask)
+                cuts.add(len(frame.payload), frame.rsv, frame.mask)
+        first, payload = frames[0], b"".join([frame.payload for frame in frames])
+        self.fill(type(first), payload, Form(first.mask, first.rsv, cuts))
 
     @classmethod
     def received(
-        cls,
-        first: DataFrame,
-        payload: bytes,
-        cuts: Cuts | None,
-        *,
-        wire: bytes | None = None,
-        text: str | None = None,
+        cls, kind: builtins.type[DataFrame], payload: bytes, form: Form | bytes
     ) -> Message:
-        """Make a message from parts that have been checked.
-
-        `wire` is the payload as the frames carried it, if an extension had encoded it.
-        """
+        """Make a message from parts that have been checked; `form` may be the mask of one frame."""
         message = cls.__new__(cls)
-        message._first = first
-        message._payload = payload
-        message._cuts = cuts
-        message._wire = wire
-        message._text = text
+        message.fill(kind, payload, form)
         return message
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> builtins.type[DataFrame]: ...  # noqa: D102
+        @property
+        def form(self) -> Form | bytes: ...  # noqa: D102
 
     @property
     def type(self) -> str:
         """The seed's word for what the message is: "text", "binary", or an extension's own."""
-        return self._first.type
-
-    @property
-    def kind(self) -> builtins.type[DataFrame]:
-        """The class of its first frame."""
-        return type(self._first)
-
-    @property
-    def size(self) -> int:
-        """Bytes of payload (for a text, of UTF-8)."""
-        return len(self._payload)
+        return self.kind.type
 
     @property
     def held_size(self) -> int:
         """Bytes that the message holds: payload, wire form if an extension encoded it, and cuts."""
-        size = len(self._payload)
-        if self._wire is not None:
-            size += len(self._wire)
-        if self._cuts is not None:
-            size += self._cuts.held_size
-        return size
+        form = self.form
+        if isinstance(form, bytes):
+            return self.size
+        cuts = 0 if form.cuts is None else form.cuts.held_size
+        return self.size + len(form.wire or b"") + cuts
 
     @property
     def is_encoded(self) -> bool:
         """Whether an extension had encoded the payload; `get_frames()` has it as it came."""
-        return self._wire is not None
-
-    @property
-    def raw(self) -> bytes:
-        """The payload as bytes, of a text too."""
-        return self._payload
-
-    @property
-    def payload(self) -> str | bytes:
-        """The payload: `str` for a text message, `bytes` for any other."""
-        if self._first.type != "text":
-            return self._payload
-        if self._text is None:
-            self._text = self._payload.decode()
-        return self._text
+        return not isinstance(self.form, bytes) and self.form.wire is not None
 
     def get_frames(self) -> tuple[DataFrame, ...]:
         """Return the frames that the message came in, with their RSV bits and payloads then."""
-        wire = self._payload if self._wire is None else self._wire
-        if self._cuts is not None:
-            return tuple(self._cuts.frames(self._first, wire))
-        frame = self._first.received(True, self._first.rsv, self._first.mask)
+        form = Form(self.form) if isinstance(self.form, bytes) else self.form
+        wire = self.raw if form.wire is None else form.wire
+        if form.cuts is not None:
+            return tuple(form.cuts.frames(self.kind, wire))
+        frame = self.kind.received(True, form.rsv, form.mask)
         frame.payload = wire
         return (frame,)
 
@@ -155,7 +137,7 @@ class Message:
         return b"".join(frame.to_bytes() for frame in self.get_frames())
 
     def __repr__(self) -> str:
-        return f"<Message {self.type}, {self.size} B in {len(self._cuts or '.')} frame(s)>"
+        return f"<Message {self.type}, {self.size} B in {len(self.get_frames())} frame(s)>"
 
 
 def _check_sequence(frames: tuple[DataFrame, ...]) -> None:

@@ -19,11 +19,10 @@ from enum import Enum
 from trio_wsendpoint.errors import UnexpectedEOF
 from trio_wsendpoint.protocol.closing import Closing
 from trio_wsendpoint.protocol.defragmenter import Defragmenter
-from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame, TextFrame
+from trio_wsendpoint.protocol.frames import ControlFrame, DataFrame, Frame
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.parser import Parser
 from trio_wsendpoint.protocol.traffic import Traffic
-from trio_wsendpoint.protocol.utf8 import check_text
 
 __all__ = ["Progress", "Receiver"]
 
@@ -40,21 +39,19 @@ class Progress(Enum):
 class Receiver:
     """Steps through what the parser has, for as long as the peer may send.
 
-    `frame_listener(frame, size)` is called for each frame that has come whole, before the frame
-    takes effect: its header, and the bytes of its payload.  `frame` is the frame whose payload is
-    coming in, or None; `most` is the bytes that a message may have.
+    `frame` is the frame whose payload is coming in, or None.
     """
 
     __slots__ = (
         "_closing",
         "_defragmenter",
         "_inflating",
+        "_most",
         "_on_data_frame",
         "_parser",
         "_traffic",
         "frame",
         "frame_listener",
-        "most",
     )
 
     def __init__(
@@ -74,67 +71,52 @@ class Receiver:
         self.frame: Frame | None = None
         # The defragmenter may have more of the piece that it was fed.
         self._inflating = False
-        self.most = min(defragmenter.message_size, sys.maxsize)
+        # The bytes of a message that the parser makes, of one frame; -1 if it makes none, because
+        # a callback or a listener is told of the frame, or data frames are passed over.
+        self._most = 0
+        self.listen(None, None)
+
+    def listen(
+        self,
+        frame_listener: Callable[[Frame, int], object] | None,
+        message_listener: Callable[[str, int], object] | None,
+    ) -> None:
+        """Set the listeners: of frames that have come whole, and of messages; None for none."""
+        self.frame_listener = frame_listener
+        self._defragmenter.message_listener = message_listener
+        tells = (frame_listener, message_listener, self._on_data_frame) != (None, None, None)
+        is_whole = self._closing.is_open and not tells
+        self._most = min(self._defragmenter.message_size, sys.maxsize) if is_whole else -1
 
     def discard(self) -> None:
-        """Forget the message that has begun."""
+        """Forget the message that has begun, and pass over those that follow: we have closed."""
         self._defragmenter.discard()
         self._inflating = False
+        self._most = -1
 
     def step(self) -> Message | ControlFrame | Progress:
         """Handle one frame, or a part of one."""
         if self._inflating:
             return self._inflate()
-        frame = self.frame
-        if frame is None:
-            message = self.take_message()
-            if message is not None:
-                return message
-            frame = self._parser.begin_frame()
-            if frame is None:
+        if self.frame is None:
+            found = self._parser.read_next(self._most)
+            if isinstance(found, Message):
+                return found
+            if found is None:
                 if self._parser.at_eof:
                     raise UnexpectedEOF("the bytes ended without a close frame")
                 return Progress.NEED_DATA
-            self.frame = frame
-            if isinstance(frame, DataFrame) and self._joins:
-                self._defragmenter.begin(frame, self._parser.remaining)
-        if isinstance(frame, DataFrame) and self._joins:
+            self.frame = found
+            if isinstance(found, DataFrame) and self._joins:
+                self._defragmenter.begin(found, self._parser.remaining)
+        if isinstance(self.frame, DataFrame) and self._joins:
             return self._join()
-        return self._finish(frame)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether no callback and no listener asks for frames or messages."""
-        return (
-            self._on_data_frame is None
-            and self.frame_listener is None
-            and self._defragmenter.message_listener is None
-        )
+        return self._finish(self.frame)
 
     @property
     def _joins(self) -> bool:
         """Whether payloads go to the defragmenter in pieces: no callback takes whole frames."""
         return self._on_data_frame is None and self._closing.is_open
-
-    def take_message(self) -> Message | None:
-        """Return the next message if that is one plain frame that has come whole, else None."""
-        if self.frame is not None or not self._joins:
-            return None
-        found = self._parser.read_message(self.most)
-        if found is None:
-            return None
-        frame_type, payload, mask = found
-        if frame_type is TextFrame:
-            check_text(payload)
-        frame = frame_type.received(True, 0, mask)
-        traffic, size = self._traffic, len(payload)
-        traffic.frames_received += 1
-        traffic.wire_received += size
-        if self.frame_listener is not None:
-            self.frame_listener(frame, size)
-        if self._defragmenter.message_listener is not None:
-            self._defragmenter.message_listener(frame.type, size)
-        return Message.received(frame, payload, None)
 
     def _join(self) -> Message | Progress:
         before = self._parser.remaining

@@ -113,8 +113,8 @@ class Sender:
         """Set the listeners."""
         self.frame_listener = frame
         self.message_listener = message
-        if frame is not None or self._output is not None:
-            self._most_at_once = -1  # each frame is shown, or goes to `out`
+        if frame is not None or message is not None or self._output is not None:
+            self._most_at_once = -1  # a listener is told, or the frame goes to `out`
         else:
             most = self._fragment_size
             self._most_at_once = most if self._masks else min(most, _MOST_COPIED)
@@ -146,16 +146,15 @@ class Sender:
         kind: type[DataFrame]
         payload: Buffer
         kind, payload = payload_of(data)
-        size, rsv = len(payload), 0
+        size, first = len(payload), 0x80
         frames: Sequence[SharedFrame] = ()
         if isinstance(data, SharedMessage):
             frames = self._share(data, compress=compress)
         if compress and self._extension is not None and not frames:
             payload, rsv = self._encode(kind, payload)
+            first |= rsv << 4
         traffic = self._traffic
         traffic.payload_sent += size
-        if self.message_listener is not None:
-            self.message_listener(kind.type, size)
         if (
             at_once
             and not self._queue.size
@@ -167,8 +166,10 @@ class Sender:
             if frames:
                 return frames[0].wire
             mask = self.make_mask() if self._masks else b""
-            return build_frame(kind.opcode | rsv << 4 | 0x80, payload, mask)
-        for frame in frames or self._cut(kind, payload, rsv):
+            return build_frame(kind.opcode | first, payload, mask)
+        if self.message_listener is not None:
+            self.message_listener(kind.type, size)
+        for frame in frames or self._cut(kind, payload, first >> 4 & 7):
             self._queue.add(frame)
         self._write_if_blocking()
         return None

@@ -84,6 +84,9 @@ class SharedMessage:
         return self._frames[key]
 
 
+_BYTES = bytes, bytearray
+
+
 def payload_of(
     data: str | Buffer | Message | SharedMessage,
 ) -> tuple[type[DataFrame], bytes | bytearray]:
@@ -91,7 +94,7 @@ def payload_of(
 
     Raises `TypeError` for what is no message, and `UnicodeEncodeError` for lone surrogates.
     """
-    if isinstance(data, (bytes, bytearray)):
+    if isinstance(data, _BYTES):
         return BinaryFrame, data
     if isinstance(data, str):
         return TextFrame, data.encode()

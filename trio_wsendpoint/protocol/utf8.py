@@ -11,7 +11,7 @@ import codecs
 from trio_wsendpoint.errors import InvalidPayload
 from trio_wsendpoint.protocol.coding import text_prefix
 
-__all__ = ["Utf8Validator", "check_text", "incomplete_tail"]
+__all__ = ["Utf8Validator", "incomplete_tail"]
 
 
 class Utf8Validator:
@@ -46,14 +46,6 @@ class Utf8Validator:
             # The decoder keeps the first two bytes of a surrogate too, because some of its error
             # handlers accept one.
             raise InvalidPayload("text is not UTF-8: invalid continuation byte")
-
-
-def check_text(data: bytes) -> None:
-    """Check a whole text; raises `InvalidPayload`."""
-    if not data.isascii():
-        validator = Utf8Validator()
-        validator.feed(data)
-        validator.feed(b"", final=True)
 
 
 def incomplete_tail(data: bytes | bytearray) -> int:

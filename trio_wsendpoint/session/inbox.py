@@ -13,9 +13,6 @@ __all__ = ["MESSAGE_OVERHEAD", "Inbox", "Wish"]
 #: What a waiting message counts besides its payload, in bytes, so that empty ones count too.
 MESSAGE_OVERHEAD = 128
 
-#: One object for all connections.
-_LONG_AGO = -float("inf")
-
 
 class Wish(Enum):
     """What the app asks for and has not been given.
@@ -60,8 +57,7 @@ _UNASKED: dict[Wish, Wish] = {
 class Inbox:
     """The messages of one connection that wait for the app.
 
-    `size`: the bytes that the messages count against `Limits.receive_buffer`.  `handed_over`: when
-    the app was last given something, in seconds.
+    `size`: the bytes that the messages count against `Limits.receive_buffer`.
     `wish`: what the app asks for; set by `ask` and what gives it, by `begin_stream` and
     `end_stream`, and for good by `dismiss` and `leave`.
     """
@@ -69,10 +65,8 @@ class Inbox:
     __slots__ = (
         "_incoming",
         "_limit",
-        "handed_over",
         "messages",
         "size",
-        "taken",
         "wish",
     )
 
@@ -81,9 +75,7 @@ class Inbox:
         self._limit = limit
         self.messages: deque[Message] | tuple[()] = ()  # a deque when the first one comes
         self.size = 0
-        self.taken = 0
         self.wish = _NOTHING
-        self.handed_over = _LONG_AGO
 
     def put(self, message: Message) -> None:
         """Add a message that is complete."""
@@ -95,7 +87,7 @@ class Inbox:
         self.messages.append(message)
         self.size += message.held_size + MESSAGE_OVERHEAD
 
-    def take(self, now: float) -> Message | None:
+    def take(self) -> Message | None:
         """Take the oldest message out of the inbox, or return None."""
         if not self.messages:
             return None
@@ -103,8 +95,6 @@ class Inbox:
         self.size -= message.held_size + MESSAGE_OVERHEAD
         if self.wish is not _NOTHING:
             self.ask(_NOTHING)
-        self.handed_over = now
-        self.taken += 1
         return message
 
     def skip(self) -> bool:
@@ -114,13 +104,6 @@ class Inbox:
         message = self.messages.popleft()
         self.size -= message.held_size + MESSAGE_OVERHEAD
         return True
-
-    def take_part(self, now: float) -> bytes:
-        """Take what has come of the next message, when no whole message is before it."""
-        part = self._incoming.take_part()
-        if part:
-            self.handed_over = now
-        return part
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for from now on; `NOTHING`: it asks no longer, or was given it."""

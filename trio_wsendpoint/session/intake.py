@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from trio_wsendpoint.errors import PeerError, PolicyViolation, RateExceeded
 from trio_wsendpoint.options import Limits
-from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
+from trio_wsendpoint.protocol.endpoint import Endpoint
 from trio_wsendpoint.protocol.message import Message
 from trio_wsendpoint.protocol.receiver import Progress
 from trio_wsendpoint.session.inbox import Inbox, Wish
@@ -31,20 +31,12 @@ PONG_TURNS = 8
 MAX_AFTER_CLOSE = 65536
 
 
-#: What `take_payload` passes by; a subclass that overrides one of these wants to see all.
-_PASSED_BY = ("receive_data", "take_payload", "step", "refuse", "fail")
-
-#: One object for all connections.
-_LONG_AGO = -float("inf")
-
-
 class Intake:
     """Handles what comes for one connection.
 
     `heard`: when the last bytes came, in seconds.  `bytes_received`: bytes that came.
     `is_drained`: the endpoint has handled all of them; set by what gives it bytes, or handles
-    them, and read before more is read.  `passed`: messages that the app was given past the inbox,
-    and `passed_at` when it was given the last of them, in seconds.
+    them, and read before more is read.
     """
 
     __slots__ = (
@@ -55,13 +47,12 @@ class Intake:
         "_message_rate",
         "_passed",
         "_pong_turns",
+        "_push",
         "_renew",
         "_renewed",
         "bytes_received",
         "heard",
         "is_drained",
-        "passed",
-        "passed_at",
     )
 
     def __init__(self, endpoint: Endpoint, inbox: Inbox, limits: Limits, now: float) -> None:
@@ -74,12 +65,13 @@ class Intake:
         # What an extension allows a peer in a time is renewed as time passes.
         self._renew: Callable[[float], object] | None = getattr(endpoint.extension, "renew", None)
         self._renewed = now
+        # What takes the peer's bytes: the parser, unless the endpoint is to see them.
+        overrides = type(endpoint).receive_data is not Endpoint.receive_data
+        self._push = endpoint.receive_data if overrides else endpoint.parser.receive_data
         self._passed = 0  # bytes that came after the last frame that counts
         self.is_drained = endpoint.parser.is_drained
         self.heard = now
         self.bytes_received = 0
-        self.passed = 0
-        self.passed_at = _LONG_AGO
 
     # ---- bytes -------------------------------------------------------------------------------
 
@@ -156,43 +148,7 @@ class Intake:
         """Whether the next bytes belong to a payload that is coming in."""
         return self._endpoint.parser.remaining > 0
 
-    @property
-    def lacking(self) -> int:
-        """Bytes that a message lacks which is a little larger than a read; else 0."""
-        lacking = self._endpoint.parser.lacking
-        return lacking if lacking <= READ_SIZE else 0
-
     # ---- messages ----------------------------------------------------------------------------
-
-    def take_payload(self, now: float, data: bytes = b"") -> str | bytes | None:
-        """Return the next message's payload if it is one plain frame that has come whole.
-
-        `data` is bytes that came now, which the endpoint is given first, as by `take`.
-        """
-        endpoint = self._endpoint
-        if data:
-            self.heard = now
-            self.bytes_received += len(data)
-            if endpoint.has_asked:
-                endpoint.reset_heartbeat()
-        payload = endpoint.take_payload(data)
-        if payload is None:
-            self.is_drained = False  # as far as is known
-        else:
-            self.is_drained = endpoint.parser.is_drained
-            self.passed_at = now
-            self.passed += 1
-        return payload
-
-    @property
-    def may_shorten(self) -> bool:
-        """Whether messages may pass by `take_payload`: no rate, and no override, sees them."""
-        cls = type(self._endpoint)
-        return self._message_rate is None and (
-            cls is ServerEndpoint
-            or cls is ClientEndpoint
-            or all(getattr(cls, name) is getattr(Endpoint, name) for name in _PASSED_BY)
-        )
 
     def pump(self, now: float) -> Progress:
         """Handle frames that have come: a batch of them, and no more than the inbox has room for.
@@ -200,35 +156,55 @@ class Intake:
         A batch ends at a ping, so that its pong can leave before the next one replaces it.
         """
         endpoint, inbox, incoming = self._endpoint, self._inbox, self._endpoint.incoming
-        if self._renew is not None:
-            self._renew(now - self._renewed)
-            self._renewed = now
         if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
+        if self.give_pong_a_turn():  # the step before was none of a batch
+            return Progress.HANDLED
         enough = incoming.inflated + INFLATED
         for _ in range(BATCH):
             if self.is_full or incoming.inflated >= enough:
                 self.is_drained = False  # as far as is known
                 endpoint.parser.trim()
                 return Progress.HANDLED
-            try:
-                progress = endpoint.step()
-            except PeerError:
-                return Progress.ENDED
+            progress = self.step(now)
             if isinstance(progress, Message):
-                if self._is_in_rate(now):
-                    inbox.put(progress)
-                if endpoint.parser.is_drained and endpoint.held is None and not self.is_full:
-                    self.is_drained = True
+                inbox.put(progress)
+                self.is_drained = self.is_drained and not self.is_full
+                if self.is_drained:
                     return Progress.NEED_DATA
-                continue
-            if endpoint.control_frames != self._control_frames:
-                self._control_frames = endpoint.control_frames
-                self._check_control_rate(now)
-            if progress is not Progress.HANDLED or self.can_pong_leave:
-                self.is_drained = progress is Progress.NEED_DATA
+            elif progress is not Progress.HANDLED or self.can_pong_leave:
                 return progress
         return Progress.HANDLED
+
+    def step(self, now: float, data: bytes = b"") -> Message | Progress:
+        """Handle one frame, or a part of one, within the rates; return what came of it.
+
+        `data` is bytes that have come now, taken first as by `take`.
+        """
+        endpoint = self._endpoint
+        if data:
+            self.heard = now
+            self.bytes_received += len(data)
+            if endpoint.has_asked:
+                endpoint.reset_heartbeat()
+            self._push(data)
+        if self._renew is not None:
+            self._renew(now - self._renewed)
+            self._renewed = now
+        try:
+            progress = endpoint.step()
+        except PeerError:
+            progress = Progress.ENDED
+        if isinstance(progress, Message):
+            if self._message_rate is None or self._is_in_rate(now):
+                self.is_drained = endpoint.parser.is_drained
+                return progress
+            progress = Progress.HANDLED
+        elif endpoint.control_frames != self._control_frames:
+            self._control_frames = endpoint.control_frames
+            self._check_control_rate(now)
+        self.is_drained = progress is Progress.NEED_DATA
+        return progress
 
     def _check_control_rate(self, now: float) -> None:
         # A Close frame that is one too many is the last in any case.

@@ -47,11 +47,13 @@ class Lifecycle(Guard):
         "_timeouts",
         "_unread_since",
         "ended_at",
+        "handed_over",
         "inbox",
         "intake",
         "outbox",
         "phase",
         "pings",
+        "taken",
     )
 
     def __init__(
@@ -79,9 +81,11 @@ class Lifecycle(Guard):
         # ---- how far it is
         # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
         self.phase = Phase.OPEN
+        self.taken = 0  # messages that the app was given
         # ---- time
         self._now = now  # of the call that runs
         self._deadlines = Deadlines(timeouts.write)
+        self.handed_over = -_NEVER  # when the app was last given something
         self.ended_at = _NEVER  # when the stream was closed
         # When reading last stopped for the app, in seconds; `inf` once that time is accounted for.
         self._unread_since = _NEVER
@@ -173,7 +177,7 @@ class Lifecycle(Guard):
     def _held_end(self) -> HeldEnd:
         """Return when the end that the endpoint holds takes effect."""
         if self._held is None:
-            self._held = HeldEnd(self.inbox, self.intake, self._timeouts)
+            self._held = HeldEnd(self.inbox, self._timeouts)
         return self._held
 
     def stop(self) -> None:
@@ -285,7 +289,10 @@ class Lifecycle(Guard):
 
     def _act_on(self, due: Due, now: float) -> None:
         if due is Due.ANSWER:
-            if self.endpoint.held is not None and (later := self._held_end().due) > now:
+            if (
+                self.endpoint.held is not None
+                and (later := self._held_end().due(self.handed_over)) > now
+            ):
                 self._set(due, later)
                 return
             self.guard(self.endpoint.release_end)

@@ -57,7 +57,7 @@ class Session(Lifecycle):
     without `hold_end=True`.
     """
 
-    __slots__ = ("_sees_data", "farewell", "opened_at")
+    __slots__ = ("farewell", "opened_at")
 
     def __init__(
         self,
@@ -88,19 +88,12 @@ class Session(Lifecycle):
         # `dismiss` was given them.
         self.farewell: tuple[int, str] = (CloseCode.SUCCESS, "")
         self.opened_at = now
-        self._sees_data = type(endpoint).receive_data is not Endpoint.receive_data
 
     # ---- from the stream ---------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take the next bytes of the peer's; `b""` is their end.  `advance` handles them."""
-        if self._sees_data:
-            self.guard(self.intake.take, data, now)
-        else:  # no callback runs in it
-            try:
-                self.intake.take(data, now)
-            except Exception as error:  # noqa: BLE001 - memory has run out, or a bug of ours
-                self.fail_internally(error)
+        self.guard(self.intake.take, data, now)
         if (not data or self.phase is not _OPEN) and self.intake.is_eof:
             self._settle(now)
             self.wakes |= Wake.PHASE
@@ -118,7 +111,7 @@ class Session(Lifecycle):
         self._now = now
         progress = self.guard(self.intake.pump, now)
         if progress is Progress.HELD and (
-            self.phase is not _OPEN or self._held_end().may_take_effect(now)
+            self.phase is not _OPEN or self._held_end().may_take_effect(now, self.handed_over)
         ):
             self.guard(self.endpoint.release_end)
             progress = Progress.HANDLED
@@ -138,7 +131,7 @@ class Session(Lifecycle):
         ):
             return Need.END if self.intake.is_eof else Need.DATA
         if progress is Progress.HELD:
-            self._set(Due.ANSWER, self._held_end().due)
+            self._set(Due.ANSWER, self._held_end().due(self.handed_over))
         elif progress is Progress.NEED_DATA:
             return Need.DATA
         elif not self.intake.is_full:
@@ -197,15 +190,33 @@ class Session(Lifecycle):
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
         was_paused = self.is_paused
-        message = self.inbox.take(now)
-        if was_paused and message is not None:
-            self._make_room(now)
+        message = self.inbox.take()
+        if message is not None:
+            self.handed_over = now
+            self.taken += 1
+            if was_paused:
+                self._make_room(now)
         return message
+
+    def take_next(self, now: float, data: bytes = b"") -> Message | None:
+        """Return the next message past the inbox, which is empty, for an app that asks for one.
+
+        `data` has come now, as for `receive_data`.  None if the step makes no message: `advance`.
+        """
+        message = self.guard(self.intake.step, now, data)
+        if isinstance(message, Message):
+            self.handed_over = now
+            self.taken += 1
+            return message
+        self._settle(now)
+        return None
 
     def take_part(self, now: float) -> bytes:
         """Return what has come of the message that is coming in."""
         was_paused = self.is_paused
-        part = self.inbox.take_part(now)
+        part = self.endpoint.incoming.take_part()
+        if part:
+            self.handed_over = now
         if was_paused:  # what was taken may be the beginning of a character, and no part
             self._make_room(now)
         return part
@@ -331,7 +342,7 @@ class Session(Lifecycle):
         """Return what the connection has counted."""
         return Counts(
             self.outbox.messages,
-            self.inbox.taken + self.intake.passed,
+            self.taken,
             self.outbox.bytes_sent,
             self.intake.bytes_received,
             self.endpoint.traffic,
