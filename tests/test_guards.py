@@ -22,7 +22,7 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {
-    ("session", "entries", "connection", "transport"): 15,
+    ("session", "entries", "connection", "transport"): 13,
     ("client",): 3,
     ("server",): 5,
 }
@@ -38,11 +38,9 @@ STATES: dict[str, str] = {
     "Outbox.end": "nothing can be written any more, and why; `fail`",
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
-    "Reader.lease": "which task reads; that task",
-    "Reader.standby": "what sees to it that a task reads; `call`, `note_away`, `is_watch_over`",
+    "Reader.lease": "which task reads; that task, and `call`",
     "Inlet.is_empty": "the stream had no more; each read, and each wait",
     "Writer.writing": "which task writes; that task",
-    "Writer.is_called": "the task is to write; `call` and `run`",
     # ---- entries/
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     # ---- transport/
@@ -60,7 +58,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 23
+STATES_TODAY = 21
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {

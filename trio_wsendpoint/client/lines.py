@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -27,6 +27,7 @@ from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import LINE_TRANSITIONS, LineStage
 from trio_wsendpoint.connection.closed import ConnectionClosed, is_the_end
 from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.entries.calling import call_async
 from trio_wsendpoint.handshake import HeaderItems, Headers, WebSocketURL
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import Buffer
@@ -200,7 +201,9 @@ class Line:
         if settings.credentials is None:
             return settings.url, fixed
         with trio.move_on_after(settings.hook_timeout):
-            url, headers = _checked(await settings.credentials(self.attempt))
+            url, headers = _checked(
+                await call_async("credentials", settings.credentials, self.attempt)
+            )
             WebSocketURL.parse(url)
             # What is fresh takes the place of what is fixed.
             fresh = Headers(headers)
@@ -225,7 +228,7 @@ class Line:
         if on_connect is not None:
             with trio.move_on_after(limit) as scope:
                 try:
-                    await _call(on_connect, connection, self.attempt)
+                    await call_async("on_connect", on_connect, connection, self.attempt)
                 except Exception as error:
                     # One connection's failure is its own: another one's end is the app's to handle.
                     if is_the_end(error, connection.endpoint.closing):
@@ -285,16 +288,6 @@ class Line:
 
     def _cause(self) -> CloseCause | None:
         return None if self.connection is None else self.connection.statistics().close_cause
-
-
-@trio.lowlevel.disable_ki_protection
-async def _call(
-    function: Callable[[Connection, Attempt], Awaitable[object]],
-    connection: Connection,
-    attempt: Attempt,
-) -> None:
-    """Run a function of the app, which a Ctrl-C may interrupt; raises what it raises."""
-    await function(connection, attempt)
 
 
 def _checked(found: object) -> tuple[str, HeaderItems]:

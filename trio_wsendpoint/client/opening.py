@@ -14,7 +14,7 @@ from trio_wsendpoint.client.responses import exchange
 from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
+from trio_wsendpoint.connection.peer import ConnectionLogger, ends_of
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     ClientHandshake,
@@ -58,7 +58,7 @@ async def open_as_client(
     `follow` is asked whether to follow an answer; it may raise `HandshakeError`.
     """
     logger: Logger = settings.logger
-    ends = Ends(stream)
+    ends = ends_of(stream)
     try:
         own_logger = ConnectionLogger(logger, ends, settings.random_bytes(4).hex())
         logger = own_logger

@@ -44,6 +44,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
 
     # ---- messages ----------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def receive(self) -> str | bytes:
         """Return the next message, over whichever connection it comes.
 
@@ -64,6 +65,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
                 if message is not None:
                     return message
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
         """Send a message over the connection that is in use, as `Connection.send`.
 
@@ -127,6 +129,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
 
     # ---- the connection behind it ------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def wait_connected(self) -> None:
         """Wait until there is a connection over which messages flow.
 
@@ -165,6 +168,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
 
     # ---- the end -----------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def aclose(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
         """Close the connection in order, as `Connection.aclose`, and open no other.
 

@@ -244,7 +244,7 @@ class Connection(WithOtherForms, trio.abc.Channel[str | bytes]):
             payload, ping = session.ping(trio.current_time())
             try:
                 tasks.act()
-                tasks.reader.call_if_idle()
+                tasks.reader.call()
                 while ping.end is PingEnd.WAITING:
                     await tasks.waits.wait_for_pong()
             finally:

@@ -232,7 +232,7 @@ class Drive:
         if session.phase is _OVER:
             self._note_end()
         elif ending is _READ or ending is _NOTHING:
-            self._read_on()
+            self.read_on()
 
     def _end_stream(self, ending: Ending) -> Ending:
         """Do with the stream what `ending` says; return what it says afterwards."""
@@ -257,7 +257,7 @@ class Drive:
             finisher.hurry()
         return ending
 
-    def _read_on(self) -> None:
+    def read_on(self) -> None:
         """Make a task read to the end: the one in `aclose()`, or after a while the reader task."""
         is_awaited = self.waits.ended.count or self.session.pings.waiting
         if self.transport is None or is_awaited or self._end_listener is not None:

@@ -44,7 +44,7 @@ class HeartbeatTask:
     """Keeps the deadlines of the connections that were `add`ed, until the last is `remove`d.
 
     `stays`: run from now until `let_go`, even while there is no connection, as a server does.
-    `tick` counts the ticks, while any connection is watched.
+    `watched`: connections where the app may be away.  `tick` counts the ticks, while there are any.
     """
 
     def __init__(self, nursery: trio.Nursery, *, stays: bool = False) -> None:
@@ -54,7 +54,7 @@ class HeartbeatTask:
         # Of each connection, the time of the entry that counts.  The task runs while there are any,
         # and while this object is one of them: so it stays.
         self._planned: dict[Beating | HeartbeatTask, float] = {}
-        self._watched: dict[Beating, None] = {}  # where the app may be away
+        self.watched: dict[Beating, None] = {}
         self.tick = 0
         self._ticks_at = float("inf")
         self._scope = trio.CancelScope()  # of the task that was started last
@@ -91,7 +91,7 @@ class HeartbeatTask:
         """Forget a connection; entries of it in the plan are skipped when their time comes."""
         if self._planned.pop(connection, None) is None:
             return
-        self._watched.pop(connection, None)
+        self.watched.pop(connection, None)
         if not self._planned:
             self._plan.clear()
             self._scope.cancel()
@@ -108,20 +108,19 @@ class HeartbeatTask:
         if not self._planned:
             self._scope.cancel()
 
-    def watch(self, connection: Beating) -> bool:
-        """Ask a connection at each tick whether a task reads, until one does; False if it is over.
+    def watch(self, connection: Beating) -> None:
+        """Ask a connection, unless it is over, at each tick whether a task reads, until one does.
 
         The reader task takes over from an app that was away for a whole tick.  So an app that comes
         back, or goes again within the tick, need not tell.
         """
         if connection not in self._planned:
-            return False
-        self._watched[connection] = None
+            return
+        self.watched[connection] = None
         if self._ticks_at == float("inf"):
             self._ticks_at = trio.current_time() + TICK
             if self._ticks_at < self._pause.deadline:  # noqa: PLR1730 - as above
                 self._pause.deadline = self._ticks_at
-        return True
 
     # ---- the task ----------------------------------------------------------------------------
 
@@ -143,7 +142,7 @@ class HeartbeatTask:
 
     def _abort_all(self) -> None:
         left, self._planned = self._planned, {}
-        self._watched.clear()
+        self.watched.clear()
         self._plan.clear()
         for connection in left:
             if not isinstance(connection, HeartbeatTask):
@@ -167,8 +166,8 @@ class HeartbeatTask:
 
     def _take_over(self) -> None:
         """Make the reader task read where the app has been away for a whole tick."""
-        for connection in list(self._watched):
+        for connection in list(self.watched):
             if connection.is_watch_over(self.tick, 2 * TICK):
-                self._watched.pop(connection, None)
+                self.watched.pop(connection, None)
         self.tick += 1
-        self._ticks_at = trio.current_time() + TICK if self._watched else float("inf")
+        self._ticks_at = trio.current_time() + TICK if self.watched else float("inf")

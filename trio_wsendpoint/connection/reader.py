@@ -14,7 +14,7 @@ import trio
 
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.inlet import Inlet
-from trio_wsendpoint.connection.lease import Lease, Standby
+from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.reader_task import ReaderTask, let_others_run
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
 from trio_wsendpoint.protocol.message import Message
@@ -32,7 +32,6 @@ DOUBT = 8
 
 
 _NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
-_HEARTBEAT, _CALLED = Standby.HEARTBEAT, Standby.TASK
 _DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
 _OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
 _MESSAGE, _NOTHING = Wish.MESSAGE, Wish.NOTHING
@@ -41,10 +40,9 @@ _MESSAGE, _NOTHING = Wish.MESSAGE, Wish.NOTHING
 class Reader:
     """Reads for one connection.
 
-    `driver` does what the session asks for and starts the task; the heartbeat watches it.
-    `lease`: which task reads; each takes it here and gives it back.  `standby`: what sees to it
-    while no task of the app does; set by `call`, `note_away` and `is_watch_over`.  `doubt`:
-    messages that are to be waited for without a look.
+    `driver` does what the session asks for and starts the task; the heartbeat watches it while no
+    task reads.  `lease`: which task reads; the app's take it here and give it back, and `call`
+    takes it for the reader task.  `doubt`: messages that are to be waited for without a look.
     """
 
     __slots__ = (
@@ -60,7 +58,6 @@ class Reader:
         "_waits",
         "doubt",
         "lease",
-        "standby",
     )
 
     def __init__(
@@ -81,7 +78,6 @@ class Reader:
         self._clock = trio.lowlevel.current_clock()
         self._task: ReaderTask | None = None  # made when it is first called
         self.lease = Lease.NOBODY
-        self.standby = Standby.NOTHING
         self.doubt = sys.maxsize if transport is None else 0
         self._left_in = 0  # the heartbeat's tick in which the app went away
 
@@ -108,10 +104,8 @@ class Reader:
         if message is None:
             if inlet.misses >= LOOKS:
                 self.doubt = DOUBT
-        elif self.standby is _HEARTBEAT and self._heartbeat is not None:
+        elif self._heartbeat is not None:
             self._left_in = self._heartbeat.tick
-        else:
-            self.note_away()
         return message
 
     def read_rest(self) -> None:
@@ -206,12 +200,13 @@ class Reader:
         waits = self._waits
         if waits.receiver.task is not None:
             waits.receiver.wake()
-        if self.standby is _CALLED:
-            self.wake()
+        heartbeat = self._heartbeat
+        if self._session.phase is not _OPEN:
+            self._driver.read_on()
         elif waits.ended.count or self._session.pings.waiting:
             self.call()
-        elif self.standby is _HEARTBEAT and self._heartbeat is not None:
-            self._left_in = self._heartbeat.tick
+        elif heartbeat is not None and self._driver in heartbeat.watched:
+            self._left_in = heartbeat.tick
         else:
             self.note_away()
 
@@ -227,21 +222,18 @@ class Reader:
         heartbeat = self._heartbeat
         if heartbeat is not None:
             self._left_in = heartbeat.tick
-            if self.standby is Standby.NOTHING and heartbeat.watch(self._driver):
-                self.standby = _HEARTBEAT
+            heartbeat.watch(self._driver)
 
     def is_watch_over(self, tick: int, away: float) -> bool:
         """Call the reader task if no task has read since before `tick`; return whether one reads.
 
         `away`: seconds that the app has been away then, at most.
         """
-        if self.lease is _NOBODY and self.standby is _HEARTBEAT:
+        if self.lease is _NOBODY:
             if self._left_in >= tick and self._session.is_open:
                 return False
             self._intake.spare(away)
             self.call()
-        elif self.standby is _HEARTBEAT:
-            self.standby = Standby.NOTHING
         return True
 
     # ---- in aclose() -------------------------------------------------------------------------
@@ -257,7 +249,7 @@ class Reader:
             self.interrupt()  # that task has been told, and leaves
             has_waited = True
             await trio.lowlevel.checkpoint()
-        if inlet is None or self.lease is not _NOBODY or self.standby is _CALLED:
+        if inlet is None or self.lease is not _NOBODY:
             return has_waited
         self.lease = _CLOSER
         # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
@@ -286,32 +278,26 @@ class Reader:
     # ---- the reader task ---------------------------------------------------------------------
 
     def call(self) -> None:
-        """Call the reader task, which reads as soon as no other task does."""
-        if self.standby is not _CALLED:
-            self.standby = _CALLED
-            if self._task is None:
-                self._task = ReaderTask(
-                    self._session, self._stream, self._inlet, reader=self, driver=self._driver
-                )
-                self._driver.start_task("reader", self._task.run)
-            self.wake()
-
-    def call_if_idle(self) -> None:
-        """Call the reader task unless a task reads already."""
-        if self.lease is Lease.NOBODY:
-            self.call()
+        """Call the reader task, which reads from now on, unless a task reads already."""
+        if self.lease is not _NOBODY:
+            return
+        self.lease = _TASK
+        if self._task is None:
+            self._task = ReaderTask(
+                self._session, self._stream, self._inlet, reader=self, driver=self._driver
+            )
+            self._driver.start_task("reader", self._task.run)
+        self.wake()
 
     def wake(self) -> None:
         """Wake the reader task: the app took something, or asks for more."""
         if self._task is not None:
             self._task.wake()
 
-    def take_lease(self) -> bool:
-        """Take the lease for the reader task, if it was called and no other task reads."""
-        if self.standby is not _CALLED or self.lease is _APP or self.lease is _CLOSER:
-            return False
-        self.lease = _TASK
-        return True
+    @property
+    def has_called(self) -> bool:
+        """Whether the reader task is to read."""
+        return self.lease is _TASK
 
     def hand_over(self) -> bool:
         """Give the reader task's lease back if the app has what it waits for, and can read."""
@@ -325,7 +311,6 @@ class Reader:
             or self._waits.ended.count
         ):
             return False
-        self.standby = Standby.NOTHING
         self.leave()
         return True
 

@@ -28,8 +28,9 @@ async def let_others_run(session: Session) -> None:
 class Leasing(Protocol):
     """What tells which task reads, as the reader task sees it."""
 
-    def take_lease(self) -> bool:
-        """Take the lease for the reader task, if it was called and no other task reads."""
+    @property
+    def has_called(self) -> bool:
+        """Whether the reader task is to read."""
         ...
 
     def hand_over(self) -> bool:
@@ -75,7 +76,7 @@ class ReaderTask:
         session, inlet, reader = self._session, self._inlet, self._reader
         try:
             while session.phase is not _OVER:
-                if not reader.take_lease():
+                if not reader.has_called:
                     await self._work.wait()
                     continue
                 need = session.advance(self._clock.current_time())

@@ -112,7 +112,7 @@ class Receiving(OneTask):
             self._check_receivable()
             self._session.ask(Wish.POLLED)
             self._tasks.act()
-            self._tasks.reader.call_if_idle()
+            self._tasks.reader.call()
             raise trio.WouldBlock
         return message.payload
 

@@ -126,10 +126,10 @@ class Sending:
         if data is None:
             session.note_queued()
             self._act()
-        elif not has_more or not session.outbox.cork(data):
+        elif not has_more or not (corked := session.outbox.cork(data)):
             writer.write(data)
-        elif not writer.is_called:
-            writer.call()
+        elif corked == 1:
+            writer.call()  # for this one, and for those that are corked behind it
         return True
 
     def _act(self) -> None:

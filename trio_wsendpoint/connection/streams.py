@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Literal, Self
 
 import trio
@@ -61,10 +60,7 @@ class SendStream:
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: object, exc: BaseException | None, traceback: object
     ) -> Literal[False]:
         if self._block.is_open:
             self._block.close()
@@ -127,10 +123,7 @@ class ReceiveStream:
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: object, exc: BaseException | None, traceback: object
     ) -> Literal[False]:
         is_whole = self._block.is_done
         self._block.close()

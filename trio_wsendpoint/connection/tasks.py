@@ -61,7 +61,7 @@ class Tasks(Drive):
         if self.session.phase is _OVER:
             await trio.lowlevel.checkpoint()
         while self.session.phase is not _OVER:
-            self.reader.call_if_idle()
+            self.reader.call()
             await self.waits.wait_for_end()
 
     async def wait_told(self) -> None:
@@ -70,7 +70,7 @@ class Tasks(Drive):
         for _ in range(LAST_WORD_TURNS):
             if session.phase is not Phase.CLOSING or not session.endpoint.is_open:
                 return
-            self.reader.call_if_idle()
+            self.reader.call()
             await trio.lowlevel.checkpoint()
 
     async def say_goodbye(self) -> None:

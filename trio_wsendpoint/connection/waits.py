@@ -28,6 +28,10 @@ class Driver(Protocol):
 class ReadingDriver(Driver, Beating, Protocol):
     """What drives a connection, and is watched by the heartbeat."""
 
+    def read_on(self) -> None:
+        """Make a task read to the end of a connection that is not open any more."""
+        ...
+
 
 class Line:
     """Where tasks wait to send, each with the bytes that it has to send.

@@ -52,8 +52,7 @@ class Writing(Enum):
 class Writer:
     """Writes for one connection.
 
-    `driver` does what the session asks for and starts the task.  `is_called`: the task has been
-    woken, and has not found everything written.
+    `driver` does what the session asks for and starts the task.
     """
 
     __slots__ = (
@@ -66,7 +65,6 @@ class Writer:
         "_stream",
         "_transport",
         "_work",
-        "is_called",
         "writing",
     )
 
@@ -84,7 +82,6 @@ class Writer:
         self._driver = driver
         self._clock = trio.lowlevel.current_clock()
         self._work: Waiter | None = None  # the task waits here for something to write
-        self.is_called = False
         # Which task writes; set by that task, read by each that has something to write.
         self.writing = Writing.TASK if transport is None else Writing.IDLE
         self._rest = _NO_BYTES  # what the stream has not taken of a batch
@@ -178,10 +175,10 @@ class Writer:
 
     def call(self) -> None:
         """Call the writer task, which writes what waits."""
-        if not self.is_called:
-            self.is_called = True
+        if self._work is None:
             self._driver.start_task("writer", self.run)
-            self.wake()
+        else:
+            self._work.wake()
 
     def wake(self) -> None:
         """Wake the writer task, which ends if nothing will follow."""
@@ -208,10 +205,11 @@ class Writer:
             self.writing = is_free
             if session.outbox.is_done:
                 return
-            self.is_called = False
             self._driver.act()
-            if not self.is_called:
+            if session.outbox.is_empty and not session.outbox.is_done:
                 await work.wait()
+            else:  # as `act` has called for it, or an end has come
+                await trio.lowlevel.checkpoint()
 
     def _begin_batch(self) -> bool:
         """Take out what waits, if anything does; what the stream does not take is the rest.

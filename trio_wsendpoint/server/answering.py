@@ -6,12 +6,12 @@ or with the connection.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from typing import TypeAlias, cast
 
 import trio
 
+from trio_wsendpoint.entries.calling import call_async
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
@@ -130,12 +130,7 @@ async def _answer(
 @trio.lowlevel.disable_ki_protection
 async def _handle(exchange: Exchange, handler: HttpHandler, request: HttpRequest) -> None:
     """Call what is the app's: the handler, and the iterator of its answer."""
-    awaitable: object = handler(request)
-    if not inspect.isawaitable(awaitable):
-        raise TypeError(
-            f"http_handler must be an async function: {handler!r} returned {type(awaitable)}"
-        )
-    answer: object = await awaitable
+    answer = await call_async("http_handler", handler, request)
     if isinstance(answer, Response):
         await exchange.respond(answer)
     elif isinstance(answer, StreamedResponse):

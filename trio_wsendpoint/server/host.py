@@ -40,7 +40,7 @@ class Host(Protocol):
 
     @property
     def dropped(self) -> Drop | None:
-        """Why the opening is to come to nothing, once it is; then it is told by `drop`."""
+        """Why the server cannot go on with the opening; None if it can."""
         ...
 
     @property

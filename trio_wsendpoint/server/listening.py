@@ -13,7 +13,7 @@ from typing import Any, cast
 import trio
 
 from trio_wsendpoint.addressing import SocketAddress, UnixAddress
-from trio_wsendpoint.addressing.naming import path_named
+from trio_wsendpoint.addressing.ends import path_named
 from trio_wsendpoint.server.wrappers import SocketWrapper, TLSListener
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket

@@ -10,7 +10,7 @@ import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
+from trio_wsendpoint.connection.peer import ConnectionLogger, ends_of
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
@@ -82,7 +82,7 @@ class Openings:
         """Start `serve` for `stream` in the nursery of `served`, or refuse it."""
         self.accepted += 1
         now, nursery = trio.current_time(), served.nursery
-        logger = ConnectionLogger(self._settings.logger, Ends(stream), str(self.accepted))
+        logger = ConnectionLogger(self._settings.logger, ends_of(stream), str(self.accepted))
         address = self._rules.counted_as(logger.ends.peer) if self.counts_addresses else None
         why = self._admission.admit(address, now)
         if why is None:

@@ -85,16 +85,22 @@ class Outbox:
 
     # ---- in ----------------------------------------------------------------------------------
 
-    def cork(self, data: bytes) -> bool:
-        """Keep the bytes of a message until more is written; False if too many wait already."""
-        if self.corked_bytes + len(data) >= self._most_corked:
-            return False
-        if isinstance(self._corked, tuple):
-            self._corked = []
-        self._corked.append(data)
-        self.corked_bytes += len(data)
+    def cork(self, data: bytes) -> int:
+        """Keep the bytes of a message until more is written; return how many messages wait so.
+
+        0 if too many bytes wait already: then it is not kept.
+        """
+        size = self.corked_bytes + len(data)
+        if size >= self._most_corked:
+            return 0
+        corked = self._corked
+        if corked:
+            corked.append(data)
+        else:
+            corked = self._corked = [data]
+        self.corked_bytes = size
         self.messages += 1
-        return True
+        return len(corked)
 
     def hand_out(self, data: bytes) -> bytes:
         """Return what was corked and the message `data` behind it, to be written now.

@@ -183,9 +183,9 @@ class Session(Lifecycle):
 
     def ask(self, wish: Wish) -> None:
         """Note what the app asks for: the rest of a message, or the peer's end, may then come."""
-        if self.is_paused:
-            self.wakes |= Wake.READER
         self.inbox.ask(wish)
+        if not self.intake.is_drained:
+            self.wakes |= Wake.READER
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
@@ -217,8 +217,8 @@ class Session(Lifecycle):
         part = self.endpoint.incoming.take_part()
         if part:
             self.handed_over = now
-            if was_paused:
-                self._make_room(now)
+        if was_paused:  # what was taken may be the beginning of a character, and no part
+            self._make_room(now)
         return part
 
     def _make_room(self, now: float) -> None:

@@ -11,7 +11,7 @@ import trio
 from trio.lowlevel import Abort
 
 from trio_wsendpoint.transport.poller import DATA, Poller
-from trio_wsendpoint.transport.socket_methods import SocketMethods
+from trio_wsendpoint.transport.sockets import SocketMethods
 
 __all__ = ["AcceptedSocket"]
 
