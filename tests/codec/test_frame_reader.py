@@ -104,6 +104,14 @@ def test_a_plain_message_in_two_chunks(codec: ModuleType) -> None:
         assert take(reader) == take(reader) == PLAIN
 
 
+def test_a_payload_in_two_chunks(codec: ModuleType) -> None:
+    wire = BinaryFrame(bytes(50), mask=MASK).to_bytes()
+    reader = make(codec, wire[:20], wire[20:])
+    assert take(reader, 50) == (BinaryFrame, bytes(50), MASK)
+    reader = make(codec, wire[:20], wire[20:30], wire[30:])
+    assert reader.read_next(50) == BinaryFrame(mask=MASK)
+
+
 def test_what_a_message_lacks(codec: ModuleType) -> None:
     reader = make(codec)
     for cut in range(len(WIRE) + 1):

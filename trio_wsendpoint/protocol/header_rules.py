@@ -177,8 +177,6 @@ class HeaderRules(FrameReader):
 
     def check_part(self, header: bytes) -> None:
         """Check what has come of a header that is not whole, or that breaks a rule."""
-        if not header:
-            return
         frame_type = self._check_first(header[0])
         if len(header) > 1:
             length = header[1] & 0x7F
