@@ -21,7 +21,7 @@ MOST_LINES = 350
 MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
-MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 13, ("client",): 5}
+MOST_IN: dict[tuple[str, ...], int] = {("session", "connection", "transport"): 12, ("client",): 5}
 
 #: The attributes that stand for a state: what is true while each is set, and who sets it.
 STATES: dict[str, str] = {
@@ -35,7 +35,6 @@ STATES: dict[str, str] = {
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
     "Reader.lease": "which task reads; that task, and `call`",
-    "Inlet.is_empty": "the stream had no more; each read, and each wait",
     "Writer.writing": "which task writes; that task",
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
     # ---- transport/
@@ -58,7 +57,7 @@ STATES: dict[str, str] = {
     "ReconnectingConnection._is_end_told": "a call has raised `GaveUp`; `_check_end`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 26
+STATES_TODAY = 25
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {

@@ -152,9 +152,9 @@ class Intake:
         self._endpoint.receive_in_room(count)
 
     @property
-    def is_in_payload(self) -> bool:
-        """Whether the next bytes belong to a payload that is coming in."""
-        return self._endpoint.parser.remaining > 0
+    def is_in_large_payload(self) -> bool:
+        """Whether the next bytes belong to a payload of which more is to come than a read."""
+        return self._endpoint.parser.remaining > READ_SIZE
 
     @property
     def lacking(self) -> int:
@@ -206,8 +206,9 @@ class Intake:
         if self._pong_turns and not endpoint.is_pong_waiting:
             self._pong_turns = 0
         enough = incoming.inflated + INFLATED
+        is_full = self.is_full
         for _ in range(BATCH):
-            if self.is_full or incoming.inflated >= enough:
+            if is_full or incoming.inflated >= enough:
                 self.is_drained = False  # as far as is known
                 endpoint.parser.trim()
                 return Progress.HANDLED
@@ -218,7 +219,8 @@ class Intake:
             if isinstance(progress, Message):
                 if self._is_in_rate(now):
                     inbox.put(progress)
-                if endpoint.parser.is_drained and endpoint.held is None and not self.is_full:
+                is_full = self.is_full
+                if endpoint.parser.is_drained and endpoint.held is None and not is_full:
                     self.is_drained = True
                     return Progress.NEED_DATA
                 continue
@@ -228,6 +230,7 @@ class Intake:
             if progress is not Progress.HANDLED or self.can_pong_leave:
                 self.is_drained = progress is Progress.NEED_DATA
                 return progress
+            is_full = self.is_full
         return Progress.HANDLED
 
     def _check_control_rate(self, now: float) -> None:
