@@ -23,7 +23,7 @@ DOCS := $(VENV)/docs.stamp
 
 # The layers without I/O have every branch tested, the others nearly all.
 SANS_IO := trio_wsendpoint/protocol/*,trio_wsendpoint/handshake/*
-SANS_IO := $(SANS_IO),trio_wsendpoint/http/*,trio_wsendpoint/addressing/*
+SANS_IO := $(SANS_IO),trio_wsendpoint/http/*,trio_wsendpoint/addressing/*,trio_wsendpoint/session/*
 
 # The command's tests run it in processes of its own, which are not measured.
 COMMAND := trio_wsendpoint/cli/*

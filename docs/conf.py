@@ -45,8 +45,8 @@ python_maximum_signature_line_length = 80
 PRIVATE_TYPES = (
     *("addressing.FdAddress", "addressing.SystemdAddress", "addressing.TCPAddress"),
     "addressing.UnixAddress",
-    *("connection.channels.T", "testing.runs.T", "testing.schedules.T"),
-    *("connection.channels.Messages", "connection.sending.Sending", "connection.tasks.Tasks"),
+    *("channels.T", "testing.runs.T", "testing.schedules.T"),
+    *("channels.Messages", "connection.sending.Sending", "connection.tasks.Tasks"),
     *("hub.Policy", "hub.log.Log"),
     *("handshake.query.Query", "options.OptionGroup", "protocol.closing.Closing"),
     *("protocol.defragmenter.Defragmenter", "protocol.extension.MessageExtension"),

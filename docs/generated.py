@@ -49,10 +49,10 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.client.settings import ConnectSettings
-from trio_wsendpoint.connection.option_texts import option_texts
-from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.entries.option_texts import option_texts
 from trio_wsendpoint.hub import Block, Close, DropNewest, DropOldest, History, Hub, Latest, open_hub
 from trio_wsendpoint.hub.redis import RedisBackplane
+from trio_wsendpoint.opening.settings import ConnectionOptions
 from trio_wsendpoint.server.settings import ServeSettings
 from trio_wsendpoint.workers import WorkersOptions, serve_workers
 from trio_wsendpoint.workers.settings import WorkersSettings

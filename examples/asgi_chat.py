@@ -57,4 +57,7 @@ async def main() -> None:
         await trio.sleep_forever()
 
 
-trio.run(main)
+try:
+    trio.run(main)
+except* KeyboardInterrupt:
+    pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import ssl
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -29,6 +30,21 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
+
+
+#: Folders whose tests are run without measuring the coverage, which takes two thirds of the time of
+#: a test that runs much of our code: what they cover, the tests of each part cover too.
+UNMEASURED = (
+    *("benchmarks", "browser", "cli", "deflate", "examples", "fleet", "hostile", "limits"),
+    *("packaging", "pages", "peers", "rolls", "soak", "state_machine", "torture", "tutorial"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in UNMEASURED:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

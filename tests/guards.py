@@ -78,6 +78,25 @@ def _functions(tree: ast.AST) -> Iterator[Function]:
             yield node
 
 
+# ---- a Ctrl-C does not keep a block from being left --------------------------------------------
+
+
+def unguarded_blocks(source: Source) -> list[str]:
+    """Find functions that enter an `async with`, and that a Ctrl-C may interrupt as they leave it.
+
+    Python raises it at the line of the `async with`, before `__aexit__` is called, so that a
+    nursery, or a connection, stays open for ever.
+    """
+    found: list[str] = []
+    for function in _functions(source.tree):
+        below = _within(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        has_block = any(isinstance(node, ast.AsyncWith) for node in below)
+        names = {last_name(decorator) for decorator in function.decorator_list}
+        if has_block and "enable_ki_protection" not in names:
+            found.append(f"{source.path}: {function.name} is not protected from a Ctrl-C")
+    return found
+
+
 # ---- a part writes only its own attributes -----------------------------------------------------
 
 

@@ -23,7 +23,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("protocol",),
     ("extensions", "handshake"),
     ("session", "transport", "http", "addressing"),
+    ("entries", "channels"),
     ("connection",),
+    ("opening",),
     ("server", "client"),
     ("testing", "tls", "metrics", "asgi", "hub"),
     ("workers",),
@@ -32,7 +34,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
-FILES = ("_words", "_version", "_public", "errors", "options", "tls", "__init__", "__main__")
+FILES = (
+    *("_words", "_version", "_public", "errors", "options", "channels", "tls"),
+    *("__init__", "__main__"),
+)
 FOLDERS = frozenset(RANKS) - frozenset(FILES)
 
 #: Which modules may import what from elsewhere, beside the standard library.

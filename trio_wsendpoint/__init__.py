@@ -9,6 +9,14 @@ need no Trio: `protocol` (endpoints, frames, messages), `handshake`, `extensions
 from trio_wsendpoint._public import publish
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
+from trio_wsendpoint.channels import (
+    Codec,
+    JSONCodec,
+    MessageByteStream,
+    MessageChannel,
+    UndecodableMessage,
+    UnexpectedText,
+)
 from trio_wsendpoint.client.attempts import (
     Attempt,
     GaveUp,
@@ -28,14 +36,6 @@ from trio_wsendpoint.client.retries import Row
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import ReconnectState
 from trio_wsendpoint.connection.broadcasting import PassedBy, broadcast
-from trio_wsendpoint.connection.channels import (
-    Codec,
-    JSONCodec,
-    MessageByteStream,
-    MessageChannel,
-    UndecodableMessage,
-    UnexpectedText,
-)
 from trio_wsendpoint.connection.closed import (
     ConnectionClosed,
     ConnectionClosedLocally,

@@ -4,8 +4,8 @@
 end of TLS over each; `TLSTransport` is what both make of a stream that has a non-blocking form.
 """
 
+from trio_wsendpoint.server.wrappers import TLSListener
 from trio_wsendpoint.transport.any_tls import AnyTLSStream, over_tls
-from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["AnyTLSStream", "TLSListener", "TLSTransport", "over_tls"]

@@ -23,7 +23,10 @@ from tests.benchmarks.loops import allow_many_files, open_and_close, run
 
 
 def obey(load: Load, engine: Engine | None, command: dict[str, Any]) -> dict[str, float]:
-    """Do one command: {"open": connections}, {"churn": connections} or {"run": seconds}."""
+    """Do one command: {"open": connections}, {"churn": connections} or {"run": seconds}.
+
+    The last one may have a "pause", in seconds: see `loops.run`.
+    """
     if "open" in command:
         load.open(command["open"])
         return {}
@@ -32,7 +35,7 @@ def obey(load: Load, engine: Engine | None, command: dict[str, Any]) -> dict[str
             open_and_close(load)
         return {}
     started, awake = time.perf_counter(), awake_time()
-    done = run(load, command["run"], engine)
+    done = run(load, command["run"], engine, command.get("pause", 0.0))
     return done.to_json(time.perf_counter() - started, awake_time() - awake)
 
 

@@ -34,13 +34,16 @@ class Round:
         }
 
 
-def run(load: Load, seconds: float, engine: Engine | None) -> Round:
+def run(load: Load, seconds: float, engine: Engine | None, pause: float = 0.0) -> Round:
     """Keep the server busy for about `seconds`: once at least. Nothing is under way afterwards.
 
-    `engine` does it if it can: if all messages are the same, and in the clear.
+    `engine` does it if it can: if all messages are the same, and in the clear.  `pause`: see
+    `bursts`.
     """
     kind = load.work["kind"]
     end = clock() + int(seconds * 1e9)
+    if pause:
+        return bursts(load, end, pause)
     if kind in {"handshake", "growth"}:
         return handshakes(load, end)
     if engine is not None and load.tls is None and not load.walks:
@@ -81,6 +84,29 @@ def echo(load: Load, end: int) -> Round:
                 under_way -= count
             elif count and connection.push(count, now):
                 epoll.modify(fd, BOTH)
+    return Round(done, histogram)
+
+
+def bursts(load: Load, end: int, pause: float) -> Round:
+    """Send all that may be under way, read what comes back, and wait for `pause` seconds; again.
+
+    So the server has waited for each burst.
+    """
+    connections, epoll = load.connections, load.epoll
+    histogram = [0] * BUCKETS
+    done = 0
+    while not done or clock() < end:
+        for fd, connection in connections.items():
+            if connection.push(load.work["in_flight"], clock()):
+                epoll.modify(fd, BOTH)
+        left = load.work["in_flight"] * len(connections)
+        done += left
+        while left:
+            for fd, event in _wait(epoll):
+                if event & select.EPOLLOUT and not connections[fd].flush():
+                    epoll.modify(fd, READING)
+                left -= _take(connections[fd], clock(), histogram)
+        time.sleep(pause)
     return Round(done, histogram)
 
 

@@ -157,7 +157,7 @@ class Pair:
         time the load did not wait for the server; `p50` and `p99`: latencies in µs.
         """
         before = self._clock.read()
-        told = self.load.ask(json.dumps({"run": seconds}), PATIENCE + seconds)
+        told = self.busy(seconds)
         used = self._clock.read() - before
         return {
             "cpu": used / 1000 / told["count"],
@@ -166,6 +166,12 @@ class Pair:
             "p50": told["p50"],
             "p99": told["p99"],
         }
+
+    def busy(self, seconds: float, pause: float = 0.0) -> dict[str, float]:
+        """Run a round, with a pause before each burst; return what the load tells: see `loops`."""
+        command = json.dumps({"run": seconds, "pause": pause})
+        told: dict[str, float] = self.load.ask(command, PATIENCE + seconds)
+        return told
 
     def resident(self) -> int:
         """Return the resident bytes of the server."""

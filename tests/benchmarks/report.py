@@ -12,6 +12,10 @@ from tests.benchmarks.works import REGIMES, WORK_TITLES, WORKS, Regime, Work
 
 BEGIN = "<!-- results: written by `make bench` -->"
 END = "<!-- end of results -->"
+#: Whose bytecodes are told, as `servers.counted` names them.
+OWNERS = ("ours", "Trio", "the rest")
+#: System calls of a message that are told.
+LEAST = 0.005
 #: After a figure for which the server waited for the load.
 FULL = " †"
 
@@ -57,6 +61,7 @@ def _lines(results: Results) -> Iterator[str]:
     yield from _targets(results)
     yield from _overview(results)
     yield from _floors(results)
+    yield from _profiles(results)
     for work in WORKS:
         if work.key in results.works and not work.is_memory:
             yield f"## {work.title[0].upper()}{work.title[1:]}"
@@ -86,8 +91,8 @@ def _targets(results: Results) -> Iterator[str]:
         yield f"### Targets on {title}"
         yield ""
         rows = [_verdict(one) for one in verdicts if one.target.regime == regime]
-        head = ["work", "what", "at most", "measured", "quartiles", "verdict"]
-        yield from table(head, rows, words=(0, 1, 5))
+        head = ["work", "what", "at most", "measured", "quartiles", "raw Trio echo", "verdict"]
+        yield from table(head, rows, words=(0, 1, 6))
 
 
 def _count(verdicts: Sequence[Verdict]) -> str:
@@ -109,6 +114,7 @@ def _verdict(verdict: Verdict) -> list[str]:
         f"{target.most:g}{target.unit}",
         measured + full,
         _range(verdict.spread),
+        number(verdict.floor),
         verdict.words,
     ]
 
@@ -156,6 +162,21 @@ def _floors(results: Results) -> Iterator[str]:
         yield ""
         head = ["work", "on", "raw Trio / C", "ours / raw Trio", "ours / C"]
         yield from table(head, rows, words=(0, 1))
+
+
+def _profiles(results: Results) -> Iterator[str]:
+    rows = []
+    for work in WORKS:
+        for message, profile in results.profiles.get(work.key, {}).items():
+            calls = sorted(profile["system_calls"].items(), key=lambda call: -call[1])
+            told = ", ".join(f"{name} {number(value)}" for name, value in calls if value >= LEAST)
+            owners = [profile["bytecodes"].get(owner, 0.0) for owner in OWNERS]
+            rows.append([work.title, message, *(f"{value:,.0f}" for value in owners), told])
+    if rows:
+        yield "## Profiles"
+        yield ""
+        head = ["work", "the message", *(f"bytecodes: {owner}" for owner in OWNERS)]
+        yield from table([*head, "system calls"], rows, words=(0, 1, 5))
 
 
 # ---- one work ------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ FULL = 0.95
 class Results:
     """All of a run: `works` by work, regime and server, `hub`, `micro` by name in µs.
 
+    `profiles`: each `Profile` as data, by work and message.
+
     `environment`: lines of what it ran on.  `skipped`: why a work, a server or a regime was not
     measured, by its key.
     """
@@ -29,6 +31,7 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
     works: dict[str, dict[Regime, Outcome]] = field(default_factory=dict)
     hub: list[dict[str, Any]] = field(default_factory=list)
+    profiles: dict[str, dict[str, dict[str, dict[str, float]]]] = field(default_factory=dict)
     micro: dict[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -33,6 +33,7 @@ from tests.benchmarks.options import (
 from tests.benchmarks.peers import PEERS, TITLES, Peer
 from tests.benchmarks.plot import draw
 from tests.benchmarks.processes import ROOT, MeasurementError, Pair
+from tests.benchmarks.profile import count_all
 from tests.benchmarks.readme import with_figures
 from tests.benchmarks.report import number, render
 from tests.benchmarks.results import Results
@@ -150,6 +151,15 @@ def run_hub(bench: Bench, told: argparse.Namespace, results: Results) -> None:
         bench.say(f"  {line_of(figure)}")
 
 
+def run_profiles(told: argparse.Namespace, cert: Path, results: Results, say: Say) -> None:
+    """Count what ours runs for a message, unless others alone were asked for."""
+    if told.servers and "ours" not in told.servers:
+        return
+    say("what a message takes, counted")
+    for work, by_message in count_all(cert, say, told.only).items():
+        results.profiles[work] = {message: asdict(one) for message, one in by_message.items()}
+
+
 def line_of(figure: Figure) -> str:
     """Return a figure as a line for the user."""
     value = f"{number(figure.value)} {figure.unit}".strip()
@@ -187,6 +197,8 @@ def run(told: argparse.Namespace, say: Say) -> Results:
             say(f"not measured: {key}, because {why}")
         run_hub(bench, told, results)
         run_works(bench, told, peers, results)
+        if not told.quick:
+            run_profiles(told, cert, results, say)
     results.environment |= {
         "compiled modules of trio_wsendpoint": compiled or "none",
         "rounds": f"{effort.rounds} of {effort.seconds:g} s, or fewer if the time was short",

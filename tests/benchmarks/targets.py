@@ -91,7 +91,7 @@ class Verdict:
     """What came of a target: `value`, or why there is none.
 
     `spread`: the quartiles of the ratios of all rounds.  `is_load_full`: whether the load, and not
-    one of the servers, set the pace.
+    one of the servers, set the pace.  `floor`: what the raw Trio echo comes to in place of ours.
     """
 
     target: Target
@@ -99,6 +99,7 @@ class Verdict:
     spread: Quartiles | None = None
     why_not: str = ""
     is_load_full: bool = False
+    floor: float | None = None
 
     @property
     def holds(self) -> bool | None:
@@ -112,7 +113,10 @@ class Verdict:
             return f"not measured: {self.why_not}"
         if self.holds:
             return "holds"
-        return f"does not hold, by {self.value / self.target.most - 1:.1%}"
+        words = f"does not hold, by {self.value / self.target.most - 1:.1%}"
+        if self.floor is not None and self.floor > self.target.most:
+            words += "; the raw Trio echo is above it too"
+        return words
 
 
 def _all() -> Iterator[Target]:
@@ -150,4 +154,7 @@ def _judge(target: Target, results: Results) -> Verdict:
     if value is None:
         return Verdict(target, None, why_not=results.why_not(work, regime, *peers))
     is_load_full = any(results.is_load_full(work, regime, one) for one in peers)
-    return Verdict(target, value, spread, is_load_full=is_load_full)
+    floor = None
+    if peer == "ours" and other is not None and other != "raw_trio":
+        floor = results.ratio(work, regime, "raw_trio", other)
+    return Verdict(target, value, spread, is_load_full=is_load_full, floor=floor)

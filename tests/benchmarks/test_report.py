@@ -26,8 +26,29 @@ def test_a_work_has_a_row_for_each_server():
 def test_a_target_has_a_row_with_its_verdict():
     page = render(PAGE, made_up(ours=11.0, picows=10.0))
     what = "1 connection, 125 B, ping-pong | trio_wsendpoint / picows, asyncio"
-    assert f"| {what} | 1 | 1.10 | 1.10 to 1.10 | does not hold, by 10.0% |" in page
+    assert f"| {what} | 1 | 1.10 | 1.10 to 1.10 | - | does not hold, by 10.0% |" in page
     assert "0 of 30 hold on one core, 29 not measured" in page
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [(9.0, "0.90 | does not hold, by 20.0% |"), (11.0, "1.10 | does not hold, by 20.0%; the raw")],
+)
+def test_a_target_shows_what_the_raw_echo_comes_to(raw, words):
+    page = render(PAGE, made_up(ours=12.0, raw_trio=raw, picows=10.0))
+    assert f"| 1 | 1.20 | 1.20 to 1.20 | {words}" in page
+
+
+def test_a_profile_has_a_row_for_each_way_of_the_message():
+    results = made_up(ours=10.0)
+    assert "## Profiles" not in render(PAGE, results)
+    calls = {"poll": 0.001, "recv": 1.125, "send": 2.0}
+    profile = {"bytecodes": {"ours": 1600.4, "Trio": 90.0}, "system_calls": calls}
+    results.profiles = {"pingpong": {"is waited for": profile}}
+    row = (
+        "| 1 connection, 125 B, ping-pong | is waited for | 1,600 | 90 | 0 | send 2.00, recv 1.12 |"
+    )
+    assert row in render(PAGE, results)
 
 
 def test_a_full_load_has_a_mark():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import socket
@@ -411,6 +412,7 @@ async def test_a_refusal_is_told_with_its_row_and_its_answer(autojump_clock):
         assert error.response.headers["X-Why"] == "because"
         assert (error.attempts, error.failures, error.code) == (1, 1, None)
         assert "row 'http-refused'" in str(error)
+        assert str(error).startswith("gave up after 1 try, 1 failure in a row; ")
 
 
 async def test_the_block_raises_what_no_call_has(autojump_clock):
@@ -419,6 +421,45 @@ async def test_the_block_raises_what_no_call_has(autojump_clock):
         with pytest.raises(GaveUp):
             async with served.channel():
                 await trio.sleep(5)
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_a_channel_that_the_app_closes_has_given_up_still(is_told, autojump_clock):
+    async with world() as served:
+        served.refuse(403)
+        with contextlib.nullcontext() if is_told else pytest.raises(GaveUp):
+            async with served.channel() as channel:
+                await until(lambda: channel.state is ReconnectState.STOPPED)
+                if is_told:
+                    with pytest.raises(GaveUp):
+                        await channel.receive()
+                await channel.aclose()
+                with pytest.raises(trio.ClosedResourceError):
+                    await channel.receive()
+
+
+async def receive_when_cancelled(channel):
+    try:
+        await trio.sleep_forever()
+    finally:
+        with (
+            trio.CancelScope(shield=True),
+            pytest.raises(trio.BrokenResourceError, match="the block raises it"),
+        ):
+            await channel.receive()
+
+
+async def test_the_end_of_another_channel_is_an_error_of_the_app(autojump_clock):
+    async with world() as served:
+
+        async def on_connect(connection, attempt):
+            served.refuse(403)
+            async with served.channel() as other:
+                await other.receive()
+
+        with pytest.raises(GaveUp, match="row 'http-refused'"):
+            async with served.channel(on_connect=on_connect) as channel:
+                await receive_when_cancelled(channel)
 
 
 async def test_a_service_of_its_own_codes(autojump_clock):
@@ -469,6 +510,7 @@ async def test_max_failures_and_max_elapsed(autojump_clock):
             ) as caught:
                 await channel.wait_connected()
         assert (caught.value.attempts, caught.value.failures) == (4, 4)
+        assert str(caught.value).startswith("gave up after 4 tries, 4 failures in a row; ")
         began = trio.current_time()
         async with served.channel(max_elapsed=60) as channel:
             with pytest.raises(GaveUp, match="row 'max-elapsed'"):

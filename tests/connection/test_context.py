@@ -206,53 +206,6 @@ async def test_connections_may_be_nested_in_any_order() -> None:
         assert await one.receive() == "still"
 
 
-async def test_a_block_nursery_returns_what_its_tasks_raised() -> None:
-    from trio_wsendpoint.connection.nurseries import BlockNursery
-
-    async def fail() -> None:
-        raise BlockError("task")
-
-    async def fail_twice() -> None:
-        raise ExceptionGroup("two", [BlockError("a"), BlockError("b")])
-
-    block = BlockNursery()
-    (await block.enter()).start_soon(trio.lowlevel.checkpoint)
-    assert await block.leave() is None
-
-    block = BlockNursery()
-    (await block.enter()).start_soon(fail)
-    error = await block.leave()
-    assert isinstance(error, BlockError)
-
-    block = BlockNursery()
-    (await block.enter()).start_soon(fail_twice)
-    error = await block.leave()
-    assert isinstance(error, ExceptionGroup)
-    assert error.message == "two"
-
-
-def test_what_comes_up_beside_the_block_s_error() -> None:
-    from trio_wsendpoint.connection.nurseries import raise_beside
-
-    block, other = ValueError("block"), BlockError("other")
-    raise_beside(block, None)
-    raise_beside(block, block)
-    with pytest.raises(BlockError):
-        raise_beside(None, other)
-    with pytest.raises(ExceptionGroup) as caught:
-        raise_beside(block, other)
-    assert caught.value.exceptions == (block, other)
-
-
-def test_a_ctrl_c_leaves_in_no_group() -> None:
-    from trio_wsendpoint.connection.nurseries import raise_beside
-
-    first, second = KeyboardInterrupt("first"), KeyboardInterrupt("second")
-    for block in (ValueError("block"), first):
-        with pytest.raises(KeyboardInterrupt, match="second"):
-            raise_beside(block, second)
-
-
 async def returned_from_a_cancelled(block: AbstractAsyncContextManager[object]) -> str:
     """Return what a block returns whose scope it has cancelled before."""
 

@@ -12,19 +12,12 @@ import trio.testing
 
 from tests.connection.helpers import served
 from trio_wsendpoint import connect_endpoint
-from trio_wsendpoint.connection import peer as peer_module
-from trio_wsendpoint.connection.peer import ConnectionLogger, Ends, make_logger
+from trio_wsendpoint.addressing.ends import Ends
+from trio_wsendpoint.connection.peer import ConnectionLogger, make_logger
 from trio_wsendpoint.testing import connection_pair, seeded_bytes
 from trio_wsendpoint.transport import AcceptedSocket
 
 QUIET = logging.getLogger("trio_wsendpoint.test_logger")
-
-
-def ends_of(name: object, monkeypatch: pytest.MonkeyPatch) -> Ends:
-    """The ends of a stream whose socket, if it has one, names its peer so."""
-    with monkeypatch.context() as patch:
-        patch.setattr(peer_module, "socket_names", lambda _: (name, None))
-        return Ends(trio.testing.memory_stream_pair()[0])
 
 
 @pytest.mark.parametrize(
@@ -47,17 +40,16 @@ def test_names(
     name: object,
     shown: str,
     address: str | None,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logger = ConnectionLogger(QUIET, ends_of(name, monkeypatch), "7")
+    logger = ConnectionLogger(QUIET, Ends(name, None), "7")
     assert logger.ends.peer.address == address
     logger.warning("hello %s", "there")
     assert caplog.records[0].getMessage() == f"[{shown} #7] hello there"
 
 
 def test_nothing_is_made_into_text_unless_it_is_written(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Untouchable(tuple[Any, ...]):
         def __getitem__(self, _: object) -> Any:
@@ -68,7 +60,7 @@ def test_nothing_is_made_into_text_unless_it_is_written(
             raise AssertionError("formatted")
 
     caplog.set_level(logging.WARNING, logger=QUIET.name)
-    logger = ConnectionLogger(QUIET, ends_of(Untouchable(("192.0.2.1", 80)), monkeypatch), "7")
+    logger = ConnectionLogger(QUIET, Ends(Untouchable(("192.0.2.1", 80)), None), "7")
     logger.debug("hello %s", Argument())
     logger.info("hello %s", Argument())
     assert not logger.isEnabledFor(logging.INFO)
@@ -129,7 +121,7 @@ async def test_the_address_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) ->
     assert ids == ["1", "2"]
 
 
-def test_it_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    logger = ConnectionLogger(QUIET, ends_of(("192.0.2.1", 80), monkeypatch), "7")
+def test_it_is_small() -> None:
+    logger = ConnectionLogger(QUIET, Ends(("192.0.2.1", 80), None), "7")
     assert sys.getsizeof(logger) + sys.getsizeof(vars(logger)) < 400
     assert not hasattr(logger, "extra") or logger.extra is None

@@ -29,10 +29,10 @@ from trio_wsendpoint import (
     connect_endpoint,
     serve_endpoint,
 )
+from trio_wsendpoint.server.wrappers import TLSListener
 from trio_wsendpoint.testing import MemoryNetwork
 from trio_wsendpoint.testing.streams import MemoryStream
 from trio_wsendpoint.transport.any_tls import over_tls
-from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.tls import TLSTransport
 
 QUIET = logging.getLogger("trio_wsendpoint.quiet")

@@ -24,11 +24,11 @@ from trio_wsendpoint import (
 )
 from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.connection.context import ConnectionContext
-from trio_wsendpoint.connection.opening import connect_without_handshake
 from trio_wsendpoint.connection.reader import DOUBT, LOOKS
 from trio_wsendpoint.connection.receiving import TURN
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing import MemoryNetwork, connection_pair
+from trio_wsendpoint.testing.pairs import connect_without_handshake
 from trio_wsendpoint.transport import NonBlockingStream, SocketTransport
 
 

@@ -259,3 +259,12 @@ async def test_the_login_server_knows_its_users() -> None:
                     pass
             assert caught.value.response.status == 401
         await server.stop()
+
+
+async def test_ctrl_c_ends_the_chat_of_starlette() -> None:
+    pytest.importorskip("starlette", reason="starlette is not installed")
+    pytest.importorskip("python_multipart", reason="python-multipart is not installed")
+    async with example("asgi_chat.py", "0") as server:
+        await server.read_url()
+        await server.stop()
+    assert server.output.count("\n") == 1

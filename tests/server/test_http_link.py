@@ -15,7 +15,7 @@ from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.http import Phase
 from trio_wsendpoint.options import Timeouts
 from trio_wsendpoint.server.errors import ClientGone
-from trio_wsendpoint.server.exchange import Exchange
+from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
 from trio_wsendpoint.server.looks import LOOKS
 
 from .http_helpers import GET, both_forms, link_and_client, post, serve, statuses
@@ -172,6 +172,40 @@ async def test_a_lost_client(nonblocking, autojump_clock):
 
 
 @both_forms
+async def test_an_answer_that_is_cut_off_is_the_last(nonblocking, autojump_clock):
+    async with link_and_client(nonblocking, with_nursery=False) as (link, client):
+        await client.send(GET)
+        exchange = Exchange(link, await link.next_request())
+        with trio.move_on_after(1) as scope:
+            await exchange.respond(Response(200, body=b"x" * 300_000))
+        assert scope.cancelled_caught
+        assert isinstance(link.lost, ClientGone)
+        with pytest.raises(ClientGone, match="cancelled within an answer"):
+            await link.write(lambda: b"more")
+        await link.end_with(Response(500))
+        await link.aclose()
+        assert b"500" not in await client.read_all()
+
+
+async def test_what_waits_for_its_turn_is_not_made_for_a_lost_client(autojump_clock):
+    async with link_and_client() as (link, client), trio.open_nursery() as nursery:
+        await client.send(GET)
+        exchange = Exchange(link, await link.next_request())
+        exchange.start(200)
+        await exchange.write(b"x" * 300_000)
+
+        async def finish():
+            with pytest.raises(ClientGone):
+                await exchange.finish()
+
+        nursery.start_soon(finish)
+        await trio.testing.wait_all_tasks_blocked()
+        client.stream.reset()
+        await link.wait()
+    assert exchange.phase is AnswerPhase.BEGUN
+
+
+@both_forms
 async def test_stop_ends_an_idle_link(nonblocking, autojump_clock):
     for first in (b"", GET):
         async with link_and_client(nonblocking) as (link, client), trio.open_nursery() as nursery:
@@ -239,6 +273,7 @@ async def test_cancelled_it_loses_no_byte(nonblocking, autojump_clock):
 
 
 async def test_over_tls(server_context, client_context, autojump_clock):
+    from trio_wsendpoint.server.lingering import say_and_close
     from trio_wsendpoint.testing import memory_stream_pair
     from trio_wsendpoint.transport.any_tls import over_tls
 
@@ -258,4 +293,6 @@ async def test_over_tls(server_context, client_context, autojump_clock):
             assert statuses(await client.read_until(b"\r\n\r\n/")) == [200]
             await client.send(post(b"b" * 100_000))
             assert statuses(await client.read_all()) == [200]
-            await client.stream.aclose()
+            # A client that ends TLS too: Trio's no longer knows then what is below it.
+            await say_and_close(client_tls, b"", seconds=1)
+        assert ends.server.is_closed

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from trio_wsendpoint import Listen, connect_endpoint, open_listeners, run_endpoint, serve_endpoint
-from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.server.wrappers import TLSListener
 
 from .helpers import Resolver, echo
 

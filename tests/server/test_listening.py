@@ -20,8 +20,8 @@ from trio_wsendpoint import Connection, connect_endpoint, serve_endpoint
 from trio_wsendpoint.addressing import SocketAddress
 from trio_wsendpoint.server import listening
 from trio_wsendpoint.server.listening import accept_streams
+from trio_wsendpoint.server.wrappers import TLSListener
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.poller import Poller
 from trio_wsendpoint.transport.tls import TLSTransport
 

@@ -425,6 +425,50 @@ async def test_a_client_that_has_gone_cannot_be_accepted(caplog, autojump_clock)
     assert {record.levelno for record in caplog.records} == {logging.DEBUG}
 
 
+@pytest.mark.parametrize("does", ["swallows it", "raises another", "raises it"])
+async def test_what_the_app_makes_of_a_client_that_is_lost_counts_for_nothing(
+    does, caplog, autojump_clock
+):
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
+
+    async def process_request(opening):
+        stream.reset()
+        try:
+            await opening.accept()
+        except HandshakeError as error:
+            if does == "raises it":
+                raise
+            if does == "raises another":
+                raise LookupError("the app's own") from error
+
+    async with serve_memory(
+        hold, make_pair=memory_stream_pair, process_request=process_request
+    ) as served:
+        stream = served.connect()
+        await stream.send_all(request())
+        await trio.sleep(1)
+        assert served.server.statistics().opening == 0
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+    assert caplog.text.count("no connection") == 1
+
+
+async def test_an_app_that_fails_when_its_client_goes_has_failed(caplog, autojump_clock):
+    async def process_request(opening):
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise LookupError("of the app's own")
+
+    async with serve_memory(hold, process_request=process_request) as served:
+        stream = served.connect()
+        await stream.send_all(request())
+        await trio.sleep(0.5)
+        await stream.aclose()
+        await trio.sleep(1)
+    [record] = loud(caplog)
+    assert record.getMessage().endswith("process_request failed")
+
+
 async def test_a_pair_starts_its_connections_itself(autojump_clock):
     async def process_request(opening):
         await opening.accept()

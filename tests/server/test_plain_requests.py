@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from tests.server.helpers import hold, loud, open_raw, read_all, request, serve_memory
 from trio_wsendpoint import (
@@ -128,6 +129,25 @@ async def test_the_server_stops(autojump_clock):
             answer = await client.read_all()
         assert b"Connection: close" in answer
         assert answer.endswith(b"late")
+
+
+async def test_an_opening_behind_a_plain_request_is_dropped_when_the_server_stops(
+    autojump_clock, caplog
+):
+    caplog.set_level(logging.DEBUG, "trio_wsendpoint")
+
+    async def wait(opening):
+        await trio.sleep_forever()
+
+    async with serving(http_handler=pages, process_request=wait) as (served, client):
+        assert await status_of(client, GET, b">") == 200
+        await client.send(request("/x"))
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.server.aclose)
+            answer = await client.read_all()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+    assert "dropped: the server stops" in caplog.text
 
 
 async def test_idle_connections_are_no_openings(autojump_clock):

@@ -24,8 +24,8 @@ from trio_wsendpoint import (
     run_endpoint,
     serve_endpoint,
 )
-from trio_wsendpoint.connection.option_texts import option_texts, tell_options
-from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.entries.option_texts import option_texts, tell_options
+from trio_wsendpoint.opening.settings import ConnectionOptions
 from trio_wsendpoint.server.settings import ServeSettings
 
 from .helpers import MemoryListener, echo, loud, open_raw, serve_memory

@@ -91,6 +91,7 @@ class Lines(Instrument):
         self.on_busy: trio.CancelScope | None = None
         self._due = [blow.k, blow.k + blow.then] if blow.then else [blow.k]
         self._is_own: dict[CodeType, bool] = {}
+        self._line = self._make_tracer()
 
     def start(self) -> None:
         """Count in what is called from now on."""
@@ -117,13 +118,19 @@ class Lines(Instrument):
             self._is_own[code] = is_own
         return self._line if is_own else None
 
-    def _line(self, frame: FrameType, event: str, _: Any) -> Any:
-        if event == "line":
-            self.count += 1
-            if self._due and self.count == self._due[0]:
-                del self._due[0]
-                self._strike(frame)
-        return self._line
+    def _make_tracer(self) -> Callable[[FrameType, str, Any], Any]:
+        """Return what is called at each line; a closure costs less than a method."""
+        due = self._due
+
+        def line(frame: FrameType, event: str, _: Any) -> Any:
+            if event == "line":
+                self.count = count = self.count + 1
+                if due and count == due[0]:
+                    del due[0]
+                    self._strike(frame)
+            return line
+
+        return line
 
     def _strike(self, frame: FrameType) -> None:
         name = frame.f_code.co_filename.removeprefix(_LIBRARY)
@@ -133,6 +140,8 @@ class Lines(Instrument):
         if self._due:
             # Python stops tracing when a trace function raises; it goes on profiling.
             sys.setprofile(self._resume)
+        else:
+            self.stop()  # it costs the most, and there is nothing to count up to
         signal.raise_signal(signal.SIGINT)
 
     def _resume(self, frame: FrameType, event: str, _: Any) -> None:

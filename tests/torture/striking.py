@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import faulthandler
-import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tests.torture.line_programs import PROGRAMS
 from tests.torture.lines import Blow, Outcome, interrupt, interrupt_everywhere
 from trio_wsendpoint.testing.surroundings import interrupts_allowed, quiet_collector
+
+T = TypeVar("T")
 
 #: Seconds after which a share of one program's lines has hung for real, and is shown.
 STUCK = 600
@@ -53,6 +55,26 @@ def shares(names: Iterable[str], every: int) -> list[Share]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The `number`-th of `parts`, from 1: together they are the whole, and none does it twice."""
+
+    number: int = 1
+    parts: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read "2/4"; raise `ValueError` if it is none."""
+        number, parts = map(int, text.split("/"))
+        if not 1 <= number <= parts:
+            raise ValueError(f"a part is 1/{parts} to {parts}/{parts}, not {text}")
+        return cls(number, parts)
+
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """Return what of `items` belongs to it."""
+        return items[self.number - 1 :: self.parts]
+
+
 def strike(share: Share) -> tuple[Share, Struck]:
     """Do one share."""
     faulthandler.dump_traceback_later(STUCK, exit=True)
@@ -72,17 +94,19 @@ def strike(share: Share) -> tuple[Share, Struck]:
     return share, struck
 
 
-def strike_all(pool: Executor, only: Sequence[str], every: int) -> bool:
-    """Do every share of the programs, print what was found, and return whether nothing was."""
+def strike_all(
+    pool: Executor, only: Sequence[str], every: int, part: Part, tell: Callable[[str], None]
+) -> bool:
+    """Do every share of `part`, print what was found, and return whether nothing was."""
     names = [name for name in PROGRAMS if not only or name.startswith(tuple(only))]
-    work = [pool.submit(strike, share) for share in shares(names, every)]
+    work = [pool.submit(strike, share) for share in part.of(shares(names, every))]
     totals = {name: Struck() for name in names}
     for done, future in enumerate(as_completed(work), 1):
         share, struck = future.result()
         totals[share.name].runs += struck.runs
         totals[share.name].failures += struck.failures
         if done % 20 == 0:
-            print(f"{done} of {len(work)} shares", file=sys.stderr, flush=True)
+            tell(f"{done} of {len(work)} shares of lines")
     for name, total in totals.items():
         print(f"{name:<28}{total.runs:>8} Ctrl-C{len(total.failures):>8} failures")
         for outcome in total.failures[:SHOWN]:

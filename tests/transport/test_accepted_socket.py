@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint.transport import AcceptedSocket, non_blocking
+from trio_wsendpoint.transport import AcceptedSocket, SocketTransport, non_blocking
 from trio_wsendpoint.transport.poller import Poller
 
 
@@ -34,8 +34,16 @@ async def test_it_is_set_as_a_stream_of_trio_s_is(
     assert not accepted.getblocking()
 
 
-async def test_bytes_go_both_ways(ends: tuple[socket.socket, socket.socket]) -> None:
-    stream = AcceptedSocket(ends[0])
+def of_trio_s(accepted: socket.socket) -> SocketTransport:
+    return SocketTransport(trio.SocketStream(trio.socket.from_stdlib_socket(accepted)))
+
+
+@pytest.mark.parametrize("make", [AcceptedSocket, of_trio_s])
+async def test_bytes_go_both_ways(
+    ends: tuple[socket.socket, socket.socket],
+    make: Callable[[socket.socket], AcceptedSocket | SocketTransport],
+) -> None:
+    stream = make(ends[0])
     other = ends[1]
     assert stream.receive_nowait(10) is None
     other.sendall(b"ab")

@@ -20,6 +20,7 @@ from tests.connection.helpers import settle
 from tests.connection.test_tls import contexts
 from trio_wsendpoint import Connection, Limits, connect_endpoint, serve_endpoint
 from trio_wsendpoint.connection.peer import socket_names
+from trio_wsendpoint.server.wrappers import TLSListener
 from trio_wsendpoint.testing import (
     Faults,
     MemoryNetwork,
@@ -28,7 +29,6 @@ from trio_wsendpoint.testing import (
 )
 from trio_wsendpoint.transport import non_blocking
 from trio_wsendpoint.transport.any_tls import over_tls
-from trio_wsendpoint.transport.listeners import TLSListener
 from trio_wsendpoint.transport.tls import TLSTransport
 
 Ends = tuple[trio.abc.Stream, trio.abc.Stream]

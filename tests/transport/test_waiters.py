@@ -14,7 +14,8 @@ async def waiting(waiters: Waiters, name: str, woken: list[str]) -> None:
 
 
 async def test_one_that_was_woken_runs_before_the_next_is_woken() -> None:
-    waiters, woken = Waiters(), []
+    waiters = Waiters()
+    woken: list[str] = []
     async with trio.open_nursery() as nursery:
         for name in "abc":
             nursery.start_soon(waiting, waiters, name, woken)
@@ -32,7 +33,8 @@ async def test_one_that_was_woken_runs_before_the_next_is_woken() -> None:
 
 
 async def test_one_that_was_cancelled_keeps_no_other_waiting() -> None:
-    waiters, woken = Waiters(), []
+    waiters = Waiters()
+    woken: list[str] = []
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as cancelled:

@@ -16,9 +16,9 @@ from trio_wsendpoint.asgi.lifespan import Application, Lifespan
 from trio_wsendpoint.asgi.scopes import HTTP_VERSION, Surroundings, websocket_scope
 from trio_wsendpoint.asgi.settings import AsgiOptions, AsgiSettings
 from trio_wsendpoint.asgi.websocket_call import WebSocketCall
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.opening import Opening

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -12,6 +11,7 @@ import trio
 
 from trio_wsendpoint.asgi.events import Event
 from trio_wsendpoint.asgi.lifespan import Application
+from trio_wsendpoint.entries.calling import call_async
 from trio_wsendpoint.session.session import Logger
 
 __all__ = ["Call", "CallSettings"]
@@ -88,11 +88,9 @@ class Call(ABC):
         """Call the application, for `run`."""
         await self.call_app(app, scope)
 
-    @trio.lowlevel.disable_ki_protection
     async def call_app(self, app: Application, scope: dict[str, Any]) -> None:
         """Call the application; what it returns is ignored (asgi.rst)."""
-        called: Awaitable[object] = app(scope, self.receive, self.send)
-        await called
+        await call_async("the application", app, scope, self.receive, self.send)
 
     def cancel_unless_answered(self) -> None:
         """Cancel the application now, unless its answer is complete: the server has closed."""

@@ -11,7 +11,7 @@ import trio
 from trio_wsendpoint.asgi.application import AsgiApp
 from trio_wsendpoint.asgi.lifespan import Application
 from trio_wsendpoint.asgi.settings import AsgiOptions
-from trio_wsendpoint.connection.misuse import AsyncWithOnly
+from trio_wsendpoint.entries.misuse import AsyncWithOnly
 from trio_wsendpoint.server.server import EndpointServer
 from trio_wsendpoint.server.serving import serve_endpoint
 from trio_wsendpoint.server.settings import ServeOptions
@@ -46,6 +46,7 @@ def serve_asgi(
     return _ServingAsgi(app, port, options)
 
 
+@trio.lowlevel.enable_ki_protection
 async def run_asgi(
     app: Application,
     port: int | None = None,

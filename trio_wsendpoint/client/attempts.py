@@ -61,8 +61,10 @@ class GaveUp(WebSocketError, trio.BrokenResourceError):
     """
 
     def __init__(self, row: Row, error: Exception, *, attempts: int, failures: int) -> None:
+        tries = "1 try" if attempts == 1 else f"{attempts} tries"
+        in_a_row = f"{failures} failure{'' if failures == 1 else 's'} in a row"
         super().__init__(
-            f"gave up after {attempts} tries, {failures} failures in a row; "
+            f"gave up after {tries}, {in_a_row}; "
             f"row {row.name!r} ({row.what}): {type(error).__name__}: {error}"
         )
         self.row = row

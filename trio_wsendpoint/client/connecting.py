@@ -14,15 +14,15 @@ from trio_wsendpoint.client.opening import HandshakeTimeout, Redirected, open_as
 from trio_wsendpoint.client.proxy_errors import ProxyError
 from trio_wsendpoint.client.redirects import Trail
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.client.way import Way
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.misuse import AsyncWithOnly
-from trio_wsendpoint.connection.option_texts import check_options, tell_options
-from trio_wsendpoint.connection.settings import ConnectionOptions
-from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.entries.misuse import AsyncWithOnly
+from trio_wsendpoint.entries.option_texts import check_options, tell_options
 from trio_wsendpoint.handshake import ClientHandshake, WebSocketURL
+from trio_wsendpoint.opening.settings import ConnectionOptions
 
 __all__ = ["connect_endpoint"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import trio
 
 from trio_wsendpoint.addressing import UnixAddress
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
-from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.client.stopwatch import Stopwatch
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.handshake.quoting import quoted
 
 __all__ = ["open_tcp", "open_unix", "place"]

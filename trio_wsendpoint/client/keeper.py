@@ -42,7 +42,7 @@ class Keeper:
     """Keeps one channel connected; `run` is its task, `changed` wakes what waits for it.
 
     Its lines run in `nursery`.  `on_app_error` is called when a function of the app has raised
-    what is then in `app_error`, for the block to raise.
+    something, for the block to raise.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Keeper:
         # What it does, by the table of `states`; moved by `_move` alone.
         self.state = ReconnectState.CONNECTING
         self.changed = ParkingLot()
-        # Why it has stopped by itself: a `Stop`, or what a function of the app has raised, which
-        # takes the place of a `Stop`.  Set by `run` and `_fail`; `gave_up` and `app_error` tell.
-        self._ended_by: Exception | None = None
+        # What leaving the block is to raise: what a function of the app has raised first, or a
+        # `Stop`, until a call has raised `GaveUp`.  Set by `run` and `_fail`, taken by `tell_end`.
+        self._untold: Exception | None = None
         # Its connections.
         self._current: Line | None = None  # the line in use, while it is CONNECTED or RENEWING
         self._sources: deque[Line] = deque()  # to be read, in this order
@@ -104,15 +104,24 @@ class Keeper:
         if self.state is ReconnectState.WAITING:
             self._pause_scope.cancel()
 
-    def gave_up(self) -> GaveUp | None:
-        """Return a new error that says why it has given up; None if it has not."""
-        stop = self._ended_by
-        return self.record.gave_up(stop) if isinstance(stop, Stop) else None
+    def tell_end(self) -> GaveUp | None:
+        """Return a new error that says why it has given up; None if it has not.
+
+        The caller raises it, so leaving the block does not.
+        """
+        if isinstance(self._untold, Stop):
+            self._untold = None
+        return self.record.gave_up()
+
+    @property
+    def untold_end(self) -> GaveUp | None:
+        """Why it has given up, if no call has raised that, for the block to raise."""
+        return self.record.gave_up() if isinstance(self._untold, Stop) else None
 
     @property
     def app_error(self) -> Exception | None:
         """What a function of the app has raised, for the block to raise; None if none has."""
-        return None if isinstance(self._ended_by, Stop) else self._ended_by
+        return None if isinstance(self._untold, Stop) else self._untold
 
     def statistics(self, *, waiting: tuple[int, int]) -> ReconnectStatistics:
         """Return the numbers; `waiting`: senders, and the bytes that they hold."""
@@ -135,8 +144,8 @@ class Keeper:
             with self._scope:
                 await self._keep()
         except Stop as stop:
-            self._ended_by = stop
-            self._move(ReconnectState.STOPPED, _shown(self.record.gave_up(stop)))
+            self._untold = stop
+            self._move(ReconnectState.STOPPED, _shown(self.record.gave_up()))
         except Exception as error:  # noqa: BLE001 - the block raises it
             self._fail(error)
 
@@ -169,7 +178,7 @@ class Keeper:
     def _fail(self, error: Exception) -> None:
         """End because a function of the app has raised `error`."""
         if self.app_error is None:
-            self._ended_by = error
+            self._untold = error
         if self.state not in _ENDS:
             self._move(ReconnectState.STOPPED, f"a function of the app raised {_shown(error)}")
         self._end_lines(CloseCode.INTERNAL_ERROR, "")

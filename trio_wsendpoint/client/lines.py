@@ -27,6 +27,7 @@ from trio_wsendpoint.client.settings import ConnectOptions
 from trio_wsendpoint.client.states import LINE_TRANSITIONS, LineStage
 from trio_wsendpoint.connection.closed import ConnectionClosed, is_the_end
 from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.entries.calling import call_async
 from trio_wsendpoint.handshake import HeaderItems, Headers, WebSocketURL
 from trio_wsendpoint.protocol.closing import CloseCause
 from trio_wsendpoint.protocol.frames import Buffer
@@ -45,7 +46,7 @@ class Line:
 
     `changed` is called when it is ready (messages may flow, from `ready_at` on), when it `is_over`
     (no more will), and when there is more to take in `receive`.  `end` says how it
-    ended, once it is over.  `ended_at`: when it was over, in seconds; `inf` until then.
+    ended, once it is over.
     """
 
     def __init__(
@@ -59,9 +60,7 @@ class Line:
         self.connection: Connection | None = None  # once it is opened, for good
         # How far it is, by the table; moved by `_move` alone.
         self._stage = LineStage.CREDENTIALS
-        # When `on_connect` had returned, set by `_introduce`; None for a try that came to nothing.
-        self.ready_at: float | None = None
-        self.ended_at = math.inf
+        self._times: dict[LineStage, float] = {}  # when it moved to each stage
         self.end = LineEnd()
         # How it is told to end.
         self._scope = trio.CancelScope()  # around all of it
@@ -80,6 +79,7 @@ class Line:
         """Move to `stage` if the table allows it from here."""
         if stage in LINE_TRANSITIONS[self._stage]:
             self._stage = stage
+            self._times[stage] = trio.current_time()
 
     # ---- the app's side ----------------------------------------------------------------------
 
@@ -147,6 +147,16 @@ class Line:
 
     # ---- the keeper's side -------------------------------------------------------------------
 
+    @property
+    def ready_at(self) -> float | None:
+        """When `on_connect` had returned; None for a try, which may come to nothing."""
+        return self._times.get(LineStage.OPEN)
+
+    @property
+    def ended_at(self) -> float:
+        """When it was over; `inf` until then."""
+        return self._times.get(LineStage.OVER, math.inf)
+
     def traffic(self) -> Traffic:
         """Return what has passed so far."""
         if self.connection is None:
@@ -191,13 +201,16 @@ class Line:
         if settings.credentials is None:
             return settings.url, fixed
         with trio.move_on_after(settings.hook_timeout):
-            url, headers = _checked(await settings.credentials(self.attempt))
+            url, headers = _checked(
+                await call_async("credentials", settings.credentials, self.attempt)
+            )
             WebSocketURL.parse(url)
             # What is fresh takes the place of what is fixed.
             fresh = Headers(headers)
             return url, [*(i for i in Headers(fixed).items() if i[0] not in fresh), *fresh.items()]
         raise TookTooLong(f"credentials took longer than {settings.hook_timeout:g} s")
 
+    @trio.lowlevel.enable_ki_protection
     async def _open(self, url: str, headers: HeaderItems) -> None:
         settings = self._settings
         options: ConnectOptions = {**settings.options, "headers": headers}
@@ -215,7 +228,7 @@ class Line:
         if on_connect is not None:
             with trio.move_on_after(limit) as scope:
                 try:
-                    await on_connect(connection, self.attempt)
+                    await call_async("on_connect", on_connect, connection, self.attempt)
                 except Exception as error:
                     # One connection's failure is its own: another one's end is the app's to handle.
                     if is_the_end(error, connection.endpoint.closing):
@@ -225,7 +238,6 @@ class Line:
                 raise TookTooLong(f"on_connect took longer than {limit:g} s")
         if connection.is_open and self._stage is LineStage.INTRODUCING:
             self._move(LineStage.OPEN)
-            self.ready_at = trio.current_time()
             self._changed()
 
     async def _live(self, connection: Connection) -> None:
@@ -271,7 +283,6 @@ class Line:
             self.end = replace(end, trouble=self.end.trouble)
         else:
             self._move(LineStage.OVER)
-            self.ended_at = trio.current_time()
             self.end = end
         self._changed()
 

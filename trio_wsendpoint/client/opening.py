@@ -11,12 +11,10 @@ from collections.abc import Callable
 import trio
 
 from trio_wsendpoint.client.responses import exchange
+from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.opening import do_tls, make_endpoint, make_tasks
-from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
-from trio_wsendpoint.connection.settings import ConnectionSettings
-from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.connection.peer import ConnectionLogger, ends_of
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     ClientHandshake,
@@ -25,6 +23,9 @@ from trio_wsendpoint.handshake import (
     WebSocketURL,
     serialize_request,
 )
+from trio_wsendpoint.opening.exchange import do_tls
+from trio_wsendpoint.opening.making import make_endpoint, make_tasks
+from trio_wsendpoint.opening.settings import ConnectionSettings
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.sockets import non_blocking
@@ -57,7 +58,7 @@ async def open_as_client(
     `follow` is asked whether to follow an answer; it may raise `HandshakeError`.
     """
     logger: Logger = settings.logger
-    ends = Ends(stream)
+    ends = ends_of(stream)
     try:
         own_logger = ConnectionLogger(logger, ends, settings.random_bytes(4).hex())
         logger = own_logger

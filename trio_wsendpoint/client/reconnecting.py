@@ -23,9 +23,9 @@ from trio_wsendpoint.client.reconnect_settings import (
 )
 from trio_wsendpoint.client.reconnecting_connection import ReconnectingConnection
 from trio_wsendpoint.client.settings import ConnectOptions
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.closed import ConnectionClosed
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.opcodes import CloseCode
 
 __all__ = ["reconnecting_endpoint"]
@@ -107,7 +107,6 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
         self._body = trio.CancelScope()
         self._use = BlockUse("a channel is opened once: call the function again for another")
         self._keeper: Keeper
-        self._channel: ReconnectingConnection
 
     # A Ctrl-C between the nursery and its tasks would leave it open.
     @trio.lowlevel.enable_ki_protection
@@ -117,10 +116,10 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
         self._use.begin()
         nursery = await self._block.enter()
         self._keeper = Keeper(self._settings, nursery, self._body.cancel)
-        self._channel = ReconnectingConnection(self._keeper, self._settings)
+        channel = ReconnectingConnection(self._keeper, self._settings)
         nursery.start_soon(self._keeper.run, name="trio_wsendpoint keeper")
         self._body.__enter__()
-        return self._channel
+        return channel
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
@@ -161,6 +160,6 @@ class _ReconnectingContext(AbstractAsyncContextManager[ReconnectingConnection]):
                 raise
         if keeper.app_error is not None:
             raise keeper.app_error
-        end = keeper.gave_up()
-        if leaving is None and end is not None and not self._channel.is_end_told:
+        end = keeper.untold_end
+        if leaving is None and end is not None:
             raise end

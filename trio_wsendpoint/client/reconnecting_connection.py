@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import trio
 
+from trio_wsendpoint.channels import WithOtherForms
 from trio_wsendpoint.client.attempts import NotConnected, ReconnectStatistics
 from trio_wsendpoint.client.keeper import Keeper
 from trio_wsendpoint.client.lines import Line
 from trio_wsendpoint.client.reconnect_settings import ReconnectSettings
 from trio_wsendpoint.client.states import ReconnectState
-from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import ConnectionClosed
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.protocol.frames import Buffer
@@ -41,11 +41,10 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
         self._turn = trio.StrictFIFOLock()  # of those that wait to send
         self._senders_waiting = 0
         self._bytes_waiting = 0
-        # A call has raised `GaveUp`; set by `_check_end`, read by the block, which then does not.
-        self._is_end_told = False
 
     # ---- messages ----------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def receive(self) -> str | bytes:
         """Return the next message, over whichever connection it comes.
 
@@ -66,6 +65,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
                 if message is not None:
                     return message
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, value: str | Buffer, *, compress: bool = True) -> None:
         """Send a message over the connection that is in use, as `Connection.send`.
 
@@ -102,6 +102,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
             return False
         return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _send_later(self, value: str | Buffer, compress: bool) -> None:
         """Wait for a connection, in line, and send."""
         kept = value if isinstance(value, str) else bytes(value)
@@ -128,6 +129,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
 
     # ---- the connection behind it ------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def wait_connected(self) -> None:
         """Wait until there is a connection over which messages flow.
 
@@ -166,6 +168,7 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
 
     # ---- the end -----------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def aclose(self, code: int | None = CloseCode.SUCCESS, reason: str = "") -> None:
         """Close the connection in order, as `Connection.aclose`, and open no other.
 
@@ -182,11 +185,6 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
     def _is_closed(self) -> bool:
         return self._keeper.state is ReconnectState.CLOSED
 
-    @property
-    def is_end_told(self) -> bool:
-        """Whether a call has raised `GaveUp`."""
-        return self._is_end_told
-
     async def _wait_for_change(self) -> None:
         """Wait until something has changed; raises the end, if this is it."""
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -196,9 +194,8 @@ class ReconnectingConnection(WithOtherForms, trio.abc.Channel[str | bytes]):
     def _check_end(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this channel was closed")
-        end = self._keeper.gave_up()
+        end = self._keeper.tell_end()
         if end is not None:
-            self._is_end_told = True
             raise end
         if self._keeper.state is ReconnectState.STOPPED:
             raise trio.BrokenResourceError("a function of the app has failed: the block raises it")

@@ -37,13 +37,15 @@ class Decision(NamedTuple):
     delay: float
 
 
-class Stop(Exception):
-    """The table, or an option, says that there is no further try."""
+class Judged(NamedTuple):
+    """An error, and the row of the table that it was judged by, or that stopped its retries."""
 
-    def __init__(self, row: Row, error: Exception) -> None:
-        super().__init__(row.name)
-        self.row = row
-        self.error = error
+    row: Row
+    error: Exception
+
+
+class Stop(Exception):
+    """The table, or an option, says that there is no further try: `Record.gave_up` tells why."""
 
 
 class Record:
@@ -56,7 +58,7 @@ class Record:
         self._well_at = now  # when there was health last, or the beginning
         self._renewed_at = now  # when a 401 was taken for a token that has expired, likewise
         # The last connection.
-        self._last_error: Exception | None = None  # what was judged last, if anything was
+        self._last: Judged | None = None  # what was judged last, if anything was
         self._last_traffic = Traffic()
         self._ended_at: float | None = None  # when one ended last, if one has
         # Sums over all that have ended.
@@ -125,13 +127,12 @@ class Record:
         Raises what `give_up` raises, and `ValueError` for what it must not return.
         """
         settings, error = self._settings, trouble.error
-        self._last_error = error
         row = self._judge(trouble)
         if row.name == "http-401-renewed":
             self._renewed_at = now
-        self._decisions[row.name] += 1
+        self._note(row, error)
         if row.verdict == "stop":
-            raise Stop(row, error)
+            raise Stop(row.name)
         after = 0.0
         if isinstance(error, (HandshakeRefused, ProxyRefused)) and error.response is not None:
             after = retry_after(error.response.headers) or 0.0
@@ -147,9 +148,18 @@ class Record:
         ):
             too_much = "max-elapsed"
         if too_much is not None:
-            self._decisions[too_much] += 1
-            raise Stop(ROWS[too_much], error)
+            self._note(ROWS[too_much], error)
+            raise Stop(too_much)
         return Decision(row, delay)
+
+    def _note(self, row: Row, error: Exception) -> None:
+        """Count what `row` has decided about `error`, and remember it."""
+        self._decisions[row.name] += 1
+        self._last = Judged(row, error)
+
+    @property
+    def _last_error(self) -> Exception | None:
+        return None if self._last is None else self._last.error
 
     @property
     def _may_renew(self) -> bool:
@@ -172,10 +182,13 @@ class Record:
 
     # ---- telling -----------------------------------------------------------------------------
 
-    def gave_up(self, stop: Stop) -> GaveUp:
-        """Return a new error that says why there is no further try."""
-        made = GaveUp(stop.row, stop.error, attempts=self.attempts, failures=self.failures)
-        made.__cause__ = stop.error
+    def gave_up(self) -> GaveUp | None:
+        """Return a new error that says why there is no further try; None if there may be one."""
+        if self._last is None or self._last.row.verdict != "stop":
+            return None
+        row, error = self._last
+        made = GaveUp(row, error, attempts=self.attempts, failures=self.failures)
+        made.__cause__ = error
         return made
 
     def statistics(

@@ -7,10 +7,10 @@ from typing import cast
 
 import trio
 
-from trio_wsendpoint.connection.opening import CHUNK, lost, send
-from trio_wsendpoint.connection.settings import ConnectionSettings
 from trio_wsendpoint.errors import BadResponse
 from trio_wsendpoint.handshake import Response, ResponseReader
+from trio_wsendpoint.opening.exchange import CHUNK, lost, send
+from trio_wsendpoint.opening.settings import ConnectionSettings
 
 __all__ = ["exchange"]
 

@@ -15,12 +15,11 @@ import trio
 from trio_wsendpoint._version import __version__
 from trio_wsendpoint.addressing import TCPAddress, UnixAddress, parse_listen
 from trio_wsendpoint.client.proxy_url import Proxy
-from trio_wsendpoint.connection.arguments import check_async_function
-from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
+from trio_wsendpoint.entries.arguments import check_async_function, check_ssl_context
 from trio_wsendpoint.handshake import Headers
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.opening.settings import ConnectionOptions, ConnectionSettings
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint
-from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["MOST_REDIRECTS", "ConnectOptions", "ConnectSettings", "OpenStream"]
 

@@ -13,6 +13,7 @@ from ipaddress import AddressValueError, IPv6Address
 import trio
 
 from trio_wsendpoint.addressing import TCPAddress, UnixAddress
+from trio_wsendpoint.client.default_context import default_client_context
 from trio_wsendpoint.client.dialing import open_tcp, open_unix, place
 from trio_wsendpoint.client.environment import proxy_from_environment
 from trio_wsendpoint.client.http_tunnel import open_http_tunnel
@@ -20,13 +21,12 @@ from trio_wsendpoint.client.proxy_errors import ProxyError
 from trio_wsendpoint.client.proxy_url import Proxy
 from trio_wsendpoint.client.settings import ConnectSettings
 from trio_wsendpoint.client.socks_tunnel import check_python_socks, open_socks_tunnel
-from trio_wsendpoint.connection.arguments import check_stream
-from trio_wsendpoint.connection.opening import do_tls
-from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.client.stopwatch import Stopwatch
+from trio_wsendpoint.entries.arguments import check_ssl_context, check_stream
 from trio_wsendpoint.errors import TLSFailed
 from trio_wsendpoint.handshake import WebSocketURL
+from trio_wsendpoint.opening.exchange import do_tls
 from trio_wsendpoint.transport.any_tls import over_tls
-from trio_wsendpoint.transport.contexts import check_ssl_context, default_client_context
 
 __all__ = ["Way"]
 

@@ -20,8 +20,8 @@ import trio
 
 from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
 from trio_wsendpoint.addressing import Peer, SocketAddress
+from trio_wsendpoint.channels import WithOtherForms
 from trio_wsendpoint.connection.app_state import AppState
-from trio_wsendpoint.connection.channels import WithOtherForms
 from trio_wsendpoint.connection.closed import PingTimeout
 from trio_wsendpoint.connection.receiving import Receiving, check_thread
 from trio_wsendpoint.connection.sending import Sending, check_type

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 from typing import Literal
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.course import start, wind_down
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import Instrument
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 
 __all__ = ["ConnectionContext"]
 
@@ -90,8 +89,8 @@ class ConnectionContext:
         start(connection, self.nursery, HeartbeatTask(self.nursery), self._instruments)
         self._use.open()
 
-    async def _leave_for(self, error: BaseException) -> BaseException | None:
-        """Leave a block that cannot be entered, because of `error`; return what else comes up."""
+    async def _leave_for(self, error: BaseException | None) -> BaseException | None:
+        """Leave the block, in which `error` was raised, if any; return what else comes up."""
         left: BaseException | None = None
         try:
             if self._connection is None:
@@ -100,24 +99,15 @@ class ConnectionContext:
                 await wind_down(self._connection, error)
             else:
                 await _give_up(self._connection)
-        except BaseException as failure:  # noqa: BLE001 - it is returned
+        except BaseException as failure:  # noqa: BLE001 - it is raised when the tasks have ended
             left = failure
         return await self._block.leave() or left
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: object, exc: BaseException | None, traceback: object
     ) -> Literal[False]:
-        leaving: BaseException | None = None
-        try:
-            if self._connection is not None:
-                await wind_down(self._connection, exc)
-        except BaseException as error:  # noqa: BLE001 - it is raised when the tasks have ended
-            leaving = error
-        raise_beside(exc, await self._block.leave() or leaving)
+        raise_beside(exc, await self._leave_for(exc))
         return False
 
 

@@ -160,11 +160,7 @@ def tell_refusal(
         if _overrides(instrument, "handshake_refused"):
             try:
                 instrument.handshake_refused(error, peer)
-            except Exception as failure:  # noqa: BLE001 - as above
-                _log(logger, instrument, failure)
-
-
-def _log(logger: Logger, instrument: Instrument, error: Exception) -> None:
-    # A logger that raises is the user's as well.
-    with contextlib.suppress(Exception):
-        logger.error("the instrument %s failed", type(instrument).__name__, exc_info=error)
+            except Exception:
+                # A logger that raises is the user's as well.
+                with contextlib.suppress(Exception):
+                    logger.exception("the instrument %s failed", type(instrument).__name__)

@@ -1,74 +1,19 @@
-"""The two ends of a stream, and the logger that names the other one.
-
-The socket is asked once, while it is there.  Values and texts are made when they are asked for.
-"""
+"""The two ends of a stream, and the logger that names the other one."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.addressing import Peer, PeerTLS, SocketAddress
+from trio_wsendpoint.addressing.ends import GONE, Ends
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.any_tls import layers_of
 
-__all__ = ["ConnectionLogger", "Ends", "make_logger", "socket_names"]
-
-#: What a socket has for a name when its peer has gone already.
-_GONE = (None, None)
-
-
-class Ends:
-    """The two ends of `stream`: `local`, and `peer` as far as it is known.
-
-    What a PROXY header, TLS and forwarding headers tell of the peer is told here with `find` and
-    `find_tls`, by the part that reads it.
-    """
-
-    __slots__ = ("_local", "_peer")
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        # A name as the socket tells it, until a value is asked for.
-        self._peer, self._local = socket_names(stream)
-
-    @property
-    def peer(self) -> Peer:
-        """The other end."""
-        peer = self._peer
-        if not isinstance(peer, Peer):
-            peer = self._peer = _peer_named(peer)
-        return peer
-
-    @property
-    def local(self) -> SocketAddress | None:
-        """Our end; None if the stream is not over a socket."""
-        local = self._local
-        if local is not None and not isinstance(local, SocketAddress):
-            local = self._local = _address_named(local)
-        return local
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether something has told that the other end came over TLS."""
-        return isinstance(self._peer, Peer) and self._peer.tls is not None
-
-    def find(self, peer: Peer, local: SocketAddress | None = None) -> None:
-        """Take `peer` for the other end from now on, and `local`, unless it is None, for ours."""
-        self._peer = peer
-        if local is not None:
-            self._local = local
-
-    def find_tls(self, stream: trio.abc.Stream) -> None:
-        """Note what TLS tells of the peer; `stream` has done its handshake, if it is TLS."""
-        if isinstance(stream, (TLSTransport, trio.SSLStream)):
-            self._peer = replace(self.peer, tls=_tls_of(cast("AnyTLSStream", stream)))
+__all__ = ["ConnectionLogger", "ends_of", "make_logger", "socket_names"]
 
 
 class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
@@ -94,64 +39,27 @@ class ConnectionLogger(logging.LoggerAdapter[logging.Logger]):
         return f"[{peer} #{self.id}] {msg}", kwargs
 
 
+def ends_of(stream: trio.abc.Stream) -> Ends:
+    """Return the two ends of `stream`, which is asked for their names now."""
+    return Ends(*socket_names(stream))
+
+
 def make_logger(
     stream: trio.abc.Stream, logger: Logger, random_bytes: Callable[[int], bytes]
 ) -> ConnectionLogger:
     """Return the logger of the connection over `stream`, with an id drawn for it."""
-    return ConnectionLogger(logger, Ends(stream), random_bytes(4).hex())
+    return ConnectionLogger(logger, ends_of(stream), random_bytes(4).hex())
 
 
 def socket_names(stream: trio.abc.Stream) -> tuple[object, object]:
     """Return what `getpeername()` and `getsockname()` say; None twice without a socket."""
-    transport: Any = stream  # a Trio stream of any kind, which may wrap another
-    if type(transport) is not AcceptedSocket:  # as most of a server's are
-        while isinstance(transport, (TLSTransport, trio.SSLStream)):
-            transport = cast("AnyTLSStream", transport).transport_stream
-        if not isinstance(transport, (AcceptedSocket, trio.SocketStream)):
-            return None, None
+    # Most of a server's are no more than an accepted socket.
+    lowest = stream if type(stream) is AcceptedSocket else layers_of(stream)[-1]
     try:
-        if isinstance(transport, AcceptedSocket):
-            return transport.names()
-        return transport.socket.getpeername(), transport.socket.getsockname()
+        if isinstance(lowest, AcceptedSocket):
+            return lowest.names()
+        if isinstance(lowest, trio.SocketStream):
+            return lowest.socket.getpeername(), lowest.socket.getsockname()
+        return None, None
     except OSError:
-        return _GONE, None
-
-
-def _peer_named(name: object) -> Peer:
-    if name is None:
-        return Peer(address=None, transport="stream")
-    if isinstance(name, tuple):
-        host, port = cast("tuple[str | None, int | None]", name[:2])
-        return Peer(address=host, port=port)
-    return Peer(address=_path(name), transport="unix")
-
-
-def _address_named(name: object) -> SocketAddress:
-    if isinstance(name, tuple):
-        host, port = cast("tuple[str, int]", name[:2])
-        return SocketAddress(host, port)
-    return SocketAddress(_path(name), family="unix")
-
-
-def _path(name: object) -> str:
-    """Return the path of a Unix socket; an abstract name begins with `@`."""
-    path = os.fsdecode(name) if isinstance(name, bytes) else str(name)
-    return f"@{path[1:]}" if path.startswith("\0") else path
-
-
-def _tls_of(stream: AnyTLSStream) -> PeerTLS:
-    cipher = cast("tuple[str, str, int] | None", stream.cipher())
-    # Empty unless the certificate was verified.
-    details = cast("Mapping[str, Any] | None", stream.getpeercert()) or None
-    return PeerTLS(
-        version=cast("str | None", stream.version()),
-        cipher=None if cipher is None else cipher[0],
-        common_name=None if details is None else _common_name(details),
-        certificate=None if details is None else cast("bytes", stream.getpeercert(True)),
-        details=details,
-    )
-
-
-def _common_name(details: Mapping[str, Any]) -> str | None:
-    subject = cast("Sequence[Sequence[tuple[str, str]]]", details.get("subject", ()))
-    return next((value for part in subject for key, value in part if key == "commonName"), None)
+        return GONE, None

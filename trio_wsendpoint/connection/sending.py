@@ -6,10 +6,10 @@ from threading import get_ident
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import TURN, check_thread
 from trio_wsendpoint.connection.tasks import Tasks
 from trio_wsendpoint.connection.writer import Writing
+from trio_wsendpoint.entries.block_use import BlockUse
 from trio_wsendpoint.errors import LocalError
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.shared import SharedMessage
@@ -213,10 +213,7 @@ class Sending:
         await self.wait_for_turn(1)
         self._session.begin_message(kind, compress=compress)
         self._streamer = trio.lowlevel.current_task()
-        self._turn += 1
-        if self._turn >= TURN:
-            self._turn = 0
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        await self._take_turns()
 
     async def send_chunk(self, block: BlockUse, chunk: str | Buffer) -> None:
         """Send the next chunk, after waiting for room.  Raises as `SendStream.send`.
@@ -238,6 +235,10 @@ class Sending:
             self._tasks.wake_a_sender()  # as in `wait_for_turn`
             raise
         self._tasks.act()
+        await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """Count what took no wait; after `TURN` of them give the other tasks a turn."""
         self._turn += 1
         if self._turn >= TURN:
             self._turn = 0

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Literal, Self
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.receiving import Receiving
 from trio_wsendpoint.connection.sending import Sending
+from trio_wsendpoint.entries.block_use import BlockUse
 from trio_wsendpoint.protocol.frames import Buffer
 from trio_wsendpoint.protocol.message import Message
 
@@ -61,10 +60,7 @@ class SendStream:
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: object, exc: BaseException | None, traceback: object
     ) -> Literal[False]:
         if self._block.is_open:
             self._block.close()
@@ -127,10 +123,7 @@ class ReceiveStream:
 
     @trio.lowlevel.enable_ki_protection
     async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
+        self, exc_type: object, exc: BaseException | None, traceback: object
     ) -> Literal[False]:
         is_whole = self._block.is_done
         self._block.close()

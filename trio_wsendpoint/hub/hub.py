@@ -8,9 +8,9 @@ from types import TracebackType
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.hub.backplane import Backplane, Publication, Reading, Receipt
 from trio_wsendpoint.hub.core import Core
 from trio_wsendpoint.hub.delivery import Wrap

@@ -9,8 +9,8 @@ from typing import Self
 
 import trio
 
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.entries.block_use import BlockUse
 from trio_wsendpoint.hub.backplane import Replay
 from trio_wsendpoint.hub.core import Core
 from trio_wsendpoint.hub.delivery import Delivery, Item

@@ -16,8 +16,6 @@ import trio
 
 from trio_wsendpoint.addressing import Client
 from trio_wsendpoint.connection.connection import Connection
-from trio_wsendpoint.connection.opening import do_tls, lost, make_endpoint, make_tasks
-from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import (
     Headers,
@@ -29,25 +27,24 @@ from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http1 import parse_request
 from trio_wsendpoint.handshake.server import Agreement
 from trio_wsendpoint.http import HttpLimits, RequestHead
+from trio_wsendpoint.opening.exchange import do_tls, lost
+from trio_wsendpoint.opening.making import make_endpoint, make_tasks
 from trio_wsendpoint.protocol.endpoint import Endpoint, ServerEndpoint
 from trio_wsendpoint.protocol.extension import MessageExtension
 from trio_wsendpoint.server.asking import Asking
-from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import Over
-from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.http_link import HttpLink
+from trio_wsendpoint.server.lingering import close_layers
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.opening_course import OpeningCourse
 from trio_wsendpoint.server.plain import PlainRequests
 from trio_wsendpoint.server.proxy_header import read_proxy_header
-from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.relay import Relay
-from trio_wsendpoint.server.rules import Rules
-from trio_wsendpoint.server.settings import AcceptSettings, ProcessRequest, ServeSettings
+from trio_wsendpoint.server.settings import ProcessRequest, ServeSettings
 from trio_wsendpoint.server.stages import Stage
-from trio_wsendpoint.server.turning_away import is_tls, retry_after_of
-from trio_wsendpoint.transport.lingering import close_layers
+from trio_wsendpoint.server.turning_away import is_tls
+from trio_wsendpoint.transport.any_tls import layers_of
 
 __all__ = ["ServerOpening"]
 
@@ -66,23 +63,7 @@ class ServerOpening(OpeningCourse):
     whatever else comes is an `HttpLink`'s.
     """
 
-    __slots__ = ("_finder",)
-
-    def __init__(
-        self,
-        stream: trio.abc.Stream,
-        settings: AcceptSettings,
-        logger: ConnectionLogger,
-        *,
-        rules: Rules,
-        refusals: RefusalLog,
-        host: Host,
-        since: float,
-    ) -> None:
-        super().__init__(
-            stream, settings, logger, rules=rules, refusals=refusals, host=host, since=since
-        )
-        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
+    __slots__ = ()
 
     async def run(self) -> Connection:
         """Take requests, and accept one or answer it otherwise; or raise, as the module says."""
@@ -96,8 +77,9 @@ class ServerOpening(OpeningCourse):
                     await self._refuse(error)
             finally:
                 if self._link is not None:
-                    self._link.abort()
-                await close_layers(self.stream)
+                    await self._link.aclose()
+                else:
+                    await close_layers(layers_of(self.stream))
             raise
 
     # ---- what comes ----------------------------------------------------------------------------
@@ -115,7 +97,7 @@ class ServerOpening(OpeningCourse):
             await self._wait(do_tls, self.stream, _WITHOUT_TLS)
             self._finder.find_by_tls(self.stream)
         self._stage = Stage.REQUEST
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             raise self._too_late()
         head = self._first.head_nowait(is_probe=is_probe)
         if head is None:
@@ -157,7 +139,7 @@ class ServerOpening(OpeningCourse):
                 raise await plain.refuse(head)
             self._stage = Stage.PLAIN
             host.keep()
-            if self._dropped is not None:
+            if self._host.dropped is not None:
                 link.stop()
             head = await self._answer_plain(link, plain, head)
         if head is None:
@@ -227,7 +209,7 @@ class ServerOpening(OpeningCourse):
         asking = self._asking = Asking(
             timeouts.process, self._too_late, self._logger, host, self._read_on
         )
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             asking.cancel()
         await asking.ask(process_request, opening)
         self._until += asking.elapsed
@@ -270,7 +252,7 @@ class ServerOpening(OpeningCourse):
         response, subprotocol, extension = agreed
         endpoint = self._make_endpoint(extension)
         request = cast("Request", self._request)
-        if self._dropped is not None:
+        if self._host.dropped is not None:
             raise self._too_late()
         self._stage = Stage.ANSWER
         if self._link is None:

@@ -6,18 +6,18 @@ or with the connection.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from typing import TypeAlias, cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
+from trio_wsendpoint.entries.calling import call_async
 from trio_wsendpoint.handshake.errors import BadRequest
 from trio_wsendpoint.handshake.http import Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.http import StreamedResponse
 from trio_wsendpoint.http.answers import has_body
+from trio_wsendpoint.opening.settings import Logger
 from trio_wsendpoint.server.apps import HttpAppCall, LetGo
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.exchange import AnswerPhase, Exchange
@@ -130,12 +130,7 @@ async def _answer(
 @trio.lowlevel.disable_ki_protection
 async def _handle(exchange: Exchange, handler: HttpHandler, request: HttpRequest) -> None:
     """Call what is the app's: the handler, and the iterator of its answer."""
-    awaitable: object = handler(request)
-    if not inspect.isawaitable(awaitable):
-        raise TypeError(
-            f"http_handler must be an async function: {handler!r} returned {type(awaitable)}"
-        )
-    answer: object = await awaitable
+    answer = await call_async("http_handler", handler, request)
     if isinstance(answer, Response):
         await exchange.respond(answer)
     elif isinstance(answer, StreamedResponse):

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.opening.settings import Logger
 from trio_wsendpoint.server.host import Host
 from trio_wsendpoint.server.opening import Opening
 from trio_wsendpoint.server.settings import ProcessRequest
@@ -27,7 +27,7 @@ class Asking:
     be asked for with the end of the client's bytes behind it.
     """
 
-    __slots__ = ("_failure", "_host", "_logger", "_scope", "_too_late", "_watch", "elapsed")
+    __slots__ = ("_host", "_logger", "_scope", "_too_late", "_watch", "elapsed", "error")
 
     def __init__(
         self,
@@ -43,8 +43,10 @@ class Asking:
         self._scope: trio.CancelScope | None = trio.CancelScope(
             deadline=trio.current_time() + seconds
         )
-        self._watch = None if read_on is None else Watch(read_on, self._scope.cancel)
-        self._failure: Exception | None = None  # why it could not be accepted
+        self._watch = None if read_on is None else Watch(read_on, self._give_up)
+        #: Why the request cannot be accepted any more: what reading, or accepting, has raised
+        #: first; set by `fail`.
+        self.error: Exception | None = None
         #: Seconds that the app took.
         self.elapsed = 0.0
 
@@ -87,7 +89,7 @@ class Asking:
             await self.stop()
             self.elapsed = trio.current_time() - began
         if opening.connection is None:
-            self._judge(answer, failure, is_late=scope.cancelled_caught)
+            self._judge(answer, failure, scope)
         elif failure is not None:
             raise failure
 
@@ -98,7 +100,12 @@ class Asking:
 
     def fail(self, error: Exception) -> None:
         """Note why the request cannot be accepted, whatever the app makes of it."""
-        self._failure = error
+        self.error = self.error or error
+
+    def _give_up(self, error: Exception) -> None:
+        """Cancel the app because reading has raised `error`."""
+        self.fail(error)
+        self.cancel()
 
     async def stop(self) -> None:
         """End what cancels the app, which has decided; on return no task reads."""
@@ -113,16 +120,15 @@ class Asking:
         """Whether the app has not decided yet."""
         return self._scope is not None
 
-    @property
-    def error(self) -> Exception | None:
-        """Why the request cannot be accepted any more."""
-        return self._failure or (None if self._watch is None else self._watch.error)
-
-    def _judge(self, answer: Response | None, failure: Exception | None, *, is_late: bool) -> None:
-        """Raise unless the app lets the request pass."""
+    def _judge(
+        self, answer: Response | None, failure: Exception | None, scope: trio.CancelScope
+    ) -> None:
+        """Raise unless the app lets the request pass; `scope` is that in which it has looked."""
         error = self.error
-        is_refusal = isinstance(failure, BadRequest) or self._failure is not None
-        if error is None and is_late:
+        # What it raises when it could not accept tells of that; if it was cancelled, it fails.
+        has_heard = error is not None and (failure is error or not scope.cancel_called)
+        is_refusal = isinstance(failure, BadRequest) or has_heard
+        if error is None and scope.cancelled_caught:
             error = self._too_late()
         if failure is not None and not is_refusal:
             self._logger.error("process_request failed", exc_info=failure)

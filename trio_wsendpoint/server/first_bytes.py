@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import trio
 
-from trio_wsendpoint.connection.opening import CHUNK, lost, send
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake.head import BadHead, HeadReader, whole_request
 from trio_wsendpoint.handshake.refusal import refuse, refuse_head
+from trio_wsendpoint.opening.exchange import CHUNK, lost, send
 from trio_wsendpoint.options import Limits
 from trio_wsendpoint.transport.sockets import non_blocking
 

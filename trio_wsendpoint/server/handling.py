@@ -1,8 +1,7 @@
-"""Calls the handler of a server, which is the user's."""
+"""What a server runs for each connection, and what its end means."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -11,24 +10,10 @@ from trio_wsendpoint.connection.closed import is_the_end
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.session.session import Logger
 
-__all__ = ["Handler", "call_handler", "is_within", "log_end"]
+__all__ = ["Handler", "is_within", "log_end"]
 
 #: What a server runs for each connection.
 Handler = Callable[[Connection], Awaitable[object]]
-
-
-@trio.lowlevel.disable_ki_protection
-async def call_handler(handler: Handler, connection: Connection) -> None:
-    """Run `handler`, which a Ctrl-C may interrupt; raises what it raises.
-
-    Raises `TypeError` if it is no async function.
-    """
-    awaitable: object = handler(connection)
-    if not inspect.isawaitable(awaitable):
-        raise TypeError(
-            f"the handler must be an async function: {handler!r} returned {awaitable!r}"
-        )
-    await awaitable
 
 
 def log_end(error: Exception, connection: Connection | None, logger: Logger) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -10,7 +10,14 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.server.back_off import BackOff
 
-__all__ = ["Host"]
+__all__ = ["Drop", "Host"]
+
+
+class Drop(NamedTuple):
+    """Why a server has dropped an opening; `is_over_limit`: for a limit, not because it stops."""
+
+    reason: str
+    is_over_limit: bool
 
 
 class Host(Protocol):
@@ -29,6 +36,11 @@ class Host(Protocol):
     @property
     def back_off(self) -> BackOff | None:
         """The delays of addresses whose credentials were wrong too often."""
+        ...
+
+    @property
+    def dropped(self) -> Drop | None:
+        """Why the server cannot go on with the opening; None if it can."""
         ...
 
     @property

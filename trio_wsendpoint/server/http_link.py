@@ -24,8 +24,9 @@ from trio_wsendpoint.options import Limits, Timeouts
 from trio_wsendpoint.server.alarm import Alarm
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.http_output import HttpOutput
+from trio_wsendpoint.server.lingering import close_layers, end_bytes
 from trio_wsendpoint.server.looks import Looks
-from trio_wsendpoint.transport.lingering import close_layers, end_bytes
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.waiters import Waiters
 
@@ -82,10 +83,11 @@ class HttpLink:
         #: Why nothing more comes or leaves; None until the stream has broken, or was closed.
         self.lost: ClientGone | None = None
         self._on_refusal = on_refusal
+        self._layers = layers_of(stream)
         self._source = stream  # what is read from: below TLS once our own bytes have ended
         self._transport = non_blocking(stream)
         self._output = HttpOutput(
-            stream, self._transport, nursery, timeouts.write, self._note_output
+            stream, self._transport, nursery, timeouts.write, on_idle=self.wake, on_loss=self._lose
         )
         self._reader: Callable[[], object] | None = None  # wakes the one task that reads
         #: What the heartbeat task knows of it.
@@ -165,7 +167,9 @@ class HttpLink:
 
     async def end_with(self, response: Response) -> None:
         """Answer `response` as the last word; if an answer has begun, cut it off."""
-        await self._output.write(lambda: self.http.refuse(response, trio.current_time()))
+        await self._output.wait_idle()
+        if self.lost is None:
+            await self._output.send(self.http.refuse(response, trio.current_time()))
         self.wake()
 
     async def switch(self, response: Response) -> None:
@@ -203,7 +207,7 @@ class HttpLink:
     async def aclose(self) -> None:
         """Close the stream, and what is below it, at once; closing again is no error."""
         self.abort()
-        await close_layers(self.stream)
+        await close_layers(self._layers)
 
     # ---- for an exchange -----------------------------------------------------------------------
 
@@ -221,9 +225,10 @@ class HttpLink:
         If cancelled, `make` was not called, or else what it returned leaves all the same.  Raises
         what `make` raises, and `ClientGone` if the stream has broken.
         """
+        await self._output.wait_idle()
         if self.lost is not None:
             raise self.lost
-        await self._output.write(make)
+        await self._output.send(make())
         if self.lost is not None:
             raise self.lost
 
@@ -314,11 +319,6 @@ class HttpLink:
             self._output.drop()
         self.wake()
 
-    def _note_output(self, error: Exception | None) -> None:
-        if error is not None:
-            self._lose(error)
-        self.wake()
-
     # ---- the end -------------------------------------------------------------------------------
 
     async def _linger(self) -> None:
@@ -338,7 +338,7 @@ class HttpLink:
             while self._reader is not None:  # a task that waited for the client's end leaves
                 await self._news.wait()
             try:
-                self._source = await end_bytes(self.stream)
+                self._source = await end_bytes(self._layers)
             except Exception as error:  # noqa: BLE001 - the stream's failure is the connection's
                 self._lose(error)
         self._transport = non_blocking(self._source)

@@ -25,16 +25,16 @@ class HttpOutput:
     """Writes to one `stream`, of which `transport` is the non-blocking form, or None.
 
     `nursery`: where a task sends what the stream does not take at once.  With None the caller of
-    `write` sends it: if that is cancelled, the output is torn, and nothing can follow.
+    `send` sends it: if that is cancelled, the output is torn, and nothing can follow.
     `patience`: seconds in which the peer must take something (`Timeouts.write`).
-    `on_idle`: called without an error when nothing waits any more, and with one when the stream
-    broke, or raised what no stream should; nothing is written after that.
+    `on_idle`: called when nothing waits any more.  `on_loss`: called with why, when the stream
+    broke, raised what no stream should, or is torn: send nothing after that.
     """
 
     __slots__ = (
-        "_is_over",
         "_nursery",
         "_on_idle",
+        "_on_loss",
         "_patience",
         "_room",
         "_stream",
@@ -48,16 +48,18 @@ class HttpOutput:
         transport: NonBlockingStream | None,
         nursery: trio.Nursery | None,
         patience: float,
-        on_idle: Callable[[Exception | None], object],
+        *,
+        on_idle: Callable[[], object],
+        on_loss: Callable[[Exception], object],
     ) -> None:
         self._stream = stream
         self._transport = transport
         self._nursery = nursery
         self._patience = patience
         self._on_idle = on_idle
+        self._on_loss = on_loss
         self._unsent = memoryview(b"")
         self._room = Waiters()
-        self._is_over = False  # the stream broke, or what waited was dropped
 
     @property
     def is_idle(self) -> bool:
@@ -65,19 +67,16 @@ class HttpOutput:
         return not self._unsent
 
     async def wait_idle(self) -> None:
-        """Wait until nothing waits, or nothing can be written any more."""
+        """Wait until nothing waits to be sent, or all that waited was dropped."""
         while self._unsent:
             await self._room.wait()
 
-    async def write(self, make: Callable[[], bytes]) -> None:
-        """Write what `make` returns, once nothing waits before it.
+    async def send(self, data: bytes) -> None:
+        """Send `data`, which leaves as a whole: call it while the output `is_idle`.
 
-        `make` is called when the bytes can be committed: if cancelled before, it is not called.
-        Raises what it raises.  A stream that breaks is told to `on_idle`.
+        With a nursery it does not wait.  A stream that breaks is told to `on_loss`.
         """
-        await self.wait_idle()
-        data = make()
-        if self._is_over or not data:
+        if not data:
             return
         self._commit(data)
         if self._unsent and self._nursery is not None:
@@ -86,12 +85,11 @@ class HttpOutput:
             try:
                 await self._send_rest()
             except BaseException:
-                self.drop()
+                self._fail(trio.BrokenResourceError("sending was cancelled within an answer"))
                 raise
 
     def drop(self) -> None:
-        """Forget what waits; nothing follows."""
-        self._is_over = True
+        """Forget what waits."""
         self._unsent = memoryview(b"")
         self._room.wake_all()
 
@@ -124,7 +122,7 @@ class HttpOutput:
             if self._unsent:
                 await trio.lowlevel.checkpoint()  # a client that takes all starves no other
         self._room.wake_all()
-        self._on_idle(None)
+        self._on_idle()
 
     async def _send_some(self, data: memoryview) -> int:
         transport = self._transport
@@ -137,6 +135,5 @@ class HttpOutput:
         return sent
 
     def _fail(self, error: Exception) -> None:
-        if not self._is_over:
-            self.drop()
-            self._on_idle(error)
+        self.drop()
+        self._on_loss(error)

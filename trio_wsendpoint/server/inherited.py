@@ -24,7 +24,7 @@ from trio_wsendpoint.addressing import (
     parse_listen_fds,
 )
 from trio_wsendpoint.server.listening import without_tls
-from trio_wsendpoint.transport.listeners import SocketWrapper
+from trio_wsendpoint.server.wrappers import SocketWrapper
 
 __all__ = ["InheritedListener", "claim_sockets", "is_inherited", "take_over"]
 

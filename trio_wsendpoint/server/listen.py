@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 from trio_wsendpoint.addressing import ListenAddress, UnixAddress, parse_listen
-from trio_wsendpoint.transport.contexts import check_ssl_context
+from trio_wsendpoint.entries.arguments import check_ssl_context
 
 __all__ = ["Listen", "as_listens"]
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 import trio
 
 from trio_wsendpoint.addressing import TCPAddress, UnixAddress
+from trio_wsendpoint.server.certificates import has_certificate
 from trio_wsendpoint.server.inherited import claim_sockets, take_over
 from trio_wsendpoint.server.listen import Listen, as_listens
 from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
 from trio_wsendpoint.server.unix_listeners import open_unix_listener
+from trio_wsendpoint.server.wrappers import SocketWrapper, TLSListener
 from trio_wsendpoint.session.session import Logger
-from trio_wsendpoint.transport.contexts import has_certificate
-from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 
 __all__ = ["open_all", "open_each", "open_listeners", "warn_of_missing_certificates"]
 

@@ -13,9 +13,10 @@ from typing import Any, cast
 import trio
 
 from trio_wsendpoint.addressing import SocketAddress, UnixAddress
+from trio_wsendpoint.addressing.ends import path_named
+from trio_wsendpoint.server.wrappers import SocketWrapper, TLSListener
 from trio_wsendpoint.session.session import Logger
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.listeners import SocketWrapper, TLSListener
 from trio_wsendpoint.transport.poller import Poller
 
 __all__ = ["accept_streams", "addresses", "close_listeners", "texts_of", "urls_of", "without_tls"]
@@ -67,8 +68,7 @@ def texts_of(listeners: Iterable[trio.abc.Listener[trio.abc.Stream]]) -> tuple[s
             host, port = cast("tuple[str, int]", name[:2])
             texts.append(f"tcp:{SocketAddress(host, port)}")
         elif isinstance(name, (str, bytes)):
-            path = os.fsdecode(name)
-            texts.append(str(UnixAddress(f"@{path[1:]}" if path.startswith("\0") else path)))
+            texts.append(str(UnixAddress(path_named(name))))
     return tuple(dict.fromkeys(texts))
 
 

@@ -19,7 +19,7 @@ __all__ = ["open_as_server"]
 class OneStream:
     """What `accept_endpoint` is to its opening: there are no limits, and no plain requests."""
 
-    heartbeat = back_off = None
+    heartbeat = back_off = dropped = None
     answers_plain = False
 
     def __init__(self, nursery: trio.Nursery, begin: Callable[[Connection], object] | None) -> None:

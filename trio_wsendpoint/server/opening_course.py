@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar, TypeVarTuple, Unpack
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
 
@@ -14,6 +14,7 @@ from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Request
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
 from trio_wsendpoint.server.asking import Asking
+from trio_wsendpoint.server.client_finder import ClientFinder
 from trio_wsendpoint.server.errors import ClientGone
 from trio_wsendpoint.server.first_bytes import FirstBytes, Over
 from trio_wsendpoint.server.host import Host
@@ -22,7 +23,7 @@ from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import AcceptSettings
 from trio_wsendpoint.server.stages import Stage, too_late
-from trio_wsendpoint.server.turning_away import is_tls, turn_away, unavailable
+from trio_wsendpoint.server.turning_away import is_tls, retry_after_of, turn_away, unavailable
 
 __all__ = ["OpeningCourse"]
 
@@ -30,19 +31,12 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
-class Drop(NamedTuple):
-    """Why the server has dropped an opening; `is_over_limit`: for a limit, not because it stops."""
-
-    reason: str
-    is_over_limit: bool
-
-
 class OpeningCourse:
     """The course of one `ServerOpening`: its stage, its time, and its end without a connection."""
 
     __slots__ = (
         "_asking",
-        "_dropped",
+        "_finder",
         "_first",
         "_host",
         "_link",
@@ -76,11 +70,11 @@ class OpeningCourse:
         self._logger = logger
         self._refusals = refusals
         self._host = host
+        self._finder = ClientFinder(logger, rules, host, retry_after_of(settings))
         self._first = FirstBytes(stream, settings.limits)
         self._link: HttpLink | None = None  # once something else has come than a whole opening
         # How far it is; moved by its own steps, read when time is up and when the server drops it.
         self._stage = Stage.BEFORE_PROXY
-        self._dropped: Drop | None = None  # once the server has dropped it; set by `drop`
         self._refusal: BadRequest | None = None  # what the link has told, if the stage is REFUSED
         self._request: Request | None = None  # for a WebSocket, once it is complete
         self._since = since
@@ -103,15 +97,13 @@ class OpeningCourse:
         """Whether it is a connection: what fails now is no failure of the opening."""
         return self._stage is Stage.ACCEPTED
 
-    def drop(self, reason: str = "the server stops", *, is_over_limit: bool = False) -> None:
-        """End it with a refusal, unless its answer has left: the server cannot go on with it.
+    def drop(self) -> None:
+        """End it with a refusal, unless its answer has left: its host tells that it is `dropped`.
 
         A plain request in work is answered first.
         """
         if self.is_accepted or self._stage is Stage.REFUSED:
             return
-        if self._dropped is None:
-            self._dropped = Drop(reason, is_over_limit)
         if self._stage is Stage.PLAIN and self._link is not None:
             self._link.stop()
             return
@@ -125,7 +117,7 @@ class OpeningCourse:
     async def _wait(self, wait: Callable[[Unpack[_Args]], Awaitable[_T]], *args: *_Args) -> _T:
         """Return what `wait` does; raise if it takes too long, or if the opening is dropped."""
         with trio.CancelScope(deadline=self._until) as self._scope:
-            if self._dropped is not None and self._stage is not Stage.PLAIN:
+            if self._host.dropped is not None and self._stage is not Stage.PLAIN:
                 self._scope.cancel()
             return await wait(*args)
         raise self._too_late()
@@ -133,7 +125,8 @@ class OpeningCourse:
     def _too_late(self) -> HandshakeError:
         """Return what to raise when time is up, or when the server has dropped the opening."""
         seconds = self._settings.timeouts.open
-        reason = None if self._dropped is None else self._dropped.reason
+        dropped = self._host.dropped
+        reason = None if dropped is None else dropped.reason
         return too_late(self._stage, reason, seconds, unavailable(self._settings))
 
     # ---- refusals ------------------------------------------------------------------------------
@@ -156,7 +149,8 @@ class OpeningCourse:
 
     def _tell(self, error: HandshakeError) -> None:
         """Tell the log and the instruments."""
-        is_ours = None if self._dropped is None else self._dropped.is_over_limit
+        dropped = self._host.dropped
+        is_ours = None if dropped is None else dropped.is_over_limit
         if not isinstance(error, Over):
             peer = self._logger.ends.peer
             self._refusals.write(error, self._logger, self._request, is_ours=is_ours)

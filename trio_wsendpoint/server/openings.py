@@ -10,13 +10,14 @@ import trio
 
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.instruments import tell_refusal
-from trio_wsendpoint.connection.peer import ConnectionLogger, Ends
+from trio_wsendpoint.connection.peer import ConnectionLogger, ends_of
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response
 from trio_wsendpoint.server.accepting import ServerOpening
 from trio_wsendpoint.server.access_records import write_refusal
 from trio_wsendpoint.server.admission import Admission
 from trio_wsendpoint.server.back_off import BackOff
+from trio_wsendpoint.server.host import Drop
 from trio_wsendpoint.server.refusals import RefusalLog
 from trio_wsendpoint.server.rules import Rules
 from trio_wsendpoint.server.settings import ServeSettings
@@ -28,6 +29,8 @@ __all__ = ["NotOpened", "Openings", "Taking"]
 
 #: The name of the task of each stream.
 _TASK = "trio_wsendpoint connection"
+_STOPS = Drop("the server stops", is_over_limit=False)
+_OVER_LIMIT = Drop("the server has too many openings", is_over_limit=True)
 
 
 class NotOpened(Exception):
@@ -79,7 +82,7 @@ class Openings:
         """Start `serve` for `stream` in the nursery of `served`, or refuse it."""
         self.accepted += 1
         now, nursery = trio.current_time(), served.nursery
-        logger = ConnectionLogger(self._settings.logger, Ends(stream), str(self.accepted))
+        logger = ConnectionLogger(self._settings.logger, ends_of(stream), str(self.accepted))
         address = self._rules.counted_as(logger.ends.peer) if self.counts_addresses else None
         why = self._admission.admit(address, now)
         if why is None:
@@ -129,9 +132,8 @@ class Openings:
             since=visit.since,
         )
         self._present[visit] = opening
-        if self.taking is Taking.NONE:
-            opening.drop()
-        elif len(self._present) > self._settings.server_limits.openings:
+        is_over_limit = len(self._present) > self._settings.server_limits.openings
+        if is_over_limit and self.taking is not Taking.NONE:
             self._drop_one(visit)
         return opening
 
@@ -161,8 +163,14 @@ class Openings:
         opening = self._present.pop(visit, None)
         if opening is not None:  # else it was dropped
             self._kept[visit] = opening
-            if self.taking is not Taking.ALL:
-                opening.drop()
+
+    def why_dropped(self, visit: Visit) -> Drop | None:
+        """Return why an opening, or a stream that is kept, is to end; None if it may go on."""
+        if visit in self._present:
+            return _STOPS if self.taking is Taking.NONE else None
+        if visit in self._kept:
+            return None if self.taking is Taking.ALL else _STOPS
+        return _OVER_LIMIT
 
     @property
     def counts_addresses(self) -> bool:
@@ -202,7 +210,7 @@ class Openings:
         visit = next((visit for visit, opening in present if not opening.has_request), newest)
         opening = self._present.pop(visit)
         self._note_refusal()
-        opening.drop("the server has too many openings", is_over_limit=True)
+        opening.drop()
         if not self._can_say_no:
             visit.nursery.start_soon(trio.aclose_forcefully, opening.stream)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 from trio_wsendpoint.addressing import Client
@@ -102,6 +103,11 @@ class PlainRequests:
         exchange = request.exchange
         failure = await conclude(exchange, failure, self._logger, log_errors=self._logs_errors)
         self._note_answered(request, failure)
+
+    def log_late(self, error: Exception) -> None:
+        """Log what a task has raised after its answer, when it takes no further request."""
+        with contextlib.suppress(Exception):  # that of a logger: the app goes on
+            self._logger.error("a task failed after its HTTP answer", exc_info=error)
 
     def _note_answered(self, request: HttpRequest, failure: Exception | None) -> None:
         if failure is not None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import trio
 
 from trio_wsendpoint.addressing import BadProxyHeader, ProxyHeader, ProxyReader
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.any_tls import layers_of
 
 __all__ = ["read_proxy_header"]
 
@@ -20,8 +17,7 @@ async def read_proxy_header(stream: trio.abc.Stream) -> ProxyHeader:
     stream ends or breaks before.  The caller keeps the time; a cancelled one is not to be called
     again.
     """
-    while isinstance(stream, (TLSTransport, trio.SSLStream)):
-        stream = cast("AnyTLSStream", stream).transport_stream
+    stream = layers_of(stream)[-1]
     reader = ProxyReader()
     header: ProxyHeader | None = None
     while header is None:

@@ -14,11 +14,11 @@ import ssl
 import trio
 
 from trio_wsendpoint.addressing import BadForwarding, BadProxyHeader
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError, TLSFailed
 from trio_wsendpoint.handshake import Request
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered, UnexpectedProxyHeader
 from trio_wsendpoint.handshake.quoting import quoted
+from trio_wsendpoint.opening.settings import Logger
 from trio_wsendpoint.session.rates import RateLimit
 
 __all__ = ["RefusalLog"]

@@ -76,8 +76,11 @@ class Relay:
                     return
                 head = await self._link.next_request()
             self._outcome = head
-        except Exception as error:  # noqa: BLE001 - `run` raises it
-            self._outcome = error
+        except Exception as error:  # noqa: BLE001 - `run` raises it, or the log tells it
+            if self._turn == turn:
+                self._outcome = error
+            else:
+                self._plain.log_late(error)
         except BaseException:
             if self._turn == turn:
                 self._link.abort()

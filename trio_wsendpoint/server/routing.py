@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
 
-from trio_wsendpoint.connection.arguments import check_async_function
 from trio_wsendpoint.connection.connection import Connection
+from trio_wsendpoint.entries.arguments import check_async_function
 from trio_wsendpoint.handshake.http import Request, Response
 from trio_wsendpoint.handshake.quoting import quoted
 from trio_wsendpoint.http import Match, StreamedResponse

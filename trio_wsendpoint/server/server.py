@@ -18,13 +18,14 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.course import start, wind_down
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.instruments import tell_handler
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.calling import call_async
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
 from trio_wsendpoint.protocol.frames import CloseFrame
 from trio_wsendpoint.protocol.opcodes import CloseCode
 from trio_wsendpoint.server.access_records import write_connection
 from trio_wsendpoint.server.bound import Bound
 from trio_wsendpoint.server.goodbyes import Drain, check_seconds, say_goodbye, wait_for_rest
-from trio_wsendpoint.server.handling import Handler, call_handler, is_within, log_end
+from trio_wsendpoint.server.handling import Handler, is_within, log_end
 from trio_wsendpoint.server.inherited import is_inherited
 from trio_wsendpoint.server.listening import accept_streams, close_listeners
 from trio_wsendpoint.server.openings import NotOpened, Openings, Taking
@@ -61,8 +62,7 @@ class EndpointServer(Bound):
         self._openings = Openings(settings, rules)
         self._accepting: list[trio.CancelScope] = []
         self._scope = trio.CancelScope(shield=True)
-        # Code and reason, for those that open while it closes.
-        self._farewell: tuple[int, str] = CloseCode.ENDPOINT_UNAVAILABLE, ""
+        self._farewell: tuple[int, str] = CloseCode.ENDPOINT_UNAVAILABLE, ""  # for late openings
         self._drain: Drain | None = None  # once it drains
         self._closed = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -116,6 +116,7 @@ class EndpointServer(Bound):
         """
         await self._closed.wait()
 
+    @trio.lowlevel.enable_ki_protection
     async def aclose(
         self,
         code: int = CloseCode.ENDPOINT_UNAVAILABLE,
@@ -157,6 +158,7 @@ class EndpointServer(Bound):
             raise
         await trio.lowlevel.checkpoint_if_cancelled()
 
+    @trio.lowlevel.enable_ki_protection
     async def drain(
         self,
         over: float = 30.0,
@@ -198,8 +200,7 @@ class EndpointServer(Bound):
 
     def _say_goodbye(self, connection: Connection, code: int, reason: str) -> None:
         if self._nursery is not None:
-            goodbye = self._settings.timeouts.goodbye
-            say_goodbye(self._nursery, connection, code, reason, goodbye)
+            say_goodbye(self._nursery, connection, code, reason, self._settings.timeouts.goodbye)
 
     @trio.lowlevel.enable_ki_protection
     async def _run_drain(self, drain: Drain, grace: float | None) -> None:
@@ -276,7 +277,7 @@ class EndpointServer(Bound):
             try:
                 connection = await self._openings.open(visit)
                 if connection.is_open:  # else `process_request` has done all
-                    await call_handler(self._handler, connection)
+                    await call_async("the handler", self._handler, connection)
             except BaseException as error:
                 await self._end(visit, error)
                 raise

@@ -10,14 +10,14 @@ from typing import Literal, Unpack
 import trio
 
 from trio_wsendpoint._words import ACCEPT_WORDS, SERVER_WORDS
-from trio_wsendpoint.connection.arguments import check_async_function, check_stream
-from trio_wsendpoint.connection.block_use import BlockUse
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
-from trio_wsendpoint.connection.misuse import AsyncWithOnly
-from trio_wsendpoint.connection.nurseries import BlockNursery, raise_beside
-from trio_wsendpoint.connection.option_texts import check_options, tell_options
-from trio_wsendpoint.connection.settings import ConnectionOptions
+from trio_wsendpoint.entries.arguments import check_async_function, check_stream
+from trio_wsendpoint.entries.block_use import BlockUse
+from trio_wsendpoint.entries.misuse import AsyncWithOnly
+from trio_wsendpoint.entries.nurseries import BlockNursery, raise_beside
+from trio_wsendpoint.entries.option_texts import check_options, tell_options
+from trio_wsendpoint.opening.settings import ConnectionOptions
 from trio_wsendpoint.server.listeners import open_all, warn_of_missing_certificates
 from trio_wsendpoint.server.one_stream import open_as_server
 from trio_wsendpoint.server.routing import Routes, with_routes
@@ -30,7 +30,7 @@ from trio_wsendpoint.server.settings import (
     ServeSettings,
 )
 from trio_wsendpoint.server.tcp_listeners import open_tcp_listeners
-from trio_wsendpoint.transport.listeners import TLSListener
+from trio_wsendpoint.server.wrappers import TLSListener
 
 __all__ = ["accept_endpoint", "run_endpoint", "serve_endpoint"]
 
@@ -88,6 +88,7 @@ def serve_endpoint(
 
 
 @tell_options(ServeSettings, ConnectionOptions, AcceptOptions, ServeOptions)
+@trio.lowlevel.enable_ki_protection
 async def run_endpoint(
     handler: Handler,
     port: int | None = None,

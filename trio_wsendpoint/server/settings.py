@@ -15,17 +15,16 @@ from typing import Literal, cast
 import trio
 
 from trio_wsendpoint.addressing import Forwarding, TrustedProxies
-from trio_wsendpoint.connection.arguments import check_async_function
-from trio_wsendpoint.connection.settings import ConnectionOptions, ConnectionSettings
+from trio_wsendpoint.entries.arguments import check_async_function, check_ssl_context
 from trio_wsendpoint.handshake import OriginPolicy, Origins, Response
 from trio_wsendpoint.http import HttpLimits
+from trio_wsendpoint.opening.settings import ConnectionOptions, ConnectionSettings
 from trio_wsendpoint.options import ServerLimits
 from trio_wsendpoint.protocol.endpoint import ServerEndpoint
 from trio_wsendpoint.server.access_log import AccessLog
 from trio_wsendpoint.server.answering import HttpHandler
 from trio_wsendpoint.server.listen import Listen, as_listens
 from trio_wsendpoint.server.opening import Opening
-from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["AcceptOptions", "AcceptSettings", "ProcessRequest", "ServeOptions", "ServeSettings"]
 

@@ -8,27 +8,25 @@ from typing import cast
 
 import trio
 
-from trio_wsendpoint.connection.settings import Logger
 from trio_wsendpoint.errors import HandshakeError
 from trio_wsendpoint.handshake import Response, serialize_response
 from trio_wsendpoint.handshake.errors import BadRequest, RequestAnswered
+from trio_wsendpoint.opening.settings import Logger
+from trio_wsendpoint.server.lingering import say_and_close
 from trio_wsendpoint.server.settings import AcceptSettings, ServeSettings
 from trio_wsendpoint.transport.accepted_socket import AcceptedSocket
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
-from trio_wsendpoint.transport.lingering import say_and_close
-from trio_wsendpoint.transport.tls import TLSTransport
+from trio_wsendpoint.transport.any_tls import TLS_STREAMS, AnyTLSStream
 
 __all__ = ["is_tls", "refuse_stream", "retry_after_of", "turn_away", "unavailable"]
 
 #: The answer to a client that speaks plain HTTP where TLS is spoken.
 _USE_TLS = Response(400, body="bad request: this port speaks TLS: use wss:// (or https://)\n")
-_TLS_STREAMS = (TLSTransport, trio.SSLStream)
 
 
 def is_tls(stream: trio.abc.Stream) -> bool:
     """Tell whether `stream` is over TLS."""
     # Most streams are told by the first question, which spares 3,500 instructions.
-    return type(stream) is not AcceptedSocket and isinstance(stream, _TLS_STREAMS)
+    return type(stream) is not AcceptedSocket and isinstance(stream, TLS_STREAMS)
 
 
 def retry_after_of(settings: AcceptSettings) -> int | None:
@@ -55,7 +53,7 @@ async def turn_away(
         answer = serialize_response(error.response, now=now)
     elif not isinstance(error.__cause__, ssl.SSLError):
         return  # the client has gone, or says nothing
-    elif error.__cause__.reason == "HTTP_REQUEST" and isinstance(stream, _TLS_STREAMS):
+    elif error.__cause__.reason == "HTTP_REQUEST" and isinstance(stream, TLS_STREAMS):
         # TLS has failed, and said nothing of its own: the stream below is as it was.
         stream = cast("AnyTLSStream", stream).transport_stream
         answer = serialize_response(_USE_TLS, now=now)

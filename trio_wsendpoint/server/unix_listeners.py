@@ -19,7 +19,7 @@ import trio
 
 from trio_wsendpoint.addressing import UnixAddress
 from trio_wsendpoint.server.listen import Listen
-from trio_wsendpoint.transport.listeners import SocketWrapper
+from trio_wsendpoint.server.wrappers import SocketWrapper
 
 __all__ = ["UnixListener", "open_unix_listener"]
 

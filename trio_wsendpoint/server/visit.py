@@ -12,6 +12,7 @@ from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
 from trio_wsendpoint.connection.peer import ConnectionLogger
 from trio_wsendpoint.server.back_off import BackOff
+from trio_wsendpoint.server.host import Drop
 
 __all__ = ["Served", "Visit", "Visited"]
 
@@ -37,6 +38,10 @@ class Visited(Protocol):
     @property
     def back_off(self) -> BackOff:
         """The delays of addresses whose credentials were wrong too often."""
+        ...
+
+    def why_dropped(self, visit: Visit) -> Drop | None:
+        """Return why the opening was dropped; None if it was not."""
         ...
 
     def note_opened(self, visit: Visit) -> None:
@@ -108,6 +113,11 @@ class Visit:
     def back_off(self) -> BackOff:
         """The server's."""
         return self._openings.back_off
+
+    @property
+    def dropped(self) -> Drop | None:
+        """Why the server has dropped its opening; None if it has not."""
+        return self._openings.why_dropped(self)
 
     def begin(self, connection: Connection) -> None:
         """Start the connection, whose 101 has just left."""

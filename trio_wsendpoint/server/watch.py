@@ -10,20 +10,21 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """One task that calls `read` until that raises; then it calls `give_up`, once.
+    """One task that calls `read` until that raises; then it calls `give_up` with that, once.
 
     `read` takes in what the client sends ahead of its answer, and raises when there is too much
-    of it, or when the client has gone: `error` is what it raised.
+    of it, or when the client has gone.
     """
 
-    __slots__ = ("_give_up", "_has_stopped", "_read", "_scope", "error")
+    __slots__ = ("_give_up", "_has_stopped", "_read", "_scope")
 
-    def __init__(self, read: Callable[[], Awaitable[None]], give_up: Callable[[], object]) -> None:
+    def __init__(
+        self, read: Callable[[], Awaitable[None]], give_up: Callable[[Exception], object]
+    ) -> None:
         self._read = read
         self._give_up = give_up
         self._scope: trio.CancelScope | None = None  # of the task, while it reads
         self._has_stopped = trio.Event()
-        self.error: Exception | None = None
 
     @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
@@ -35,8 +36,7 @@ class Watch:
                 while True:
                     await self._read()
         except Exception as error:  # noqa: BLE001 - it is the opening's to raise
-            self.error = error
-            self._give_up()
+            self._give_up(error)
         finally:
             self._scope = None
             self._has_stopped.set()

@@ -13,11 +13,11 @@ import trio.testing
 from trio_wsendpoint._words import ACCEPT_WORDS, CLIENT_WORDS
 from trio_wsendpoint.client.opening import open_as_client
 from trio_wsendpoint.client.settings import ConnectOptions, ConnectSettings
+from trio_wsendpoint.client.stopwatch import Stopwatch
 from trio_wsendpoint.connection.connection import Connection
 from trio_wsendpoint.connection.context import ConnectionContext
-from trio_wsendpoint.connection.opening import connect_without_handshake
-from trio_wsendpoint.connection.option_texts import check_options
-from trio_wsendpoint.connection.timings import Stopwatch
+from trio_wsendpoint.connection.peer import make_logger
+from trio_wsendpoint.entries.option_texts import check_options
 from trio_wsendpoint.handshake import (
     ClientHandshake,
     HeaderItems,
@@ -26,12 +26,21 @@ from trio_wsendpoint.handshake import (
     Response,
     WebSocketURL,
 )
+from trio_wsendpoint.opening.making import make_endpoint, make_tasks
+from trio_wsendpoint.opening.settings import ConnectionSettings
 from trio_wsendpoint.protocol.endpoint import ClientEndpoint, Endpoint, ServerEndpoint
 from trio_wsendpoint.server.one_stream import open_as_server
 from trio_wsendpoint.server.settings import AcceptOptions, AcceptSettings
 from trio_wsendpoint.testing.seeds import seeded_bytes
+from trio_wsendpoint.transport.sockets import non_blocking
 
-__all__ = ["ConnectionPair", "EndpointPair", "connection_pair", "endpoint_pair"]
+__all__ = [
+    "ConnectionPair",
+    "EndpointPair",
+    "connect_without_handshake",
+    "connection_pair",
+    "endpoint_pair",
+]
 
 #: The URL that the client of a pair asks for.
 URL = "ws://example.test/"
@@ -96,6 +105,20 @@ def _checked_path(path: str) -> str:
     if not path.startswith(("/", "?")):
         raise ValueError(f"path begins with a /, unlike {path!a}")
     return path
+
+
+def connect_without_handshake(
+    stream: trio.abc.Stream,
+    default: type[Endpoint],
+    settings: ConnectionSettings,
+    request: Request,
+    response: Response,
+) -> Connection:
+    """Return a connection as if `request` and `response` had been exchanged."""
+    endpoint = make_endpoint(default, settings, None)
+    logger = make_logger(stream, settings.logger, settings.random_bytes)
+    tasks = make_tasks(stream, non_blocking(stream), endpoint, settings, logger)
+    return Connection(tasks, request=request, response=response, subprotocol=None)
 
 
 class _ConnectionPairContext(AbstractAsyncContextManager[ConnectionPair]):

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import ssl
+from typing import cast
 
 import trio
 
 from trio_wsendpoint.transport.sockets import non_blocking
 from trio_wsendpoint.transport.tls import TLSTransport
 
-__all__ = ["AnyTLSStream", "over_tls"]
+__all__ = ["TLS_STREAMS", "AnyTLSStream", "layers_of", "over_tls"]
 
 #: One end of TLS, over a stream of either kind.
 AnyTLSStream = TLSTransport | trio.SSLStream[trio.abc.Stream]
+#: The same, for `isinstance`.
+TLS_STREAMS = (TLSTransport, trio.SSLStream)
+
+
+def layers_of(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
+    """Return `stream` and, while it is TLS, what is below it: the last one is not TLS.
+
+    A `trio.SSLStream` that has been unwrapped no longer knows what is below it: ask before.
+    """
+    layers: list[trio.abc.Stream] = []
+    rest: trio.abc.Stream | None = stream
+    while rest is not None:
+        layers.append(rest)
+        rest = (
+            cast("AnyTLSStream", rest).transport_stream if isinstance(rest, TLS_STREAMS) else None
+        )
+    return layers
 
 
 def over_tls(

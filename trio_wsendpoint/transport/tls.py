@@ -13,8 +13,7 @@ from typing import Any, cast
 
 import trio
 
-from trio_wsendpoint.transport.stream_methods import CHUNK, StreamMethods
-from trio_wsendpoint.transport.streams import NonBlockingStream
+from trio_wsendpoint.transport.streams import CHUNK, NonBlockingStream, StreamMethods
 from trio_wsendpoint.transport.tls_stage import Stage, is_end
 from trio_wsendpoint.transport.waiters import Waiter
 

@@ -38,6 +38,7 @@ class Link:
         self._asked: dict[int, trio.MemorySendChannel[WorkersState]] = {}
         self._questions = 0
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self) -> None:
         """Report and read until cancelled; returns when the pipe is broken, without an error."""
         try:

@@ -12,8 +12,8 @@ from typing import Unpack
 
 import trio
 
-from trio_wsendpoint.connection.arguments import check_async_function
-from trio_wsendpoint.connection.option_texts import check_options, tell_options
+from trio_wsendpoint.entries.arguments import check_async_function
+from trio_wsendpoint.entries.option_texts import check_options, tell_options
 from trio_wsendpoint.server.listeners import open_each
 from trio_wsendpoint.server.listening import close_listeners, texts_of
 from trio_wsendpoint.workers.log import set_up_log

@@ -51,6 +51,7 @@ class Worker:
     def __repr__(self) -> str:
         return f"<Worker {self.number}, place {self.place}>"
 
+    @trio.lowlevel.enable_ki_protection
     async def serve(self, handler: Handler, **options: Unpack[ServeOptions]) -> None:
         """Serve `handler` on the shared sockets until this worker is told to stop; then drain.
 
@@ -65,6 +66,7 @@ class Worker:
         async with serve_endpoint(handler, **whole) as server:
             await self.attend(server)
 
+    @trio.lowlevel.enable_ki_protection
     async def attend(self, server: EndpointServer) -> None:
         """Say that this worker is ready, wait until it is told to stop, and drain `server`.
 

@@ -1,8 +1,8 @@
 """What the servers have in common: their options, and the pipe on which they are asked.
 
-A server prints one line of JSON with its port, then answers each line on its standard input with
-its resident bytes.  When the input ends, so does the process.  A thread does this: it sleeps in a
-system call during a round, so that it costs the loop that is measured nothing.
+A server prints one line of JSON with its port, then answers each line on its standard input, with
+its resident bytes as a rule.  When the input ends, so does the process.  A thread does this: it
+sleeps in a system call during a round, so that it costs the loop that is measured nothing.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def read_options() -> Options:
     )
 
 
-def announce(port: int) -> None:
-    """Say that the server listens, and answer questions from now on."""
+def announce(port: int, tell: Callable[[], object] | None = None) -> None:
+    """Say that the server listens, and answer questions from now on, by what `tell` returns."""
     _say({"port": port, "compiled": compiled_modules()})
-    threading.Thread(target=_answer, daemon=True).start()
+    threading.Thread(target=_answer, args=[tell or resident], daemon=True).start()
 
 
 def compiled_modules() -> list[str]:
@@ -111,9 +111,9 @@ def _say(answer: object) -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _answer() -> None:
+def _answer(tell: Callable[[], object]) -> None:
     for _ in sys.stdin:
-        _say(resident())
+        _say(tell())
     os._exit(0)
 
 

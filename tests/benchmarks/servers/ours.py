@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -69,7 +70,8 @@ def plain_requests() -> dict[str, Any]:
     return {"http": limits(requests=REQUESTS, idle=NEVER), "http_handler": page}
 
 
-async def main(options: Options) -> None:
+async def main(options: Options, tell: Callable[[], object] | None = None) -> None:
+    """Serve; `tell`: see `announce`."""
     async with serve_endpoint(
         broadcaster() if options.mode == "broadcast" else echo,
         options.port,
@@ -82,7 +84,7 @@ async def main(options: Options) -> None:
         **plain_requests(),
         server_limits=ServerLimits(connections=20_000),
     ) as server:
-        announce(server.port)
+        announce(server.port, tell)
         await trio.sleep_forever()
 
 

@@ -191,6 +191,7 @@ class RedisBackplane:
         finally:
             self._link, self._is_running = None, False
 
+    @trio.lowlevel.enable_ki_protection
     async def _use(
         self, receiver: Receiver, status: trio.TaskStatus[None] | None, link: Link
     ) -> None:

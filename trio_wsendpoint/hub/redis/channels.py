@@ -47,6 +47,7 @@ class ChannelFeed:
         self._followed.unfollow(topic)
         self._news.ring()
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, link: Link, receiver: Receiver, up: Callable[[], None]) -> None:
         """Deliver until the link fails; call `up` when all topics are subscribed to."""
         self._subscribed, self._awaited = set(), set()

@@ -100,6 +100,7 @@ class Link:
                 raise answer
         return answers
 
+    @trio.lowlevel.enable_ki_protection
     async def try_ask(self, commands: Sequence[Command]) -> list[Value]:
         """As `ask`, but return a refusal in its place as an exception."""
         async with self.client.connection_pool.acquire() as connection:
@@ -156,6 +157,7 @@ class Link:
         return epoch
 
 
+@trio.lowlevel.enable_ki_protection
 async def hold(
     settings: RedisSettings, names: Names, use: Callable[[Link], Awaitable[None]]
 ) -> BackplaneError:

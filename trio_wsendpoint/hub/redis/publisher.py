@@ -86,6 +86,7 @@ class Publisher:
 
     # ---- the task ------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, link: Link) -> None:
         """Send what is queued until the link fails."""
         self._server_ms = 0  # another server has another clock

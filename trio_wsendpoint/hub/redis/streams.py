@@ -61,6 +61,7 @@ class StreamFeed:
         """Stop to read a topic, with the next read."""
         self._followed.unfollow(topic)
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, link: Link, receiver: Receiver, up: Callable[[], None]) -> None:
         """Read until the link fails; call `up` when the places have been looked at."""
         is_same = link.epoch == self._epoch

@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_wsendpoint.connection.arguments import (
+from trio_wsendpoint.entries.arguments import (
     check_async_function,
     check_plain_function,
     check_stream,

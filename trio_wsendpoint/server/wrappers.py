@@ -6,8 +6,8 @@ import ssl
 
 import trio
 
+from trio_wsendpoint.entries.arguments import check_ssl_context
 from trio_wsendpoint.transport.any_tls import AnyTLSStream, over_tls
-from trio_wsendpoint.transport.contexts import check_ssl_context
 
 __all__ = ["SocketWrapper", "TLSListener"]
 

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from trio_wsendpoint import Connection, connect_endpoint, reconnecting_endpoint, serve_endpoint
-from trio_wsendpoint.connection.block_use import BlockUse
+from trio_wsendpoint.entries.block_use import BlockUse
 
 
 def test_it_is_open_between_open_and_close() -> None:

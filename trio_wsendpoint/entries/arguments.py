@@ -1,4 +1,4 @@
-"""Whether what a user passes is of the right kind: async functions, plain functions, streams.
+"""Whether what a user passes is of the right kind: functions, streams, TLS contexts.
 
 A wrong one is refused when it is passed.  Without that, the first peer would find it out.
 """
@@ -8,13 +8,22 @@ from __future__ import annotations
 import functools
 import inspect
 import socket
+import ssl
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, cast
 
 import trio
 
-__all__ = ["check_async_function", "check_plain_function", "check_stream"]
+__all__ = ["check_async_function", "check_plain_function", "check_ssl_context", "check_stream"]
+
+_FOR_SERVERS = (
+    "write ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), and load_cert_chain(...) of that"
+)
+_FOR_CLIENTS = (
+    "write ssl.create_default_context(), or leave it out to verify the server against the "
+    "system's certificates"
+)
 
 
 def check_async_function(name: str, value: object, *parameters: str) -> None:
@@ -57,6 +66,22 @@ def check_stream(name: str, value: object) -> None:
     elif isinstance(value, socket.socket):
         hint = ": write trio.SocketStream(trio.socket.from_stdlib_socket(socket))"
     raise TypeError(f"{name} must be a trio.abc.Stream, not {value!r}{hint}")
+
+
+def check_ssl_context(context: object, *, server_side: bool) -> None:
+    """Raise unless `context` can be that of a server, or of a client.
+
+    Raises `TypeError` for what is no `ssl.SSLContext`, `ValueError` for one of the other end.
+    """
+    instead = _FOR_SERVERS if server_side else _FOR_CLIENTS
+    if not isinstance(context, ssl.SSLContext):
+        # Not the value: a user may have passed a key where a context belongs.
+        found = str(context) if isinstance(context, bool) else f"a {type(context).__name__}"
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {found}: {instead}")
+    wrong = ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER
+    if context.protocol == wrong:
+        ends = ("client", "server") if server_side else ("server", "client")
+        raise ValueError(f"ssl_context is a {ends[0]}'s, and this is a {ends[1]}: {instead}")
 
 
 def _is_async(value: object) -> bool:

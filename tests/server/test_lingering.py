@@ -13,9 +13,9 @@ import trio
 import trio.testing
 
 from tests.connection import test_tls
+from trio_wsendpoint.server.lingering import CHUNK, MAX_PASSED, say_and_close
 from trio_wsendpoint.testing import MemoryNetwork
 from trio_wsendpoint.transport.any_tls import over_tls
-from trio_wsendpoint.transport.lingering import CHUNK, MAX_PASSED, say_and_close
 from trio_wsendpoint.transport.tls import TLSTransport
 
 WORDS = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n"
@@ -175,6 +175,25 @@ async def test_the_peer_is_told_that_it_was_the_end(name: str, autojump_clock: o
         # It stays, and is left.
     assert trio.current_time() == pytest.approx(1)
     await trio.aclose_forcefully(ours)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if "memory" in name or "Trio" in name])
+async def test_a_peer_that_ends_its_bytes_too(name: str, autojump_clock: object) -> None:
+    """With Trio's TLS both ends are unwrapped then: the stream below is closed all the same."""
+    ours, theirs = FORMS[name]()
+    inner: Any = below(theirs)
+    await shake_hands(ours, theirs)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def say() -> None:
+            await say_and_close(theirs, WORDS, seconds=1)
+
+        assert await ours.receive_some(65536) == WORDS
+        assert await ours.receive_some(65536) == b""
+        await say_and_close(ours, b"", seconds=1)
+    assert inner.is_closed
+    assert trio.current_time() < 0.1
 
 
 @pytest.mark.parametrize("make", [memory, plain_memory])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from trio_wsendpoint.connection.misuse import AsyncWithOnly
+from trio_wsendpoint.entries.misuse import AsyncWithOnly
 
 
 class Opening(AsyncWithOnly, AbstractAsyncContextManager[Any]):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict, cast
 
-from trio_wsendpoint.connection.arguments import check_plain_function
 from trio_wsendpoint.connection.instruments import Instrument, check_instruments
+from trio_wsendpoint.entries.arguments import check_plain_function
 from trio_wsendpoint.extensions import Deflate
 from trio_wsendpoint.handshake import HeaderItems, Headers
 from trio_wsendpoint.options import Heartbeat, Limits, Timeouts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from trio_wsendpoint.transport.stream_methods import StreamMethods
+from trio_wsendpoint.transport.streams import StreamMethods
 
 
 class Slow(StreamMethods):

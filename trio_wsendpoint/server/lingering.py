@@ -8,11 +8,11 @@ be lost: our bytes are ended first, and the peer's are read and dropped for a wh
 from __future__ import annotations
 
 import contextlib
-from typing import cast
+from collections.abc import Sequence
 
 import trio
 
-from trio_wsendpoint.transport.any_tls import AnyTLSStream
+from trio_wsendpoint.transport.any_tls import layers_of
 from trio_wsendpoint.transport.tls import TLSTransport
 
 __all__ = ["close_layers", "end_bytes", "say_and_close"]
@@ -30,6 +30,7 @@ async def say_and_close(stream: trio.abc.Stream, data: bytes, *, seconds: float)
     bytes, after 64 KiB of them, after `seconds`, or if cancelled.  A stream that breaks is no
     error; whatever else it raises is, and it is closed then as well.
     """
+    layers = layers_of(stream)
     try:
         with (
             trio.move_on_after(seconds),
@@ -37,35 +38,29 @@ async def say_and_close(stream: trio.abc.Stream, data: bytes, *, seconds: float)
         ):
             if data:
                 await stream.send_all(data)
-            await _drop_what_comes(await end_bytes(stream))
+            await _drop_what_comes(await end_bytes(layers))
             await stream.aclose()
     finally:
-        await close_layers(stream)
+        await close_layers(layers)
 
 
-async def end_bytes(stream: trio.abc.Stream) -> trio.abc.Stream:
-    """End our bytes over `stream`, without closing; return what the peer's are to be read from.
+async def end_bytes(layers: Sequence[trio.abc.Stream]) -> trio.abc.Stream:
+    """End our bytes over `layers`, without closing; return the one to read the peer's from.
 
-    That is the stream below TLS, whose end is said first.  Raises what the streams raise.
+    That is the last one, below TLS, whose end is said first.  Raises what the streams raise.
     """
-    layers = _layers(stream)
     for layer in layers:
         await _end(layer)
     return layers[-1]
 
 
-async def close_layers(stream: trio.abc.Stream) -> None:
-    """Close `stream` and what is below it at once: after `end_bytes` it no longer does that."""
-    await _close_each(_layers(stream))
-
-
-def _layers(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
-    """Return `stream` and, if it is TLS, what is below it."""
-    layers = [stream]
-    while isinstance(stream, (TLSTransport, trio.SSLStream)):
-        stream = cast("AnyTLSStream", stream).transport_stream
-        layers.append(stream)
-    return layers
+async def close_layers(layers: Sequence[trio.abc.Stream]) -> None:
+    """Close all `layers` at once: after `end_bytes` the first no longer closes the others."""
+    try:
+        await trio.aclose_forcefully(layers[0])
+    finally:
+        if len(layers) > 1:
+            await close_layers(layers[1:])
 
 
 async def _end(layer: trio.abc.Stream) -> None:
@@ -85,12 +80,3 @@ async def _drop_what_comes(stream: trio.abc.Stream) -> None:
     passed = 0
     while passed < MAX_PASSED and (data := await stream.receive_some(CHUNK)):
         passed += len(data)
-
-
-async def _close_each(layers: list[trio.abc.Stream]) -> None:
-    """Close all `layers`, for one that was unwrapped no longer closes what is below it."""
-    try:
-        await trio.aclose_forcefully(layers[0])
-    finally:
-        if len(layers) > 1:
-            await _close_each(layers[1:])

@@ -8,12 +8,12 @@ import typing
 import pytest
 
 from trio_wsendpoint.client import settings as client
-from trio_wsendpoint.connection import settings as connection
+from trio_wsendpoint.opening import settings as opening
 from trio_wsendpoint.server import settings as server
 
 PAIRS = [
     (getattr(settings, name), getattr(settings, name.replace("Options", "Settings")))
-    for settings in (connection, server, client)
+    for settings in (opening, server, client)
     for name in settings.__all__
     if name.endswith("Options")
 ]

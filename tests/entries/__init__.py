@@ -1,0 +1,1 @@
+"""Tests of what the functions that open things have in common."""

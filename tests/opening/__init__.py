@@ -1,0 +1,1 @@
+"""Tests of what the openings of both roles share."""
