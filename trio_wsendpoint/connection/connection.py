@@ -1,8 +1,6 @@
 """One WebSocket connection, as a Trio channel of messages.
 
 `Connection` is what an application holds.  Its promises:
-* `Cancelled` from `send` means that nothing of the message was or will be sent; from `receive`,
-  that nothing was received: the next call gets it.
 * Every call ends when the connection does, whichever task it is in and whichever side ends it.
 * Messages arrive whole and in order, and so do those of several tasks that send at once.
 * After a close of the peer, what it sent before can still be received; after our own `aclose()`

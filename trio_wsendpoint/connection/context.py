@@ -37,20 +37,12 @@ class ConnectionContext:
 
     `instruments` are told from when the connection is open until it has ended.
 
-    The tasks of the connection run in a nursery of its own.
-
     `open_connection` is given this context, whose `nursery` there is by then.  What it returns is
     started with `begin`, unless it has called that itself, to go on with a connection that works:
     what it raises after that closes the connection as the block would.
     """
 
-    __slots__ = (
-        "_block",
-        "_connection",
-        "_instruments",
-        "_open_connection",
-        "_use",
-    )
+    __slots__ = ("_block", "_connection", "_instruments", "_open_connection", "_use")
 
     def __init__(
         self,

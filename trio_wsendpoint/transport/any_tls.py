@@ -23,13 +23,13 @@ def layers_of(stream: trio.abc.Stream) -> list[trio.abc.Stream]:
 
     A `trio.SSLStream` that has been unwrapped no longer knows what is below it: ask before.
     """
-    layers: list[trio.abc.Stream] = []
-    rest: trio.abc.Stream | None = stream
-    while rest is not None:
-        layers.append(rest)
-        rest = (
-            cast("AnyTLSStream", rest).transport_stream if isinstance(rest, TLS_STREAMS) else None
-        )
+    layers = [stream]
+    while isinstance(stream, TLS_STREAMS):
+        below = cast("trio.abc.Stream | None", stream.transport_stream)
+        if below is None:
+            break
+        layers.append(below)
+        stream = below
     return layers
 
 
