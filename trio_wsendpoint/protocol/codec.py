@@ -492,17 +492,17 @@ class FrameReader:
         return self.read_next(-1)
 
     def read_next(self, most: cython.Py_ssize_t) -> Any:
-        """Return what `begin_frame` does; but a message that is one plain frame, whole.
+        """Return the next message if it is one plain frame, whole; else do what `begin_frame` does.
 
-        That is a frame of at most `most` bytes, of those that `allow` names, which has come whole
-        in one chunk or two.
+        A plain frame is one of those that `allow` names, of at most `most` bytes.  It is whole if
+        it has come in one chunk or two.
         """
         if self._error is not None:
             raise self._error
         # When more has come, a header is read from its first byte again.  It has 14 bytes at most,
         # so that is cheap, and nothing is remembered between two calls.
         while self._later and len(self._chunk) - self._position < 14:
-            self._join_chunks()
+            self._join(0)
         place: cython.Py_ssize_t = self._position
         if place == len(self._chunk):
             return None
@@ -568,15 +568,16 @@ class FrameReader:
 
     @cython.cfunc
     def _join(self, lacking: cython.Py_ssize_t) -> cython.bint:
-        """Join the next chunk if it has so many bytes; return whether it had."""
+        """Join what is left of the chunk and the next one, if that has so many bytes."""
         if not self._later or lacking > len(self._later[0]):
             return False
-        self._join_chunks()
+        self._chunk = self._chunk[self._position :] + self._later.popleft()
+        self._position = 0
         return True
 
     @cython.cfunc
     def _take_message(self, kind: Any, size: cython.Py_ssize_t) -> Any:
-        """Return the message that the frame is alone; its header has so many bytes."""
+        """Return the message of the frame whose header has `size` bytes, and step behind it."""
         chunk: bytes = self._chunk
         start: cython.Py_ssize_t = self._position + size
         end: cython.Py_ssize_t = start + self._length
@@ -610,12 +611,6 @@ class FrameReader:
         if not size or (data[0] | self._is_masked << 8) not in self._plain:
             return 0
         return max(0, self._length - (len(data) - size))
-
-    @cython.cfunc
-    def _join_chunks(self) -> cython.void:
-        """Join what is left of the first chunk and the second."""
-        self._chunk = self._chunk[self._position :] + self._later.popleft()
-        self._position = 0
 
     @cython.cfunc
     @cython.exceptval(check=False)

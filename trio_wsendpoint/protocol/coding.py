@@ -59,12 +59,4 @@ if TYPE_CHECKING:
 else:
     _codec = import_module(choose_form(os.environ))
     codec_kind = "compiled" if _codec.COMPILED else "pure"
-    Content = _codec.Content
-    FrameReader = _codec.FrameReader
-    apply_mask = _codec.apply_mask
-    build_frame = _codec.build_frame
-    build_header = _codec.build_header
-    mask_in_place = _codec.mask_in_place
-    mask_slice = _codec.mask_slice
-    rotate_mask = _codec.rotate_mask
-    text_prefix = _codec.text_prefix
+    globals().update({name: getattr(_codec, name) for name in __all__ if name != "codec_kind"})

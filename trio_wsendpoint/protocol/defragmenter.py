@@ -235,14 +235,13 @@ class Defragmenter:
         return self._joiner
 
     def note_joined(self, size: int) -> None:
-        """Note that the next `size` bytes of the frame are in what `get_joiner` returned."""
+        """Count the next `size` bytes of the frame: those in what `get_joiner` returned."""
         self._received += size
         self._size -= size
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the frame's payload, as it was on the wire."""
-        self._received += len(piece)
-        self._size -= len(piece)
+        self.note_joined(len(piece))
         if self._decoder is None:
             self._append(piece)
         else:
