@@ -100,6 +100,8 @@ class Reader:
             message = inlet.read_message()
         else:
             message = session.take_next(self._clock.current_time())
+            if message is None and self._intake.is_drained and session.phase is _OPEN:
+                message = inlet.read_message()
         if session.wakes:
             self._driver.act()
         if message is None:
@@ -132,7 +134,6 @@ class Reader:
             need: Need | None = _DATA
             if (
                 not self._intake.is_drained
-                or self._intake.is_in_large_payload  # its beginning was a whole read: look again
                 or session.wakes > _RECEIVER
                 or session.outbox.corked_bytes
             ):
