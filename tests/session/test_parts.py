@@ -110,6 +110,27 @@ def test_a_pong_gets_its_turn_also_where_messages_pass_the_inbox_by() -> None:
     assert sent(session) == [("pong", b"2")]
 
 
+def test_an_app_that_asks_wakes_a_reader_that_has_stopped_within_a_character() -> None:
+    session = make(limits=Limits(receive_buffer=1))
+    session.inbox.begin_stream()
+    parts = [bytes([byte]) for byte in "é😀".encode()]
+    data = frame_bytes(TEXT, parts[0], fin=False, mask=MASK)
+    for part in parts[1:]:
+        data += frame_bytes(CONTINUATION, part, fin=False, mask=MASK)
+    session.receive_data(data, 0)
+    while session.advance(0) is not Need.APP:
+        pass
+    taken = b""
+    while session.is_paused:
+        taken += session.take_part(0)
+        session.take_wakes()
+        session.ask(Wish.PART)
+        assert session.take_wakes() & Wake.READER
+        session.advance(0)
+    assert session.advance(0) is Need.DATA
+    assert taken + session.take_part(0) == b"".join(parts)
+
+
 @pytest.mark.parametrize(("kind", "code"), [(PONG, b"\x03\xf0"), (TEXT, b"\x03\xf5")])
 def test_a_peer_that_sends_too_often(kind: int, code: bytes) -> None:
     session = make(limits=Limits(control_rate=2, message_rate=2))
