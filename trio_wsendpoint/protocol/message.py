@@ -79,12 +79,13 @@ class Message(Content):
     def __init__(self, frames: Iterable[DataFrame]) -> None:
         frames = tuple(frames)
         _check_sequence(frames)
+        first = frames[0]
         cuts: Cuts | None = None
         if len(frames) > 1:
             cuts = Cuts()
             for frame in frames:
                 cuts.add(len(frame.payload), frame.rsv, frame.mask)
-        first, payload = frames[0], b"".join([frame.payload for frame in frames])
+        payload = b"".join([frame.payload for frame in frames])
         self.fill(type(first), payload, Form(first.mask, first.rsv, cuts))
 
     @classmethod

@@ -81,7 +81,7 @@ class Lifecycle(Guard):
         # ---- how far it is
         # By the table of `phases`; moved by `_move` alone, and read by all that drive the session.
         self.phase = Phase.OPEN
-        self.taken = 0  # messages that the app was given
+        self.taken: int = 0  # messages that the app was given
         # ---- time
         self._now = now  # of the call that runs
         self._deadlines = Deadlines(timeouts.write)
