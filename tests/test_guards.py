@@ -22,7 +22,7 @@ MOST_CHANGING = 15
 MOST_STATES = 20
 #: And these folders no more than this: none of theirs implies another one, or excludes it.
 MOST_IN: dict[tuple[str, ...], int] = {
-    ("session", "entries", "connection", "transport"): 13,
+    ("session", "entries", "connection", "transport"): 12,
     ("client",): 3,
     ("server",): 5,
 }
@@ -39,7 +39,6 @@ STATES: dict[str, str] = {
     # ---- connection/
     "Drive._is_told": "the app knows of a loss; `error`, `abort` and `check_all_sent`",
     "Reader.lease": "which task reads; that task, and `call`",
-    "Inlet.is_empty": "the stream had no more; each read, and each wait",
     "Writer.writing": "which task writes; that task",
     # ---- entries/
     "BlockUse._use": "how far a block is used; its `__aenter__` and `__aexit__`",
@@ -58,7 +57,7 @@ STATES: dict[str, str] = {
     "Line._stage": "how far a try, and its connection, are, by a table; `_move`",
 }
 #: How many there are.  It may only fall, to `MOST_STATES`: lower it when one has gone.
-STATES_TODAY = 21
+STATES_TODAY = 20
 #: Attributes that look like one, and hold an object that is made late or given back: what is
 #: true of the object is asked of another attribute.
 HANDLES: dict[str, str] = {
@@ -193,7 +192,6 @@ def in_one_of(folders: tuple[str, ...], one: guards_of_state.Class) -> bool:
     return Path(one.source.path).parts[-2] in folders
 
 
-@pytest.mark.xfail(strict=True, reason="there are more: see STATES_TODAY")
 def test_there_are_few_states(states: dict[str, guards_of_state.Class]) -> None:
     assert len(states.keys() - HANDLES.keys()) <= MOST_STATES
 

@@ -6,7 +6,9 @@ import trio
 
 from tests.protocol.wire import MASK, TEXT, frame_bytes
 from tests.session.helpers import make
-from trio_wsendpoint.connection.inlet import Inlet
+from trio_wsendpoint import Limits
+from trio_wsendpoint.connection.inlet import Found, Inlet
+from trio_wsendpoint.session.intake import LEAST_READ
 from trio_wsendpoint.testing import NonBlockingMemoryStream, memory_stream_pair
 
 HELLO = frame_bytes(TEXT, b"hello", mask=MASK)
@@ -27,7 +29,6 @@ async def test_a_plain_frame_is_returned_past_the_session() -> None:
     message = inlet.read_message()
     assert message is not None
     assert message.payload == "hello"
-    assert inlet.is_empty  # it was a short read
     assert session.inbox.messages == ()
     assert session.counts().messages_received == 1
 
@@ -43,16 +44,19 @@ async def test_nothing_is_a_miss_and_a_message_ends_the_row_of_them() -> None:
     assert inlet.misses == 0
 
 
-async def test_after_a_short_read_the_next_one_is_not_made() -> None:
+async def test_a_short_read_tells_that_it_was_all() -> None:
     peer, ours = ends()
-    session = make()
+    session = make(limits=Limits(receive_buffer=1))
     inlet = Inlet(session, ours)
+    assert inlet.read() is Found.NOTHING
     await peer.send_all(HELLO)
-    assert inlet.read()
-    await peer.send_all(HELLO)
-    assert not inlet.read()  # the caller waits first
-    assert inlet.read()
-    assert session.intake.bytes_received == 2 * len(HELLO)
+    assert inlet.read() is Found.ALL
+    many = HELLO * (LEAST_READ // len(HELLO) + 1)
+    await peer.send_all(many)
+    assert inlet.read() is Found.SOME
+    assert inlet.read() is Found.ALL
+    assert session.intake.bytes_received == len(HELLO) + len(many)
+    assert inlet.read() is Found.NOTHING
 
 
 async def test_a_stream_that_broke_is_told_to_the_session() -> None:
@@ -60,7 +64,7 @@ async def test_a_stream_that_broke_is_told_to_the_session() -> None:
     session = make()
     inlet = Inlet(session, ours)
     await trio.aclose_forcefully(ours)
-    assert inlet.read()
+    assert inlet.read() is Found.SOME
     assert session.intake.is_eof
     assert not session.is_open
     await trio.aclose_forcefully(peer)

@@ -185,7 +185,7 @@ def test_the_rest_of_a_large_message_has_room_of_its_own() -> None:
     assert session.intake.get_room() is None
     session.receive_data(data[:200_000], 0)
     session.advance(0)
-    assert session.intake.is_in_payload
+    assert session.intake.is_in_large_payload
     assert session.intake.get_room() is None
     session.ask(Wish.MESSAGE)
     room = session.intake.get_room()

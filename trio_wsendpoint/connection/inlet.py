@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import trio
 
 from trio_wsendpoint.protocol.message import Message
@@ -9,10 +11,27 @@ from trio_wsendpoint.session.intake import READ_SIZE
 from trio_wsendpoint.session.session import Need, Session
 from trio_wsendpoint.transport.streams import NonBlockingStream
 
-__all__ = ["Inlet", "tell_loss"]
+__all__ = ["Found", "Inlet", "tell_loss"]
 
 #: Reads from a stream that always has more, before other tasks get a turn.
 READS = 8
+
+
+class Found(Enum):
+    """What a read has found.
+
+    `NOTHING`: nothing is here.  `ALL`: all that was here, for it was less than was asked for: wait
+    before the next read.  `SOME`: there may be more; or an end or a loss, which the session knows.
+    """
+
+    __hash__ = object.__hash__
+
+    NOTHING = "nothing"
+    ALL = "all that was here"
+    SOME = "something"
+
+
+_NOTHING, _ALL, _SOME = Found.NOTHING, Found.ALL, Found.SOME
 
 
 def tell_loss(session: Session, error: Exception, now: float) -> None:
@@ -34,7 +53,6 @@ class Inlet:
         "_parser",
         "_reads",
         "_session",
-        "is_empty",
         "misses",
         "transport",
     )
@@ -45,8 +63,6 @@ class Inlet:
         self._parser = session.endpoint.parser
         self._clock = trio.lowlevel.current_clock()
         self.transport = transport
-        # A read that came back short left the stream empty: wait before reading again.
-        self.is_empty = False
         self.misses = 0
         self._reads = 0  # without a wait between them
 
@@ -56,12 +72,11 @@ class Inlet:
         """Read what is here; return the next message if it has come whole.
 
         Anything else that came has been given to the session.  `has_waited`: the caller has
-        waited for the stream, and `note_readable` is done here.
+        waited for the stream, and `note_wait` is done here.
         """
         if has_waited:
             self._reads = 0
         if self._parser.remaining:
-            self.is_empty = self.is_empty and not has_waited
             return None  # what comes is the rest of a large one, which has a place of its own
         try:
             data = self.transport.receive_nowait(READ_SIZE)
@@ -70,29 +85,21 @@ class Inlet:
             return None
         if not data:
             if data is None:
-                self.is_empty = True
                 self.misses += 1
             else:
                 self._session.receive_data(data, self._clock.current_time())
             return None
-        if len(data) < READ_SIZE:
-            self.is_empty = True
-        else:
-            self.is_empty = False
-            if 0 < (lacking := self._parser.lacking(data)) <= READ_SIZE:
-                data += self._try_read(lacking) or b""  # a little more than a read: take it whole
+        if len(data) == READ_SIZE and 0 < (lacking := self._parser.lacking(data)) <= READ_SIZE:
+            data += self._try_read(lacking) or b""  # a little more than a read: take it whole
         if not has_waited:
             self.misses = 0
         return self._session.take_next(self._clock.current_time(), data)
 
     # ---- whatever comes ----------------------------------------------------------------------
 
-    def read(self) -> bool:
-        """Read what is here; return whether anything came, the end and a loss included."""
+    def read(self) -> Found:
+        """Read what is here."""
         session = self._session
-        if self.is_empty:
-            self.is_empty = False
-            return False
         # The larger part of a large message goes straight to where it will stay.
         room = session.intake.get_room()
         if room is not None:
@@ -102,15 +109,14 @@ class Inlet:
             data = self.transport.receive_nowait(asked)
         except Exception as error:  # noqa: BLE001 - it is told to the session
             self.fail(error)
-            return True
+            return _SOME
         if data is None:
-            return False
-        self.is_empty = 0 < len(data) < asked
+            return _NOTHING
         session.receive_data(data, self._clock.current_time())
-        return True
+        return _ALL if 0 < len(data) < asked else _SOME
 
-    def _read_into(self, room: memoryview | None) -> bool:
-        """Read into the session's room while there is some; return whether anything came.
+    def _read_into(self, room: memoryview | None) -> Found:
+        """Read into the session's room while there is some.
 
         No more at once than `READS` reads and one room: other tasks want their turn.
         """
@@ -122,29 +128,31 @@ class Inlet:
                     size = self.transport.receive_into_nowait(room)
             except Exception as error:  # noqa: BLE001 - it is told to the session
                 self.fail(error)
-                return True
+                return _SOME
             now = self._clock.current_time()
             if size is None:
-                self.is_empty = came > 0
-                return came > 0
+                return _ALL if came else _NOTHING
             if size == 0:
                 session.receive_data(b"", now)
-                return True
-            self.is_empty = size < asked
+                return _SOME
             session.intake.fill_room(size, now)
             came += size
-            room = None if size < asked or came > READS * READ_SIZE else session.intake.get_room()
-        return True
+            if size < asked:
+                return _ALL
+            room = None if came > READS * READ_SIZE else session.intake.get_room()
+        return _SOME
 
     def read_rest(self) -> None:
         """Read what the peer has said, after the stream broke when it was written to."""
         session = self._session
-        self.is_empty = False
-        need = Need.DATA
+        need, found = Need.DATA, _SOME
         while session.endpoint.is_open and need in {Need.DATA, Need.TURN}:
-            if need is Need.DATA and not self.read():
-                self.is_empty = True
-                return
+            if need is Need.DATA:
+                if found is _ALL:
+                    return
+                found = self.read()
+                if found is _NOTHING:
+                    return
             need = session.advance(self._clock.current_time())
 
     def _try_read(self, most: int) -> bytes | None:
@@ -161,13 +169,8 @@ class Inlet:
         """Tell the session that the stream broke, or raised what no stream should."""
         tell_loss(self._session, error, self._clock.current_time())
 
-    def note_readable(self) -> None:
-        """Note that the task has waited for the stream."""
-        self.is_empty = False
-        self._reads = 0
-
     def note_wait(self) -> None:
-        """Note that the task waits before it reads again."""
+        """Note that the task waits for the stream, or has waited."""
         self._reads = 0
 
     def is_turn_over(self) -> bool:
@@ -181,5 +184,4 @@ class Inlet:
             await self.transport.wait_readable()
         except Exception as error:  # noqa: BLE001 - it is told to the session
             self.fail(error)
-        self.is_empty = False
         self._reads = 0

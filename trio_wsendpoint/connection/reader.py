@@ -13,7 +13,7 @@ import sys
 import trio
 
 from trio_wsendpoint.connection.heartbeat import HeartbeatTask
-from trio_wsendpoint.connection.inlet import Inlet
+from trio_wsendpoint.connection.inlet import Found, Inlet
 from trio_wsendpoint.connection.lease import Lease
 from trio_wsendpoint.connection.reader_task import ReaderTask, let_others_run
 from trio_wsendpoint.connection.waits import ReadingDriver, Waits
@@ -34,7 +34,8 @@ DOUBT = 8
 _NOBODY, _APP, _TASK, _CLOSER = Lease.NOBODY, Lease.APP, Lease.TASK, Lease.CLOSER
 _DATA, _TURN, _APP_NEEDED, _END = Need.DATA, Need.TURN, Need.APP, Need.END
 _OPEN, _OVER, _RECEIVER = Phase.OPEN, Phase.OVER, Wake.RECEIVER
-_MESSAGE, _NOTHING = Wish.MESSAGE, Wish.NOTHING
+_MESSAGE, _NO_WISH = Wish.MESSAGE, Wish.NOTHING
+_NOTHING, _ALL, _SOME = Found.NOTHING, Found.ALL, Found.SOME
 
 
 class Reader:
@@ -130,7 +131,8 @@ class Reader:
         try:
             need: Need | None = _DATA
             if (
-                not (inlet.is_empty and self._intake.is_drained)
+                not self._intake.is_drained
+                or self._intake.is_in_large_payload  # its beginning was a whole read: look again
                 or session.wakes > _RECEIVER
                 or session.outbox.corked_bytes
             ):
@@ -151,12 +153,12 @@ class Reader:
                                 self.doubt -= 1
                             return message
                     else:
-                        inlet.note_readable()
+                        inlet.note_wait()
                 else:
                     await let_others_run(session)
                 need = self._step(inlet)
         finally:
-            inbox.ask(_NOTHING)
+            inbox.ask(_NO_WISH)
             self.leave()
         return None
 
@@ -169,30 +171,36 @@ class Reader:
                 self._driver.act()
             await self._waits.receiver.wait()
         finally:
-            session.inbox.ask(_NOTHING)
+            session.inbox.ask(_NO_WISH)
 
     def _step(self, inlet: Inlet) -> Need | None:
         """Handle what has come, and read what is here; return what to wait for.
 
         That is more bytes or a turn of the other tasks, or None: the app need not wait.
         """
-        session = self._session
+        session, intake = self._session, self._intake
+        need = _DATA
+        found: Found | None = _SOME
+        if not intake.is_drained:
+            need = session.advance(self._clock.current_time())
+            found = None  # what waited was read before
         while True:
-            need = _DATA
-            if not self._intake.is_drained:
-                need = session.advance(self._clock.current_time())
             # The app itself reads here: it need not be woken.
             if session.wakes > _RECEIVER or session.outbox.corked_bytes:
                 self._driver.act()
             if session.inbox.has_answer or session.phase is not _OPEN:
                 return None
             if need is not _DATA:
-                return need if need is Need.TURN else None
-            if not inlet.read():
+                return need if need is _TURN else None
+            if found is None:  # it was all that was here, unless much more is to come
+                found = _SOME if intake.is_in_large_payload else _ALL
+            if found is _ALL or (found := inlet.read()) is _NOTHING:
                 inlet.note_wait()
-                return Need.DATA
+                return _DATA
             if inlet.is_turn_over():
-                return Need.TURN
+                return _TURN
+            if not intake.is_drained:
+                need = session.advance(self._clock.current_time())
 
     def leave(self) -> None:
         """Give the lease back: to a task that waits for a message, or to the reader task."""
@@ -253,7 +261,8 @@ class Reader:
             return has_waited
         self.lease = _CLOSER
         # Our end may have made the peer end: a look costs a fifth of what it costs to wait.
-        inlet.note_readable()
+        inlet.note_wait()
+        found = _SOME
         try:
             while session.phase is not _OVER:
                 need = _END if self._intake.is_eof else _DATA
@@ -266,9 +275,10 @@ class Reader:
                 if need is _TURN:
                     has_waited = True
                     await let_others_run(session)
-                elif not inlet.read():
+                elif found is _ALL or (found := inlet.read()) is _NOTHING:
                     has_waited = True
                     await inlet.wait_readable()
+                    found = _SOME
                 elif inlet.is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:

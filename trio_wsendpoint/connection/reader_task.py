@@ -6,7 +6,7 @@ from typing import Protocol
 
 import trio
 
-from trio_wsendpoint.connection.inlet import Inlet, tell_loss
+from trio_wsendpoint.connection.inlet import Found, Inlet, tell_loss
 from trio_wsendpoint.connection.waits import Driver
 from trio_wsendpoint.session.phases import Phase
 from trio_wsendpoint.session.session import Need, Session
@@ -16,6 +16,7 @@ __all__ = ["ReaderTask", "let_others_run"]
 
 _OVER = Phase.OVER
 _TURN, _APP_NEEDED, _END = Need.TURN, Need.APP, Need.END
+_NOTHING, _ALL, _SOME = Found.NOTHING, Found.ALL, Found.SOME
 
 
 async def let_others_run(session: Session) -> None:
@@ -74,6 +75,7 @@ class ReaderTask:
     async def run(self) -> None:
         """Read while called, until nothing more will be read."""
         session, inlet, reader = self._session, self._inlet, self._reader
+        found = _SOME
         try:
             while session.phase is not _OVER:
                 if not reader.has_called:
@@ -91,8 +93,9 @@ class ReaderTask:
                     await let_others_run(session)
                 elif inlet is None:
                     await self._receive()
-                elif not inlet.read():
+                elif found is _ALL or (found := inlet.read()) is _NOTHING:
                     await inlet.wait_readable()
+                    found = _SOME
                 elif inlet.is_turn_over():
                     await trio.lowlevel.checkpoint()
         finally:

@@ -175,10 +175,11 @@ class Writer:
 
     def call(self) -> None:
         """Call the writer task, which writes what waits."""
-        if self._work is None:
+        work = self._work
+        if work is None:
             self._driver.start_task("writer", self.run)
-        else:
-            self._work.wake()
+        elif work.task is not None:
+            work.wake()
 
     def wake(self) -> None:
         """Wake the writer task, which ends if nothing will follow."""

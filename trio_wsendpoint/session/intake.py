@@ -144,9 +144,9 @@ class Intake:
         self._endpoint.receive_in_room(count)
 
     @property
-    def is_in_payload(self) -> bool:
-        """Whether the next bytes belong to a payload that is coming in."""
-        return self._endpoint.parser.remaining > 0
+    def is_in_large_payload(self) -> bool:
+        """Whether the next bytes belong to a payload of which more is to come than a read."""
+        return self._endpoint.parser.remaining > READ_SIZE
 
     # ---- messages ----------------------------------------------------------------------------
 
@@ -161,19 +161,23 @@ class Intake:
         if self.give_pong_a_turn():  # the step before was none of a batch
             return Progress.HANDLED
         enough = incoming.inflated + INFLATED
+        is_full = self.is_full
         for _ in range(BATCH):
-            if self.is_full or incoming.inflated >= enough:
+            if is_full or incoming.inflated >= enough:
                 self.is_drained = False  # as far as is known
                 endpoint.parser.trim()
                 return Progress.HANDLED
             progress = self.step(now)
             if isinstance(progress, Message):
                 inbox.put(progress)
-                self.is_drained = self.is_drained and not self.is_full
+                is_full = self.is_full
+                self.is_drained = self.is_drained and not is_full
                 if self.is_drained:
                     return Progress.NEED_DATA
             elif progress is not Progress.HANDLED or self.can_pong_leave:
                 return progress
+            else:
+                is_full = self.is_full
         return Progress.HANDLED
 
     def step(self, now: float, data: bytes = b"") -> Message | Progress:

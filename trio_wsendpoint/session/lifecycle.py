@@ -253,10 +253,10 @@ class Lifecycle(Guard):
 
     def _resume(self, now: float) -> None:
         """Note that reading goes on: the peer is not judged by the time in which it did not."""
-        if self._unread_since < now:
+        if self._unread_since <= now:
             self.intake.live(now)
             self.intake.spare(now - self._unread_since)
-        self._unread_since = _NEVER
+            self._unread_since = _NEVER
 
     # ---- time --------------------------------------------------------------------------------
 

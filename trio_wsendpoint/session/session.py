@@ -189,7 +189,7 @@ class Session(Lifecycle):
 
     def take(self, now: float) -> Message | None:
         """Return the oldest message that was received, or None."""
-        was_paused = self.is_paused
+        was_paused = not self.intake.is_drained and self.is_paused  # the cheap half first
         message = self.inbox.take()
         if message is not None:
             self.handed_over = now
@@ -222,9 +222,9 @@ class Session(Lifecycle):
         return part
 
     def _make_room(self, now: float) -> None:
-        """Let reading go on, which had stopped for the app."""
+        """Let reading go on, which had stopped for the app, if there is room for it."""
         self.wakes |= Wake.READER
-        if not self.is_paused:
+        if self.endpoint.held is None and not self.intake.is_full:
             self._resume(now)
 
     def skip_message(self) -> None:
