@@ -1,7 +1,6 @@
 """A chat in a Starlette application: a page, a login form, and WebSockets, on one port.
 
-pip install starlette python-multipart
-python examples/asgi_chat.py 8000
+pip install starlette python-multipart && python examples/asgi_chat.py 8000
 """
 
 import sys
@@ -16,13 +15,12 @@ from starlette.websockets import WebSocket
 from trio_wsendpoint.asgi import serve_asgi
 
 LOGIN = '<form method="post"><input id="name" name="name" autofocus> <button>Join</button></form>'
-CHAT = """<!doctype html><title>Chat</title><p id="state"></p><input id="text"><ul id="lines"></ul>
-<script>
-const socket = new WebSocket(location.href.replace("http", "ws").replace(/\\/$/, "") + "/ws");
-const text = document.querySelector("#text");
-socket.onopen = () => document.querySelector("#state").textContent = "connected";
-socket.onmessage = event => document.querySelector("#lines")
-  .appendChild(document.createElement("li")).textContent = event.data;
+CHAT = """<!doctype html><title>Chat</title><p id="state"></p><input id="text">
+<pre id="lines"></pre>
+<script>const socket = new WebSocket(location.href.replace(/^http(.*?)\\/?$/, "ws$1/ws"));
+const [state, text, lines] = document.querySelectorAll("[id]");
+socket.onopen = () => state.textContent = "connected";
+socket.onmessage = ({data}) => lines.append(data + "\\n");
 text.onkeydown = ({key}) => { if (key === "Enter") { socket.send(text.value); text.value = ""; } };
 </script>"""
 members: set[WebSocket] = set()

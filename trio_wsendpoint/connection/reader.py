@@ -100,7 +100,7 @@ class Reader:
             message = inlet.read_message()
         else:
             message = session.take_next(self._clock.current_time())
-            if message is None and self._intake.is_drained and session.phase is _OPEN:
+            if message is None and session.needs_data:
                 message = inlet.read_message()
         if session.wakes:
             self._driver.act()

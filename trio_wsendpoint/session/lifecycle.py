@@ -106,6 +106,11 @@ class Lifecycle(Guard):
         return self.phase is _OPEN and self.endpoint.closing.is_open
 
     @property
+    def needs_data(self) -> bool:
+        """Whether all that has come was handled, and more may come."""
+        return self.phase is _OPEN and self.intake.is_drained
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing is read until the app has taken something, or asks for more."""
         intake = self.intake
