@@ -15,8 +15,7 @@ from starlette.websockets import WebSocket
 from trio_wsendpoint.asgi import serve_asgi
 
 LOGIN = '<form method="post"><input id="name" name="name" autofocus> <button>Join</button></form>'
-CHAT = """<!doctype html><title>Chat</title><p id="state"></p><input id="text">
-<pre id="lines"></pre>
+CHAT = """<!doctype html><title>Chat</title><p id=state></p><input id=text><pre id=lines></pre>
 <script>const socket = new WebSocket(location.href.replace(/^http(.*?)\\/?$/, "ws$1/ws"));
 const [state, text, lines] = document.querySelectorAll("[id]");
 socket.onopen = () => state.textContent = "connected";
