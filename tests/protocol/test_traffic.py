@@ -24,6 +24,7 @@ from trio_wsendpoint import (
     TextFrame,
 )
 from trio_wsendpoint.protocol import Traffic
+from trio_wsendpoint.protocol.coding import Received
 from trio_wsendpoint.testing import endpoint_pair
 
 MASK = b"mask"
@@ -32,7 +33,8 @@ MASK = b"mask"
 def counts(endpoint: Endpoint) -> dict[str, int]:
     """What is not zero."""
     traffic = endpoint.traffic
-    found = {name: getattr(traffic, name) for name in Traffic.__slots__}
+    names = (*Received.__slots__, *Traffic.__slots__)
+    found = {name: getattr(traffic, name) for name in names}
     return {name: count for name, count in found.items() if count}
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "COMPILED",
     "Content",
     "FrameReader",
+    "Received",
     "apply_mask",
     "build_frame",
     "build_header",
@@ -311,25 +312,50 @@ def _not_text(payload: bytes) -> InvalidPayload:
 
 
 @cython.cclass
+class Received:
+    """What has come, counted: frames that came whole, and bytes of payload of data frames.
+
+    `Traffic` is the subclass.
+    """
+
+    __slots__ = ("frames_received", "wire_received")
+
+    if cython.compiled:
+        # pyright takes them for variables of the class.
+        frames_received = cython.declare(  # pyright: ignore[reportGeneralTypeIssues]
+            cython.Py_ssize_t, visibility="public"
+        )
+        wire_received = cython.declare(  # pyright: ignore[reportGeneralTypeIssues]
+            cython.Py_ssize_t, visibility="public"
+        )
+
+    def __init__(self) -> None:
+        self.frames_received = 0
+        self.wire_received = 0
+
+
+@cython.cclass
 class Content:
     """What a message holds: its payload, the class of its first frame, and its form.
 
     The form is what else is known of its frames, for `Message`, which is the subclass.
     """
 
-    __slots__ = ("_form", "_kind", "_raw", "_text")
+    __slots__ = ("_form", "_is_text", "_kind", "_raw", "_text")
 
     _kind: Any
     _raw: bytes
     _form: Any
+    _is_text: cython.bint
     _text: str | None
 
     @cython.ccall
-    def fill(self, kind: Any, raw: bytes, form: Any) -> cython.void:
+    def fill(self, kind: Any, raw: bytes, form: Any, is_text: cython.bint) -> cython.void:
         """Set the parts of a new message."""
         self._kind = kind
         self._raw = raw
         self._form = form
+        self._is_text = is_text
         self._text = None
 
     @property
@@ -355,7 +381,7 @@ class Content:
     @property
     def payload(self) -> str | bytes:
         """The payload: `str` for a text message, `bytes` for any other."""
-        if self._kind.type != "text":
+        if not self._is_text:
             return self._raw
         if self._text is None:
             self._text = self._raw.decode()
@@ -381,7 +407,7 @@ class FrameReader:
     _error: PeerError | None
     _plain: dict[int, Any]
     _message_type: Any
-    _traffic: Any
+    _received: Received
     # What the header announced that was read last.
     _is_masked: cython.bint
     _length: cython.Py_ssize_t
@@ -398,7 +424,7 @@ class FrameReader:
         self._error = None
         self._plain = {}
         self._message_type = None
-        self._traffic = None
+        self._received = Received()
         self._is_masked = False
         self._length = 0
         self._mask = b""
@@ -414,10 +440,10 @@ class FrameReader:
         """
         self._plain = plain
 
-    def make(self, message_type: Any, traffic: Any) -> None:
-        """Make messages of this class, a `Content`, and count them in `traffic`."""
+    def make(self, message_type: Any, received: Received) -> None:
+        """Make messages of this class, a `Content`, and count them in `received`."""
         self._message_type = message_type
-        self._traffic = traffic
+        self._received = received
 
     def check_header(self, first: int, is_masked: bool, length: int) -> Any:
         """Return the class of the frame that a header announces, or raise `PeerError`."""
@@ -515,7 +541,7 @@ class FrameReader:
             kind = None if self._in_message else self._plain.get(first | self._is_masked << 8)
             lacking: cython.Py_ssize_t = self._length - (len(self._chunk) - place - size)
             if kind is not None and self._length <= most and (lacking <= 0 or self._join(lacking)):
-                return self._take_message(kind, size)
+                return self._take_message(kind, size, first & 15 == 1)
             kind = self.check_header(first, self._is_masked, self._length)
         except PeerError as error:
             self.end(error)
@@ -576,7 +602,7 @@ class FrameReader:
         return True
 
     @cython.cfunc
-    def _take_message(self, kind: Any, size: cython.Py_ssize_t) -> Any:
+    def _take_message(self, kind: Any, size: cython.Py_ssize_t, is_text: cython.bint) -> Any:
         """Return the message of the frame whose header has `size` bytes, and step behind it."""
         chunk: bytes = self._chunk
         start: cython.Py_ssize_t = self._position + size
@@ -587,14 +613,14 @@ class FrameReader:
             payload: bytes = mask_slice(chunk, start, end, mask)
         else:
             payload = chunk[start:end]
-        if kind.type == "text" and not payload.isascii() and text_prefix(payload) < len(payload):
+        if is_text and not payload.isascii() and text_prefix(payload) < len(payload):
             raise _not_text(payload)
         self._step_to(end)
-        traffic = self._traffic
-        traffic.frames_received += 1
-        traffic.wire_received += end - start
-        content: Content = self._message_type.__new__(self._message_type)
-        content.fill(kind, payload, mask)
+        received: Received = self._received
+        received.frames_received += 1
+        received.wire_received += end - start
+        content: Content = Content.__new__(self._message_type)
+        content.fill(kind, payload, mask, is_text)
         return content
 
     def lacking(self, data: bytes) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 __all__ = [
     "Content",
     "FrameReader",
+    "Received",
     "apply_mask",
     "build_frame",
     "build_header",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from trio_wsendpoint.protocol.codec import (
         Content,
         FrameReader,
+        Received,
         apply_mask,
         build_frame,
         build_header,

@@ -86,7 +86,8 @@ class Message(Content):
             for frame in frames:
                 cuts.add(len(frame.payload), frame.rsv, frame.mask)
         payload = b"".join([frame.payload for frame in frames])
-        self.fill(type(first), payload, Form(first.mask, first.rsv, cuts))
+        form = Form(first.mask, first.rsv, cuts)
+        self.fill(type(first), payload, form, first.type == "text")
 
     @classmethod
     def received(
@@ -94,7 +95,7 @@ class Message(Content):
     ) -> Message:
         """Make a message from parts that have been checked; `form` may be the mask of one frame."""
         message = cls.__new__(cls)
-        message.fill(kind, payload, form)
+        message.fill(kind, payload, form, kind.type == "text")
         return message
 
     if TYPE_CHECKING:

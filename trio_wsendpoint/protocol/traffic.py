@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from trio_wsendpoint.protocol.coding import Received
+
 __all__ = ["Traffic"]
 
 
-class Traffic:
+class Traffic(Received):
     """Frames and bytes of one endpoint so far; every count only grows.
 
     `frames_*` and `control_*`: frames that left or came whole, and how many of them were control
@@ -21,7 +25,6 @@ class Traffic:
         "control_sent",
         "encoded_received",
         "encoded_sent",
-        "frames_received",
         "frames_sent",
         "payload_sent",
         "pings_received",
@@ -30,16 +33,20 @@ class Traffic:
         "plain_sent",
         "pongs_received",
         "pongs_sent",
-        "wire_received",
     )
 
+    if TYPE_CHECKING:
+        frames_received: int
+        wire_received: int
+
     def __init__(self) -> None:
-        self.frames_sent = self.frames_received = 0
+        super().__init__()
+        self.frames_sent = 0
         self.control_sent = self.control_received = 0
         self.pings_sent = self.pings_received = 0
         self.pongs_sent = self.pongs_received = 0
         self.payload_sent = self.plain_sent = self.encoded_sent = 0
-        self.wire_received = self.encoded_received = self.plain_received = 0
+        self.encoded_received = self.plain_received = 0
 
     def note_control_sent(self, kind: str) -> None:
         """Count a control frame that leaves, in addition to `frames_sent`; `kind` is its type."""
@@ -59,7 +66,7 @@ class Traffic:
 
     def add(self, other: Traffic) -> None:
         """Count what `other` has counted as well."""
-        for name in Traffic.__slots__:
+        for name in (*Received.__slots__, *Traffic.__slots__):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     @property
