@@ -407,6 +407,7 @@ class FrameReader:
     _error: PeerError | None
     _plain: dict[int, Any]
     _message_type: Any
+    _new: Any
     _received: Received
     # What the header announced that was read last.
     _is_masked: cython.bint
@@ -424,6 +425,7 @@ class FrameReader:
         self._error = None
         self._plain = {}
         self._message_type = None
+        self._new = None
         self._received = Received()
         self._is_masked = False
         self._length = 0
@@ -443,6 +445,7 @@ class FrameReader:
     def make(self, message_type: Any, received: Received) -> None:
         """Make messages of this class, a `Content`, and count them in `received`."""
         self._message_type = message_type
+        self._new = message_type.__new__
         self._received = received
 
     def check_header(self, first: int, is_masked: bool, length: int) -> Any:
@@ -619,7 +622,7 @@ class FrameReader:
         received: Received = self._received
         received.frames_received += 1
         received.wire_received += end - start
-        content: Content = Content.__new__(self._message_type)
+        content: Content = self._new(self._message_type)
         content.fill(kind, payload, mask, is_text)
         return content
 

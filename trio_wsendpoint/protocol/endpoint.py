@@ -245,8 +245,16 @@ class Endpoint:
         closing = self.closing
         if not closing.is_open and not closing.expects_frames:
             return Progress.ENDED
+        receiver = self._receiver
         try:
-            outcome = self._receiver.step()
+            frame = receiver.frame
+            if frame is None and not receiver.is_inflating:
+                found = self.parser.read_next(receiver.most)
+                if isinstance(found, Message):
+                    return found
+                outcome = receiver.begin(found)
+            else:
+                outcome = receiver.go_on(frame)
             return self._act_on(outcome) if isinstance(outcome, ControlFrame) else outcome
         except PeerError as error:
             if self.refuse(error):

@@ -1,6 +1,7 @@
 """The incoming half of an endpoint: what the parser finds, into messages and control frames.
 
-`step()` handles one frame, or a part of one, and returns
+The endpoint reads the next frame, and keeps a message that is whole.  `begin()` is given any other,
+and `go_on()` handles more of it.  They return
 
 * a `Message` that is complete,
 * a `ControlFrame` for the endpoint to act upon,
@@ -45,13 +46,13 @@ class Receiver:
     __slots__ = (
         "_closing",
         "_defragmenter",
-        "_inflating",
-        "_most",
         "_on_data_frame",
         "_parser",
         "_traffic",
         "frame",
         "frame_listener",
+        "is_inflating",
+        "most",
     )
 
     def __init__(
@@ -70,10 +71,10 @@ class Receiver:
         self._on_data_frame = on_data_frame
         self.frame: Frame | None = None
         # The defragmenter may have more of the piece that it was fed.
-        self._inflating = False
+        self.is_inflating = False
         # The bytes of a message that the parser makes, of one frame; -1 if it makes none, because
         # a callback or a listener is told of the frame, or data frames are passed over.
-        self._most = 0
+        self.most = 0
         self.listen(None, None)
 
     def listen(
@@ -86,32 +87,32 @@ class Receiver:
         self._defragmenter.message_listener = message_listener
         tells = (frame_listener, message_listener, self._on_data_frame) != (None, None, None)
         is_whole = self._closing.is_open and not tells
-        self._most = min(self._defragmenter.message_size, sys.maxsize) if is_whole else -1
+        self.most = min(self._defragmenter.message_size, sys.maxsize) if is_whole else -1
 
     def discard(self) -> None:
         """Forget the message that has begun, and pass over those that follow: we have closed."""
         self._defragmenter.discard()
-        self._inflating = False
-        self._most = -1
+        self.is_inflating = False
+        self.most = -1
 
-    def step(self) -> Message | ControlFrame | Progress:
-        """Handle one frame, or a part of one."""
-        if self._inflating:
+    def begin(self, found: Frame | None) -> Message | ControlFrame | Progress:
+        """Handle what the parser has found behind a frame, which is no whole message."""
+        if found is None:
+            if self._parser.at_eof:
+                raise UnexpectedEOF("the bytes ended without a close frame")
+            return Progress.NEED_DATA
+        self.frame = found
+        if isinstance(found, DataFrame) and self._joins:
+            self._defragmenter.begin(found, self._parser.remaining)
+        return self.go_on(found)
+
+    def go_on(self, frame: Frame | None) -> Message | ControlFrame | Progress:
+        """Handle more of `frame`, or of what it inflates to."""
+        if self.is_inflating or frame is None:
             return self._inflate()
-        if self.frame is None:
-            found = self._parser.read_next(self._most)
-            if isinstance(found, Message):
-                return found
-            if found is None:
-                if self._parser.at_eof:
-                    raise UnexpectedEOF("the bytes ended without a close frame")
-                return Progress.NEED_DATA
-            self.frame = found
-            if isinstance(found, DataFrame) and self._joins:
-                self._defragmenter.begin(found, self._parser.remaining)
-        if isinstance(self.frame, DataFrame) and self._joins:
+        if isinstance(frame, DataFrame) and self._joins:
             return self._join()
-        return self._finish(self.frame)
+        return self._finish(frame)
 
     @property
     def _joins(self) -> bool:
@@ -137,8 +138,8 @@ class Receiver:
 
         So a step is short whatever a frame inflates to, also where a callback gets whole frames.
         """
-        self._inflating = self._defragmenter.inflate()
-        if self._inflating or self._parser.remaining:
+        self.is_inflating = self._defragmenter.inflate()
+        if self.is_inflating or self._parser.remaining:
             return Progress.HANDLED
         frame, self.frame = self.frame, None
         if frame is not None:  # it came piece by piece, and now it is whole

@@ -65,9 +65,25 @@ class Traffic(Received):
             self.pongs_received += 1
 
     def add(self, other: Traffic) -> None:
-        """Count what `other` has counted as well."""
-        for name in (*Received.__slots__, *Traffic.__slots__):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        """Count what `other` has counted as well.
+
+        In so many lines, for it is done at the end of each connection: a loop over the names costs
+        a hundredth of opening and closing one.
+        """
+        self.frames_sent += other.frames_sent
+        self.frames_received += other.frames_received
+        self.control_sent += other.control_sent
+        self.control_received += other.control_received
+        self.pings_sent += other.pings_sent
+        self.pings_received += other.pings_received
+        self.pongs_sent += other.pongs_sent
+        self.pongs_received += other.pongs_received
+        self.payload_sent += other.payload_sent
+        self.plain_sent += other.plain_sent
+        self.encoded_sent += other.encoded_sent
+        self.wire_received += other.wire_received
+        self.encoded_received += other.encoded_received
+        self.plain_received += other.plain_received
 
     @property
     def wire_sent(self) -> int:
