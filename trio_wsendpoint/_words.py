@@ -1,13 +1,15 @@
 """Names that this library does not have, and what to write instead.
 
 Users bring the words of other libraries: `max_size=` of `websockets`, `recv()`, `close()`.
-`unknown_options` and `missing_attribute` make the texts of the errors.  A word that no table has
-is compared with the names that exist.  Nothing here is looked up before an error is certain.
+`unknown_options` makes the text of an error; an option that no table has is compared with those
+that exist.  Nothing of options is looked up before an error is certain.  `tell_wrong_names` gives
+a class attributes that tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NoReturn, TypeVar
 
 __all__ = [
     "ACCEPT_WORDS",
@@ -15,9 +17,11 @@ __all__ = [
     "CONNECTION_WORDS",
     "GROUP_WORDS",
     "SERVER_WORDS",
-    "missing_attribute",
+    "tell_wrong_names",
     "unknown_options",
 ]
+
+_Class = TypeVar("_Class", bound=type)
 
 _MESSAGE_SIZE = "write limits=Limits(message_size=...)"
 _RECEIVE_BUFFER = "write limits=Limits(receive_buffer=...), in bytes"
@@ -317,12 +321,6 @@ def unknown_options(
     return f"{owner} has no option {'; nor '.join(faults)}" if faults else None
 
 
-def missing_attribute(name: str, known: Collection[str], words: Mapping[str, str]) -> str:
-    """Return what to raise `AttributeError` with: a `Connection` has no attribute `name`."""
-    advice = None if name.startswith("_") else _advice(name, known, words)
-    return f"a Connection has no attribute {name!a}" + (f": {advice}" if advice else "")
-
-
 def _advice(name: str, known: Collection[str], words: Mapping[str, str]) -> str | None:
     """Return what to write instead of `name`; None if nothing is near."""
     if name in words:
@@ -333,3 +331,31 @@ def _advice(name: str, known: Collection[str], words: Mapping[str, str]) -> str 
     if not near:
         return None
     return words.get(near[0]) or f"is it {near[0]!r}?"
+
+
+class _WrongName:
+    """An attribute that no object has: getting it raises `AttributeError`, with what to write."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise AttributeError(self._text)
+
+
+def tell_wrong_names(words: Mapping[str, str]) -> Callable[[_Class], _Class]:
+    """Tell what to write instead, where an object of the class is asked for one of `words`.
+
+    `__getattr__` would do so for every name.  But with it the interpreter looks up all attributes
+    of the object in its slow way, `connection.send` too.
+    """
+
+    def decorate(kind: _Class) -> _Class:
+        for name, advice in words.items():
+            text = f"a {kind.__name__} has no attribute {name!a}: {advice}"
+            setattr(kind, name, _WrongName(text))
+        return kind
+
+    return decorate

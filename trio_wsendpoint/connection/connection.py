@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal
 
 import trio
 
-from trio_wsendpoint._words import CONNECTION_WORDS, missing_attribute
+from trio_wsendpoint._words import CONNECTION_WORDS, tell_wrong_names
 from trio_wsendpoint.addressing import Peer, SocketAddress
 from trio_wsendpoint.channels import WithOtherForms
 from trio_wsendpoint.connection.app_state import AppState
@@ -40,6 +40,7 @@ __all__ = ["Connection"]
 MAX_PINGS = 16
 
 
+@tell_wrong_names(CONNECTION_WORDS)
 class Connection(WithOtherForms, trio.abc.Channel[str | bytes]):
     """A WebSocket connection: `str` for text messages, `bytes` for binary ones.
 
@@ -338,10 +339,8 @@ class Connection(WithOtherForms, trio.abc.Channel[str | bytes]):
         check_thread(self._thread)
         return self._sending
 
-    if not TYPE_CHECKING:  # else a type checker would find no wrong name any more
-
-        def __getattr__(self, name: str) -> NoReturn:
-            raise AttributeError(missing_attribute(name, dir(self), CONNECTION_WORDS))
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in CONNECTION_WORDS]
 
     def __repr__(self) -> str:
         path = ascii(self.request.raw_path)[1:-1][:80]

@@ -71,10 +71,8 @@ class Session(Lifecycle):
         logger: Logger | None = None,
     ) -> None:
         if not endpoint.holds_end:
-            raise ValueError(
-                f"a Session needs an endpoint made with hold_end=True, which this "
-                f"{type(endpoint).__name__} was not"
-            )
+            found = type(endpoint).__name__
+            raise ValueError(f"a Session needs an endpoint made with hold_end=True, not {found}")
         super().__init__(
             endpoint,
             now=now,
@@ -207,15 +205,14 @@ class Session(Lifecycle):
         outer, self.is_in_step = self.is_in_step, True
         try:
             message = self.intake.step(now, data)
+            if isinstance(message, Message):
+                self.handed_over = now
+                self.taken += 1
+                return message
         except Exception as error:  # noqa: BLE001 - the user's, whatever it is
             self.fail_internally(error)
-            message = None
         finally:
             self.is_in_step = outer
-        if isinstance(message, Message):
-            self.handed_over = now
-            self.taken += 1
-            return message
         self._settle(now)
         return None
 
@@ -268,9 +265,8 @@ class Session(Lifecycle):
         Half a message must not be taken for a whole one, and cannot be taken back.
         """
         if self.endpoint.is_open and not self.endpoint.cancel_message():
-            self.guard(
-                self.endpoint.close, CloseCode.INTERNAL_ERROR, "a message was left unfinished"
-            )
+            reason = "a message was left unfinished"
+            self.guard(self.endpoint.close, CloseCode.INTERNAL_ERROR, reason)
         self._settle(now)
         self.wakes |= Wake.SENDERS
 
@@ -348,10 +344,6 @@ class Session(Lifecycle):
 
     def counts(self) -> Counts:
         """Return what the connection has counted."""
-        return Counts(
-            self.outbox.messages,
-            self.taken,
-            self.outbox.bytes_sent,
-            self.intake.bytes_received,
-            self.endpoint.traffic,
-        )
+        sent, received = self.outbox, self.intake
+        numbers = (sent.messages, self.taken, sent.bytes_sent, received.bytes_received)
+        return Counts(*numbers, self.endpoint.traffic)
