@@ -155,6 +155,7 @@ def test_a_command_is_found_where_it_is_named(monkeypatch: pytest.MonkeyPatch, t
     tool = tmp_path / "wstest"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
+    monkeypatch.delenv("WSTEST", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run.find_wstest(None) == [str(tool)]
     monkeypatch.setenv("WSTEST", f"{tool} --debug")
