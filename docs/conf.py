@@ -50,7 +50,8 @@ PRIVATE_TYPES = (
     *("hub.Policy", "hub.log.Log"),
     *("handshake.query.Query", "options.OptionGroup", "protocol.closing.Closing"),
     *("protocol.defragmenter.Defragmenter", "protocol.extension.MessageExtension"),
-    *("protocol.joiner.Joiner", "protocol.message.Cuts", "protocol.parser.Source"),
+    *("protocol.joiner.Joiner", "protocol.message.Cuts", "protocol.message.Form"),
+    "protocol.parser.Source",
     *("protocol.shared.SharedMessage", "testing.injector.Injector", "testing.runs.Fault"),
 )
 nitpick_ignore = [
