@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
-from tests.protocol.wire import MASK, TEXT, frame_bytes
+from tests.protocol.wire import BINARY, MASK, TEXT, frame_bytes
 from tests.session.helpers import make
 from trio_wsendpoint import Limits
 from trio_wsendpoint.connection.inlet import Found, Inlet
-from trio_wsendpoint.session.intake import LEAST_READ
+from trio_wsendpoint.session.intake import LEAST_READ, READ_SIZE
 from trio_wsendpoint.testing import NonBlockingMemoryStream, memory_stream_pair
 
 HELLO = frame_bytes(TEXT, b"hello", mask=MASK)
@@ -68,3 +69,33 @@ async def test_a_stream_that_broke_is_told_to_the_session() -> None:
     assert session.intake.is_eof
     assert not session.is_open
     await trio.aclose_forcefully(peer)
+
+
+@pytest.mark.parametrize(
+    ("then", "is_open", "is_eof"),
+    [(None, True, False), (b"", True, True), (trio.BrokenResourceError("reset"), False, True)],
+)
+async def test_the_beginning_of_a_message_comes_before_what_follows_it(
+    monkeypatch: pytest.MonkeyPatch,
+    then: bytes | Exception | None,
+    is_open: bool,
+    is_eof: bool,
+) -> None:
+    """A read that is full is followed by another one, for a message that lacks little."""
+    whole = frame_bytes(BINARY, bytes(READ_SIZE + 100), mask=MASK)
+    reads: list[bytes | Exception | None] = [whole[:READ_SIZE], then]
+
+    def receive_nowait(max_bytes: int) -> bytes | None:
+        found = reads.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    _, ours = ends()
+    monkeypatch.setattr(ours, "receive_nowait", receive_nowait)
+    session = make()
+    inlet = Inlet(session, ours)
+    assert inlet.read_message() is None
+    assert session.failure is None  # a loss is no fault of ours
+    assert session.intake.bytes_received == READ_SIZE
+    assert (session.is_open, session.intake.is_eof) == (is_open, is_eof)

@@ -89,11 +89,29 @@ class Inlet:
             else:
                 self._session.receive_data(data, self._clock.current_time())
             return None
-        if len(data) == READ_SIZE and 0 < (lacking := self._parser.lacking(data)) <= READ_SIZE:
-            data += self._try_read(lacking) or b""  # a little more than a read: take it whole
         if not has_waited:
             self.misses = 0
+        if len(data) == READ_SIZE and 0 < (lacking := self._parser.lacking(data)) <= READ_SIZE:
+            return self._read_whole(data, lacking)
         return self._session.take_next(self._clock.current_time(), data)
+
+    def _read_whole(self, data: bytes, lacking: int) -> Message | None:
+        """Return the message that begins with `data` and lacks a little, if the rest is here.
+
+        The session is given `data` before it is told of an end, or of a loss.
+        """
+        session, now = self._session, self._clock.current_time()
+        try:
+            more = self.transport.receive_nowait(lacking)
+        except Exception as error:  # noqa: BLE001 - it is told to the session
+            session.receive_data(data, now)
+            self.fail(error)
+            return None
+        if more == b"":
+            session.receive_data(data, now)
+            session.receive_data(more, now)
+            return None
+        return session.take_next(now, data + (more or b""))
 
     # ---- whatever comes ----------------------------------------------------------------------
 
@@ -154,14 +172,6 @@ class Inlet:
                 if found is _NOTHING:
                     return
             need = session.advance(self._clock.current_time())
-
-    def _try_read(self, most: int) -> bytes | None:
-        """Return what is here; None if nothing is, or if the stream failed."""
-        try:
-            return self.transport.receive_nowait(most)
-        except Exception as error:  # noqa: BLE001 - it is told to the session
-            self.fail(error)
-        return None
 
     # ---- what the reading task tells it ------------------------------------------------------
 
